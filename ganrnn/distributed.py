@@ -1,0 +1,28 @@
+"""Data-parallel arithmetic on torch.distributed; without a process group everything is the identity."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import distributed as dist
+from torch import nn
+
+
+def world_size() -> int:
+    """Number of data-parallel workers, 1 outside a process group."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Replace each gradient by its mean over the workers, in one all-reduce of a flat buffer.
+
+    By hand and not by DistributedDataParallel, whose hooks do not expect the double backward of gradient penalties.
+    Parameters without a gradient are left alone; all workers must agree which ones these are.
+    """
+    if world_size() == 1:
+        return
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    flat = torch.cat([g.flatten() for g in gradients])
+    dist.all_reduce(flat)
+    flat /= world_size()
+    for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(mean.view_as(gradient))

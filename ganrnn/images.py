@@ -1,0 +1,59 @@
+"""Pictures between bytes, tensors and contact sheets."""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ganrnn.errors import BadInput
+
+
+def decode(data: bytes) -> Image.Image:
+    """Encoded bytes of any format that Pillow reads to an RGB picture, upright and on white where it was transparent.
+
+    Raises BadInput that says why when it cannot be decoded.
+    """
+    try:
+        with Image.open(io.BytesIO(data)) as stored:
+            image = ImageOps.exif_transpose(stored)
+            if image.has_transparency_data:
+                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+            return image.convert("RGB")
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise BadInput(f"not a readable image ({error})") from error
+
+
+def encode_png(image: np.ndarray) -> bytes:
+    """uint8 [H, W, 3] to PNG bytes; the same pixels give the same bytes."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, format="PNG", compress_level=6)
+    return buffer.getvalue()
+
+
+def to_tensor(images: Sequence[bytes]) -> torch.Tensor:
+    """Encoded pictures of one size to uint8 [N, 3, H, W]."""
+    arrays = [np.asarray(decode(data)) for data in images]
+    return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).contiguous()
+
+
+def to_float(images: torch.Tensor) -> torch.Tensor:
+    """uint8 to float32 in -1 to 1."""
+    return images.float() / 127.5 - 1
+
+
+def to_uint8(images: torch.Tensor) -> torch.Tensor:
+    """float32 in -1 to 1 to uint8, rounded once, values beyond the range clipped."""
+    return ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def grid(images: torch.Tensor, num_columns: int, zoom: int = 1) -> np.ndarray:
+    """uint8 [N, 3, H, W] to one picture uint8 [rows * H * zoom, num_columns * W * zoom, 3], empty cells white."""
+    count, channels, height, width = images.shape
+    num_rows = -(-count // num_columns)
+    cells = torch.full((num_rows * num_columns, channels, height, width), 255, dtype=torch.uint8)
+    cells[:count] = images.cpu()
+    sheet = cells.view(num_rows, num_columns, channels, height, width).permute(0, 3, 1, 4, 2)
+    pixels = sheet.reshape(num_rows * height, num_columns * width, channels).numpy()
+    return pixels.repeat(zoom, 0).repeat(zoom, 1)

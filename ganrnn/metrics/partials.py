@@ -1,0 +1,51 @@
+"""What the mergeable statistics share: a merge order that no scheduler can change, and a way back from bytes.
+
+Floating-point sums depend on their order. Cut the samples into fixed blocks (one per shard, never one per worker), make
+one partial per block, and hand all of them to `merge_in_order`: the bytes of the result then depend on the blocks
+alone, not on how many workers there were or which finished first.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from typing import Any, Protocol, Self, TypeVar
+
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load
+
+from ganrnn.errors import BadInput
+
+
+class Mergeable(Protocol):
+    """A statistic of a set of samples that can be joined with that of a disjoint set."""
+
+    def merge(self, other: Self) -> Self: ...
+
+
+Partial = TypeVar("Partial", bound=Mergeable)
+
+
+def merge_in_order(partials: Mapping[str, Partial]) -> Partial:
+    """Merges the partials of fixed blocks, in sorted order of the block names.
+
+    partials: block name (for example the shard's file name) -> its statistic; arrival order does not matter.
+
+    Raises BadInput when there is none.
+    """
+    if not partials:
+        raise BadInput("statistics: 0 blocks to merge, at least 1 is needed")
+    return reduce(lambda merged, partial: merged.merge(partial), (partials[name] for name in sorted(partials)))
+
+
+def arrays_from_bytes(data: bytes, names: Sequence[str], what: str) -> dict[str, NDArray[Any]]:
+    """Reads safetensors bytes that must hold exactly the arrays `names`; `what` names the statistic in the error.
+
+    Raises BadInput when the bytes are truncated or hold something else.
+    """
+    try:
+        arrays: dict[str, NDArray[Any]] = load(data)
+    except SafetensorError as error:
+        raise BadInput(f"{what}: {len(data)} bytes are no complete safetensors data ({error})") from error
+    if set(arrays) != set(names):
+        raise BadInput(f"{what}: the bytes hold the arrays {sorted(arrays)}, expected are {sorted(names)}")
+    return arrays

@@ -1,0 +1,34 @@
+"""How a picture of any size is halved: shared by generators, which walk it upwards, and discriminators, downwards."""
+
+from dataclasses import dataclass
+
+from ganrnn.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Pyramid:
+    """Feature map sizes from the smallest to the largest, in pixels, with the number of channels of each.
+
+    The largest map is half the picture: pictures enter and leave as 2 x 2 patches folded into channels, which halves
+    the cost of the outermost, most expensive layers.
+    """
+
+    sizes: tuple[tuple[int, int], ...]
+    channels: tuple[int, ...]
+
+    @classmethod
+    def of(cls, height: int, width: int, base_channels: int) -> "Pyramid":
+        """Halve while both sides stay whole and at least 4; channels double each time, up to eight times the base."""
+        check_image_size(height, width)
+        sizes = [(height // 2, width // 2), (height // 4, width // 4)]
+        while sizes[-1][0] % 2 == 0 and sizes[-1][1] % 2 == 0 and min(sizes[-1]) >= 8:
+            sizes.append((sizes[-1][0] // 2, sizes[-1][1] // 2))
+        channels = [base_channels * min(2**level, 8) for level in range(len(sizes))]
+        return cls(tuple(reversed(sizes)), tuple(reversed(channels)))
+
+
+def check_image_size(height: int, width: int) -> None:
+    """Raise BadInput unless both sides are multiples of 4 from 16 up."""
+    for name, value in (("height", height), ("width", width)):
+        if value < 16 or value % 4:
+            raise BadInput(f"{name} is {value}; allowed are multiples of 4 from 16 up")

@@ -1,0 +1,82 @@
+"""A style-modulated generator without normalisation layers: noise and condition become a style, the style a picture.
+
+Modulation scales a convolution's input channels and demodulation restores unit variance of its output, as in Karras
+et al., "Analyzing and improving the image quality of StyleGAN" (CVPR 2020), applied to the activations so that one
+ordinary convolution serves the whole batch.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ganrnn.networks.pyramid import Pyramid
+
+SLOPE = 0.2  # of the leaky ReLU
+GAIN = (2 / (1 + SLOPE**2)) ** 0.5  # keeps the variance through it
+
+
+class ModulatedConv(nn.Module):
+    """Convolution whose input channels are scaled by a style, followed by demodulation and bias."""
+
+    def __init__(self, in_channels: int, out_channels: int, style_dim: int, kernel_size: int = 3) -> None:
+        super().__init__()
+        self.padding = kernel_size // 2
+        fan_in = in_channels * kernel_size**2
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel_size, kernel_size) * fan_in**-0.5)
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+        self.style = nn.Linear(style_dim, in_channels)
+        nn.init.normal_(self.style.weight, std=style_dim**-0.5)
+        nn.init.ones_(self.style.bias)
+
+    def forward(
+        self,
+        x: torch.Tensor,  # [N, in_channels, H, W]
+        style: torch.Tensor,  # [N, style_dim]
+    ) -> torch.Tensor:  # [N, out_channels, H, W]
+        scale = self.style(style)
+        power = self.weight.square().sum((2, 3))
+        demodulation = torch.rsqrt(scale.square() @ power.T + 1e-8)
+        x = F.conv2d(x * scale[:, :, None, None], self.weight, padding=self.padding)
+        return x * demodulation[:, :, None, None] + self.bias[:, None, None]
+
+
+class StyleGenerator(nn.Module):
+    """Noise and condition to pictures of any height x width that are multiples of 4 from 16 up."""
+
+    def __init__(
+        self, height: int, width: int, z_dim: int, condition_dim: int, style_dim: int, base_channels: int
+    ) -> None:
+        super().__init__()
+        pyramid = Pyramid.of(height, width, base_channels)
+        self.smallest = pyramid.sizes[0]
+        self.style = nn.Sequential(
+            nn.Linear(z_dim + condition_dim, style_dim),
+            nn.LeakyReLU(SLOPE),
+            nn.Linear(style_dim, style_dim),
+            nn.LeakyReLU(SLOPE),
+        )
+        self.ground = nn.Linear(style_dim, pyramid.channels[0] * self.smallest[0] * self.smallest[1])
+        self.first = nn.ModuleList()
+        self.second = nn.ModuleList()
+        in_channels = pyramid.channels[0]
+        for channels in pyramid.channels:
+            self.first.append(ModulatedConv(in_channels, channels, style_dim))
+            self.second.append(ModulatedConv(channels, channels, style_dim))
+            in_channels = channels
+        self.to_patches = ModulatedConv(in_channels, 3 * 4, style_dim, kernel_size=1)
+        # The four pixels of a patch start equal: no checkerboard to unlearn (Aitken et al., 2017, arXiv:1707.02937).
+        self.to_patches.weight.data.copy_(self.to_patches.weight[::4].repeat_interleave(4, 0))
+
+    def forward(
+        self,
+        z: torch.Tensor,  # float32 [N, z_dim], standard normal
+        condition: torch.Tensor,  # float32 [N, condition_dim]
+    ) -> torch.Tensor:  # float32 [N, 3, height, width], about -1 to 1, not clipped
+        style = self.style(torch.cat([z, condition], dim=1))
+        x = self.ground(style).view(len(z), -1, *self.smallest)
+        for level, (first, second) in enumerate(zip(self.first, self.second, strict=True)):
+            if level:
+                x = F.interpolate(x, scale_factor=2.0, mode="nearest")
+            x = F.leaky_relu(first(x, style), SLOPE) * GAIN
+            x = F.leaky_relu(second(x, style), SLOPE) * GAIN
+        return F.pixel_shuffle(self.to_patches(x, style), 2)

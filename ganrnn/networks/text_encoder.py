@@ -1,0 +1,55 @@
+"""The RNN that reads a prompt and leaves one vector: the condition of a generator, a discriminator or a judge."""
+
+from typing import Literal
+
+import torch
+from torch import nn
+
+Cell = Literal["gru", "lstm"]
+
+
+class TextEncoder(nn.Module):
+    """Embedding, GRU or LSTM in one or two directions, and the state after the last word.
+
+    The backward direction reads each text reversed within its own length, so padding stands behind every word that
+    matters in both directions and changes no bit of the result.
+    """
+
+    def __init__(
+        self,
+        num_tokens: int,
+        embedding_dim: int,
+        hidden_dim: int,
+        cell: Cell = "gru",
+        bidirectional: bool = False,
+    ) -> None:
+        super().__init__()
+        recurrent = {"gru": nn.GRU, "lstm": nn.LSTM}[cell]
+        self.embedding = nn.Embedding(num_tokens, embedding_dim, padding_idx=0)
+        self.forward_rnn = recurrent(embedding_dim, hidden_dim, batch_first=True)
+        self.backward_rnn = recurrent(embedding_dim, hidden_dim, batch_first=True) if bidirectional else None
+        self.out_dim = hidden_dim * (2 if bidirectional else 1)
+
+    def forward(
+        self,
+        tokens: torch.Tensor,  # int64 [N, T], padded with 0 at the end
+        lengths: torch.Tensor,  # int64 [N], 1 to T
+    ) -> torch.Tensor:  # float32 [N, out_dim]
+        words = self.embedding(tokens)
+        states = [_pool(self.forward_rnn(words)[0], lengths)]
+        if self.backward_rnn is not None:
+            states.append(_pool(self.backward_rnn(_reverse(words, lengths))[0], lengths))
+        return torch.cat(states, dim=1)
+
+
+def _pool(outputs: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    """The mean output over each text's words: [N, T, D] -> [N, D]."""
+    is_word = torch.arange(outputs.shape[1], device=outputs.device) < lengths[:, None]
+    return (outputs * is_word[:, :, None]).sum(1) / lengths[:, None]
+
+
+def _reverse(words: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    """Each text's words in reverse order, padding left at the end: [N, T, D] -> [N, T, D]."""
+    position = torch.arange(words.shape[1], device=words.device).expand(words.shape[:2])
+    source = torch.where(position < lengths[:, None], lengths[:, None] - 1 - position, position)
+    return words.gather(1, source[:, :, None].expand_as(words))

@@ -1,0 +1,52 @@
+"""The command line of every verb: `python -m jobs.VERB RECIPE.yaml [--set a.b=value ...]`, or `ganrnn VERB ...`.
+
+Exit codes: 0 done, 2 input to mend (one sentence on stderr, nothing to retry), 3 not promoted, 1 anything else.
+"""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+
+from ganrnn.errors import BadInput
+from pipelines.config import Recipe, load_recipe
+
+VERBS = {
+    "ingest": "pictures and captions to dataset Parquet",
+    "train": "a dataset to checkpoints",
+    "generate": "prompts Parquet and a model to samples Parquet",
+    "evaluate": "samples against the reference: report.json and report.html",
+    "promote": "a model that holds its thresholds to the registry",
+    "nightly": "what a schedule calls: generate, evaluate, promote in order",
+    "demo": "all verbs on embedded defaults, a table of scores at the end",
+    "paint": "one prompt to one PNG",
+}
+
+
+def run(verb: str, act: Callable[[Recipe], int | None], arguments: Sequence[str] | None = None) -> None:
+    """Parse `RECIPE [--set key=value ...]`, run a verb on the recipe and exit with its code."""
+    parser = argparse.ArgumentParser(prog=f"ganrnn {verb}", description=VERBS[verb])
+    parser.add_argument("recipe", metavar="RECIPE.yaml")
+    parser.add_argument("--set", metavar="a.b=value", action="append", default=[], dest="overrides")
+    given = parser.parse_args(arguments)
+    finish(lambda: act(load_recipe(given.recipe, given.overrides)))
+
+
+def finish(act: Callable[[], int | None]) -> None:
+    """Exit with what `act` returns; input to mend becomes one sentence and code 2."""
+    try:
+        code = act() or 0
+    except BadInput as error:
+        print(f"ganrnn: {error}", file=sys.stderr)
+        code = 2
+    sys.exit(code)
+
+
+def main() -> None:
+    """The console script."""
+    if len(sys.argv) < 2 or sys.argv[1] not in VERBS:
+        lines = [f"  {verb:<9} {meaning}" for verb, meaning in VERBS.items()]
+        print("usage: ganrnn VERB RECIPE.yaml [--set a.b=value ...]", *lines, sep="\n", file=sys.stderr)
+        sys.exit(0 if sys.argv[1:] in (["-h"], ["--help"]) else 2)
+    verb = sys.argv.pop(1)
+    importlib.import_module(f"jobs.{verb}").main()

@@ -1,0 +1,38 @@
+"""The main job for a newcomer: all verbs in order, a table of scores, and a prompt to try.
+
+make demo
+"""
+
+import sys
+import time
+
+from jobs import cli, nightly
+from pipelines import cluster, report, storage
+from pipelines.config import Recipe
+
+
+def act(recipe: Recipe) -> None:
+    """Run the verbs in one Ray session and show what came out."""
+    started = time.monotonic()
+    print(
+        "ganrnn demo: text goes in, an RNN reads it, a GAN paints it. About ten minutes on two cores.", file=sys.stderr
+    )
+    with cluster.session():
+        nightly.act(recipe)
+    uri = recipe.evaluate.report_uri
+    print()
+    print(report.score_table(storage.read_json(f"{uri}/report.json")))
+    print()
+    print(f"pictures and scores   {uri}/report.html")
+    print(f"contact sheet         {uri}/contact_sheet.png")
+    print('try a prompt          .venv/bin/ganrnn paint "a large blue triangle at the left on a black background"')
+    print(f"finished in {(time.monotonic() - started) / 60:.1f} minutes")
+
+
+def main() -> None:
+    """Entry point of `ganrnn demo`."""
+    cli.run("demo", act)
+
+
+if __name__ == "__main__":
+    main()

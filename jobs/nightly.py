@@ -1,0 +1,31 @@
+"""What a schedule calls: all verbs in order, from new data to a model that is promoted if it is better.
+
+    python -m jobs.nightly jobs/recipes/demo.yaml
+
+Each verb does only what is missing, so a night that was cut short is finished by calling it again.
+"""
+
+from jobs import cli, promote
+from pipelines.config import Recipe
+from pipelines.evaluate import evaluate
+from pipelines.generate import generate
+from pipelines.ingest import ingest
+from pipelines.train import train
+
+
+def act(recipe: Recipe) -> int:
+    """The picture of the system, from left to right."""
+    ingest(recipe)
+    train(recipe)
+    generate(recipe)
+    evaluate(recipe)
+    return promote.act(recipe)
+
+
+def main() -> None:
+    """Entry point of `ganrnn nightly`."""
+    cli.run("nightly", act)
+
+
+if __name__ == "__main__":
+    main()

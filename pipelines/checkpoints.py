@@ -1,0 +1,50 @@
+"""A folder of checkpoints: step-00000500/, step-00001000/ ..., each whole or not there at all."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ganrnn import checkpoint
+from ganrnn.errors import BadInput
+from pipelines import storage
+
+
+@dataclass(frozen=True)
+class Saved:
+    """One committed checkpoint."""
+
+    uri: str
+    step: int
+
+    def read(self, names: Sequence[str]) -> dict[str, bytes]:
+        """`checkpoint.json` and the named files."""
+        return {name: storage.read_bytes(storage.join(self.uri, name)) for name in (checkpoint.DESCRIPTION, *names)}
+
+
+class Checkpoints:
+    """Commits checkpoints and finds the newest; older ones go only after a newer one is whole."""
+
+    def __init__(self, uri: str, num_kept: int) -> None:
+        self.uri, self.num_kept = uri, num_kept
+
+    def commit(self, step: int, files: Mapping[str, bytes]) -> str:
+        """Write a checkpoint, its description last; returns its URI."""
+        uri = storage.join(self.uri, f"step-{step:08d}")
+        storage.commit_files(uri, files, last=checkpoint.DESCRIPTION)
+        for old in self._whole()[: -self.num_kept]:
+            storage.delete_folder(old.uri)
+        return uri
+
+    def newest(self) -> Saved | None:
+        """The newest whole checkpoint whose files have the digests that its description states, if there is one."""
+        for saved in reversed(self._whole()):
+            try:
+                checkpoint.verify(saved.read(checkpoint.TRAINING_FILES), saved.uri)
+            except BadInput:
+                continue
+            return saved
+        return None
+
+    def _whole(self) -> list[Saved]:
+        names = [name for name in storage.list_folders(self.uri) if name.startswith("step-")]
+        found = [Saved(storage.join(self.uri, name), int(name.removeprefix("step-"))) for name in names]
+        return [saved for saved in found if storage.exists(storage.join(saved.uri, checkpoint.DESCRIPTION))]

@@ -1,0 +1,45 @@
+"""The Ray session of a verb: embedded by default, an existing cluster where RAY_ADDRESS names one."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import ray
+import ray.data
+
+from ganrnn.errors import BadInput
+
+
+@contextmanager
+def session() -> Iterator[None]:
+    """Connect for the length of a block; a session that is already there is used and left alone."""
+    if ray.is_initialized():
+        yield
+        return
+    # Ray Train asks its workers for reports at this interval; the default of 2 s delays every end of training.
+    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
+    if os.environ.get("RAY_ADDRESS"):
+        ray.init(logging_level=logging.WARNING)
+    else:
+        # Workers speak through exceptions and progress reports; their logs stay in Ray's session folder.
+        ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    # The verbs show their own progress.
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def require(section: str, num_workers: int, cpus_per_worker: float, gpus_per_worker: float) -> None:
+    """Refuse more workers than the cluster holds: Ray would wait for them for ever, in silence."""
+    held = ray.cluster_resources()
+    for name, per_worker in (("CPU", cpus_per_worker), ("GPU", gpus_per_worker)):
+        wanted, there = num_workers * per_worker, held.get(name, 0)
+        if wanted > there:
+            raise BadInput(
+                f"{section}.num_workers is {num_workers} with {per_worker:g} {name} each; "
+                f"the cluster has {there:g} {name}"
+            )

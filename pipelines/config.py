@@ -1,0 +1,331 @@
+"""How a verb runs: one recipe file, one frozen tree of dataclasses, one way to override a value.
+
+    recipe = load_recipe("jobs/recipes/demo.yaml", ["train.num_workers=1"])
+
+Unknown keys, wrong types and values out of range raise BadInput before anything else happens.
+"""
+
+import difflib
+import importlib
+import json
+import pkgutil
+import re
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from ganrnn import tasks
+from ganrnn.errors import BadInput
+from ganrnn.metrics.indomain import InDomainConfig
+from ganrnn.scenes import ScenesConfig
+from pipelines import storage
+
+
+@dataclass(frozen=True)
+class IngestConfig:
+    """Pictures with captions to dataset Parquet, split so that no group stands on two sides.
+
+    `source_uri` is a folder for image_folder, a Parquet file or folder for parquet, nothing for scenes. Rows of
+    `holdout_uri`, where given, are never trained on; else `holdout_share` of the groups is set aside. What is set
+    aside becomes val (the reference of evaluation) and test (its prompts) in equal parts.
+    """
+
+    source: Literal["scenes", "image_folder", "parquet"] = "scenes"
+    source_uri: str | None = None
+    holdout_uri: str | None = None
+    holdout_share: float = 0.2
+    scenes: ScenesConfig = field(default_factory=ScenesConfig)
+    height: int = 32
+    width: int = 32
+    captions_file: str | None = None
+    id_column: str | None = None
+    image_column: str = "image"
+    text_column: str = "text"
+    label_column: str | None = None
+    group_column: str | None = None
+    attribute_columns: tuple[str, ...] = ()
+    shard_rows: int = 4_096
+    row_group_rows: int = 512
+    max_reject_share: float = 0.01
+    dataset_uri: str = ""
+
+    def __post_init__(self) -> None:
+        _at_least("ingest", self, height=16, width=16, shard_rows=1, row_group_rows=1)
+        _share("ingest", self, "holdout_share", "max_reject_share")
+        if self.source == "scenes" and self.holdout_uri:
+            raise BadInput(f"ingest.holdout_uri is {self.holdout_uri}; source scenes draws its own held-out pictures")
+        if self.source != "scenes" and not self.holdout_uri and not self.holdout_share:
+            raise BadInput("ingest.holdout_share is 0; without ingest.holdout_uri it must be above 0")
+        if self.source != "scenes" and not self.source_uri:
+            raise BadInput(f"ingest.source_uri is missing; source {self.source} needs the folder or file to read")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Data-parallel training under Ray Train; `global_batch_size` rows a step over all workers together."""
+
+    num_workers: int = 2
+    use_gpu: bool = False
+    cpus_per_worker: float = 1
+    global_batch_size: int = 32
+    window_rows: int = 200_000
+    log_every_steps: int = 25
+    checkpoint_every_steps: int = 500
+    sample_every_steps: int = 1_000
+    keep_checkpoints: int = 2
+    max_failures: int = 3
+    checkpoint_uri: str = ""
+
+    def __post_init__(self) -> None:
+        _at_least("train", self, num_workers=1, global_batch_size=2, window_rows=1, log_every_steps=1)
+        _at_least("train", self, checkpoint_every_steps=1, sample_every_steps=1, keep_checkpoints=1, max_failures=0)
+        if self.global_batch_size % self.num_workers:
+            raise BadInput(
+                f"train.global_batch_size is {self.global_batch_size}; "
+                f"allowed are multiples of train.num_workers ({self.num_workers})"
+            )
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """Where a model samples: actors of Ray Data, each with a fixed-shape micro-batch."""
+
+    num_workers: int = 2
+    cpus_per_worker: float = 1
+    gpus_per_worker: float = 0
+    micro_batch_size: int = 64
+    shard_rows: int = 512
+
+    def __post_init__(self) -> None:
+        _at_least("sampling", self, num_workers=1, micro_batch_size=1, shard_rows=1, gpus_per_worker=0)
+
+
+@dataclass(frozen=True)
+class GenerateConfig:
+    """Prompts Parquet to samples Parquet; `model_uri` is a checkpoint folder, models:/NAME@ALIAS or models:/NAME/N."""
+
+    model_uri: str = ""
+    prompts_uri: str = ""
+    samples_uri: str = ""
+    seed: int | None = None
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Samples, or prompts and a model, against the reference split.
+
+    With `from_prompts` the pictures are made on the way and not stored.
+    """
+
+    from_prompts: bool = False
+    num_workers: int = 2
+    num_candidates: int = 100
+    num_splits: int = 10
+    num_kid_features: int = 10_000
+    indomain: InDomainConfig = field(default_factory=InDomainConfig)
+    report_uri: str = ""
+
+    def __post_init__(self) -> None:
+        _at_least("evaluate", self, num_workers=1, num_candidates=2, num_splits=1, num_kid_features=2)
+
+
+@dataclass(frozen=True)
+class PromoteConfig:
+    """Thresholds on the report's metrics, and which metric decides between challenger and champion."""
+
+    registered_model: str = ""
+    at_least: dict[str, float] = field(default_factory=dict)
+    at_most: dict[str, float] = field(default_factory=dict)
+    champion_metric: str = "r_precision_100"
+    higher_is_better: bool = True
+
+
+@dataclass(frozen=True)
+class TrackingConfig:
+    """The MLflow server or database that runs and models go to."""
+
+    tracking_uri: str = "sqlite:///runs/mlflow.db"
+    artifact_uri: str = "runs/mlartifacts"
+    experiment: str = ""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything a run needs. URIs left empty lie below `run_uri`; `resolved` fills them in."""
+
+    name: str
+    run_uri: str
+    task: Any
+    seed: int = 0
+    ingest: IngestConfig = field(default_factory=IngestConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    generate: GenerateConfig = field(default_factory=GenerateConfig)
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    promote: PromoteConfig = field(default_factory=PromoteConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    def __post_init__(self) -> None:
+        for name in ("name", "run_uri"):
+            if not getattr(self, name):
+                raise BadInput(f"{name} is empty; every recipe has a name and a folder or URI that its run lives in")
+
+    def resolved(self) -> "Recipe":
+        """A copy in which every URI is absolute and every name is given."""
+        run_uri = storage.absolute(self.run_uri)
+        ingest = replace(
+            self.ingest,
+            source_uri=self.ingest.source_uri and storage.absolute(self.ingest.source_uri),
+            holdout_uri=self.ingest.holdout_uri and storage.absolute(self.ingest.holdout_uri),
+            dataset_uri=_below(run_uri, self.ingest.dataset_uri, "dataset"),
+        )
+        train = replace(self.train, checkpoint_uri=_below(run_uri, self.train.checkpoint_uri, "checkpoints"))
+        generate = replace(
+            self.generate,
+            model_uri=_below(run_uri, self.generate.model_uri or train.checkpoint_uri, ""),
+            prompts_uri=_below(run_uri, self.generate.prompts_uri, "dataset/prompts.parquet"),
+            samples_uri=_below(run_uri, self.generate.samples_uri, "samples"),
+            seed=self.seed if self.generate.seed is None else self.generate.seed,
+        )
+        evaluate = replace(self.evaluate, report_uri=_below(run_uri, self.evaluate.report_uri, ""))
+        promote = replace(self.promote, registered_model=self.promote.registered_model or self.name)
+        tracking = replace(
+            self.tracking,
+            tracking_uri=storage.absolute(self.tracking.tracking_uri),
+            artifact_uri=storage.absolute(self.tracking.artifact_uri),
+            experiment=self.tracking.experiment or self.name,
+        )
+        return replace(
+            self,
+            run_uri=run_uri,
+            ingest=ingest,
+            train=train,
+            generate=generate,
+            evaluate=evaluate,
+            promote=promote,
+            tracking=tracking,
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values, as saved beside every output."""
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return plain
+
+
+def load_recipe(path: str, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe, apply `a.b=value` overrides (values are YAML), check everything, resolve URIs.
+
+    Raises BadInput naming the file and the key.
+    """
+    try:
+        raw = _read_yaml(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise BadInput(
+            f"{path} does not exist; give the path of a recipe, for example jobs/recipes/demo.yaml"
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError, IsADirectoryError) as error:
+        raise BadInput(f"{path} is not a YAML file: {' '.join(str(error).split())}") from error
+    if not isinstance(raw, dict):
+        raise BadInput(f"{path} holds {type(raw).__name__}; a recipe is a mapping of sections")
+    for override in overrides:
+        _apply(raw, override)
+    return parse_recipe(raw, path)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which 1e-3 is a number, as in version 1.2 and everywhere else; PyYAML reads a string."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
+
+
+def _read_yaml(text: str) -> Any:
+    return yaml.load(text, Loader=_Loader)  # a SafeLoader
+
+
+def parse_recipe(raw: Mapping[str, Any], place: str) -> Recipe:
+    """A checked, resolved recipe from plain values; `place` names their origin in errors."""
+    section = raw.get("task")
+    name = section.get("name") if isinstance(section, Mapping) else None
+    config_type = task_type(name, f"{place}: task.name").config_type
+    task = _validate(config_type, section, place, ("task",))
+    recipe: Recipe = _validate(Recipe, {**raw, "task": {}}, place, ())
+    return replace(recipe, task=task).resolved()
+
+
+def task_type(name: Any, place: str = "task.name") -> Any:
+    """The class of a task by name: each module of ganrnn.tasks defines one under TASK."""
+    allowed = sorted(module.name for module in pkgutil.iter_modules(tasks.__path__))
+    if name not in allowed:
+        raise BadInput(f"{place} is {name!r}; allowed are {', '.join(allowed)}")
+    return importlib.import_module(f"ganrnn.tasks.{name}").TASK
+
+
+def _validate(schema: Any, values: Any, place: str, section: tuple[str, ...]) -> Any:
+    if schema is not Recipe:
+        schema = type(schema.__name__, (schema,), {"__pydantic_config__": ConfigDict(extra="forbid")})
+    try:
+        return TypeAdapter(schema).validate_json(json.dumps(values), strict=True)
+    except TypeError as error:
+        raise BadInput(
+            f"{place}: {'.'.join(section) or 'recipe'} holds a value that is no plain YAML: {error}"
+        ) from error
+    except ValidationError as errors:
+        first = errors.errors()[0]
+        where = (*section, *(str(part) for part in first["loc"]))
+        if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+            raise BadInput(f"{place}: {'.'.join(where)} is no known key; {_nearest(schema, first['loc'])}") from errors
+        value = "" if first["type"].startswith("missing") else f" is {first['input']!r};"
+        message = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "value_error":
+            raise BadInput(f"{place}: {message}") from errors
+        raise BadInput(f"{place}: {'.'.join(where)}{value} {message[0].lower() + message[1:]}") from errors
+
+
+def _nearest(schema: Any, location: tuple[int | str, ...]) -> str:
+    """The keys allowed where an unknown one stood, the most similar first."""
+    for part in location[:-1]:
+        schema = typing.get_type_hints(schema)[str(part)]
+    keys = [f.name for f in fields(schema)] if is_dataclass(schema) else []
+    near = difflib.get_close_matches(str(location[-1]), keys, n=1, cutoff=0.5)
+    return f"did you mean {near[0]}?" if near else f"allowed are {', '.join(keys)}"
+
+
+def _apply(raw: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise BadInput(f"--set {override}: give key=value, for example train.num_workers=1")
+    *sections, last = key.split(".")
+    for section in sections:
+        raw = raw.setdefault(section, {})
+        if not isinstance(raw, dict):
+            raise BadInput(f"--set {override}: {section} is a value, not a section")
+    try:
+        raw[last] = _read_yaml(value)
+    except yaml.YAMLError as error:
+        raise BadInput(f"--set {override}: the value is not YAML") from error
+
+
+def _below(run_uri: str, uri: str, default: str) -> str:
+    return storage.absolute(uri) if uri else storage.join(run_uri, default)
+
+
+def _at_least(section: str, config: Any, **minima: float) -> None:
+    for name, minimum in minima.items():
+        if getattr(config, name) < minimum:
+            raise BadInput(f"{section}.{name} is {getattr(config, name)}; allowed are values from {minimum} up")
+
+
+def _share(section: str, config: Any, *names: str) -> None:
+    for name in names:
+        if not 0 <= getattr(config, name) < 1:
+            raise BadInput(f"{section}.{name} is {getattr(config, name)}; allowed are shares from 0 to below 1")

@@ -1,0 +1,264 @@
+"""Evaluate samples, or prompts and a model, against the reference split: report.json, report.html, contact_sheet.png.
+
+Ray Data scores fixed blocks; their partials merge in a fixed order. Every score stands beside that of real pictures of
+the same prompts, the floor that no model can be expected to pass.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import ray
+from tqdm import tqdm
+
+from ganrnn import checkpoint
+from ganrnn.errors import BadInput
+from ganrnn.metrics.frechet import frechet_distance
+from ganrnn.metrics.inception_score import InceptionSums
+from ganrnn.metrics.kid import FeatureSubset, kernel_distance
+from ganrnn.metrics.moments import Moments
+from ganrnn.metrics.partials import merge_in_order
+from ganrnn.metrics.retrieval import wilson_interval
+from ganrnn.text import meaning_key
+from pipelines import cluster, indomain, model, prompts, report, storage, tracking
+from pipelines.config import Recipe
+from pipelines.dataset import read_manifest, shard_uris
+from pipelines.schemas import MANIFEST, code_revision
+from pipelines.scoring import Block, BlockScorer, Protocol, blocks_of_files
+
+REPORT = "report.json"
+KID_SUBSETS = 100
+KID_SUBSET_ROWS = 1_000
+
+
+def evaluate(recipe: Recipe) -> dict[str, Any]:
+    """Score the recipe's samples and write the report; returns the content of report.json.
+
+    Raises BadInput when the samples, the model or the reference cannot be used.
+    """
+    manifest = read_manifest(recipe.ingest.dataset_uri)
+    subject, blocks, model_files = _subject(recipe)
+    reference, real = (shard_uris(recipe.ingest.dataset_uri, manifest, split) for split in ("val", "test"))
+    blocks += blocks_of_files("reference", reference) + blocks_of_files("real", real)
+    protocol = _protocol(recipe, manifest, reference, real)
+    with cluster.session():
+        cluster.require("evaluate", recipe.evaluate.num_workers, 1, 0)
+        network, digest = indomain.ensure(recipe, manifest)
+        rows = _score_blocks(recipe, blocks, network, digest, protocol, model_files)
+    sets = {name: _merge(name, rows) for name in ("reference", "real", "samples")}
+    result = _report(recipe, manifest, sets, subject, digest, protocol)
+    _write(recipe, result, rows)
+    return result
+
+
+def _subject(recipe: Recipe) -> tuple[dict[str, Any], list[Block], dict[str, bytes] | None]:
+    """What is scored: its digests, its blocks, and the model's files where pictures are made on the way."""
+    config = recipe.generate
+    if recipe.evaluate.from_prompts:
+        prompt_set = prompts.plan(config.prompts_uri, config.sampling.shard_rows)
+        files = model.fetch_files(config.model_uri, recipe.tracking)
+        model_digest = checkpoint.verify(files, config.model_uri)["model_digest"]
+        blocks = [Block("samples", shard.index, shard=shard) for shard in prompt_set.shards]
+        subject = {"model_digest": model_digest, "prompts_digest": prompt_set.digest, "samples_manifest_digest": None}
+        return subject, blocks, files
+    uri = storage.join(config.samples_uri, MANIFEST)
+    if not storage.exists(uri):
+        raise BadInput(f"{uri} does not exist; run generate first, or set evaluate.from_prompts=true")
+    held = storage.read_json(uri)
+    blocks = blocks_of_files("samples", [storage.join(config.samples_uri, shard["uri"]) for shard in held["shards"]])
+    subject = {
+        "model_digest": held["model_digest"],
+        "prompts_digest": held["inputs"]["prompts_digest"],
+        "samples_manifest_digest": storage.file_digest(uri),
+    }
+    return subject, blocks, None
+
+
+def _protocol(recipe: Recipe, manifest: Mapping[str, Any], reference: Sequence[str], real: Sequence[str]) -> Protocol:
+    captions = _distinct_captions(real)
+    classes = _distinct_captions(reference)
+    chosen = sorted(classes)[:100]
+    if recipe.evaluate.num_candidates > len(captions):
+        raise BadInput(
+            f"evaluate.num_candidates is {recipe.evaluate.num_candidates}; "
+            f"the prompts hold {len(captions)} distinct captions, allowed are 2 to {len(captions)}"
+        )
+    return Protocol(
+        caption_texts=tuple(captions[key] for key in sorted(captions)),
+        caption_keys=tuple(sorted(captions)),
+        posterior_texts=tuple(classes[key] for key in chosen),
+        num_candidates=recipe.evaluate.num_candidates,
+        num_splits=recipe.evaluate.num_splits,
+        num_kid_features=recipe.evaluate.num_kid_features,
+        seed=recipe.seed,
+        reads_attributes=manifest["config"]["ingest"]["source"] == "scenes",
+    )
+
+
+def _distinct_captions(uris: Sequence[str]) -> dict[str, str]:
+    """One text for each meaning, the first in code point order."""
+    found: dict[str, str] = {}
+    for uri in uris:
+        for batch in storage.open_parquet(uri).iter_batches(columns=["text", "attributes"]):
+            for text, attributes in zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True):
+                key = str(meaning_key(text, attributes))
+                found[key] = min(found.get(key, text), text)
+    return found
+
+
+def _score_blocks(
+    recipe: Recipe,
+    blocks: Sequence[Block],
+    network: bytes,
+    digest: str,
+    protocol: Protocol,
+    model_files: Mapping[str, bytes] | None,
+) -> list[dict[str, Any]]:
+    scored = ray.data.from_items(
+        [{"index": index} for index in range(len(blocks))], override_num_blocks=len(blocks)
+    ).map(
+        BlockScorer,  # type: ignore[arg-type]  # an actor class, whose instances are the function
+        fn_constructor_kwargs={
+            "blocks": list(blocks),
+            "network": network,
+            "network_digest": digest,
+            "protocol": protocol,
+            "model_files": model_files,
+            "sampling": recipe.generate.sampling,
+            "run_seed": recipe.generate.seed,
+        },
+        compute=ray.data.ActorPoolStrategy(size=min(recipe.evaluate.num_workers, len(blocks))),
+        num_cpus=1,
+    )
+    rows = []
+    with tqdm(desc="evaluate", unit="row") as bar:
+        for row in scored.iter_rows():
+            rows.append(row)
+            bar.update(row["rows"])
+    return sorted(rows, key=lambda row: str(row["block"]))
+
+
+def _merge(set_name: str, rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The statistics of one set from the partials of its blocks."""
+    own = {row["block"]: row for row in rows if row["block"].startswith(f"{set_name}/") and row["rows"]}
+    counts: dict[str, list[int]] = {}
+    for row in own.values():
+        for name, (correct, total) in json.loads(row["counts"]).items():
+            before = counts.get(name, [0, 0])
+            counts[name] = [before[0] + correct, before[1] + total]
+    return {
+        "moments": merge_in_order({name: Moments.from_bytes(row["moments"]) for name, row in own.items()}),
+        "inception": merge_in_order({name: InceptionSums.from_bytes(row["inception"]) for name, row in own.items()}),
+        "subset": merge_in_order({name: FeatureSubset.from_bytes(row["subset"]) for name, row in own.items()}),
+        "counts": counts,
+    }
+
+
+def metrics_of(
+    subject: Mapping[str, Any], reference: Mapping[str, Any], protocol: Protocol
+) -> tuple[dict[str, float], dict[str, list[float]]]:
+    """All scores of one set against the reference, and the 95 % intervals of those that are proportions."""
+    num_samples = subject["moments"].count
+    suffix = f"{count_name(num_samples)}_indomain"
+    inception_mean, inception_std = subject["inception"].score()
+    rows = min(KID_SUBSET_ROWS, len(subject["subset"].features), len(reference["subset"].features))
+    kid_mean, kid_std = kernel_distance(
+        subject["subset"].features, reference["subset"].features, KID_SUBSETS, rows, protocol.seed
+    )
+    metrics = {
+        f"fid{suffix}": frechet_distance(subject["moments"], reference["moments"]),
+        f"kid{suffix}": kid_mean,
+        f"kid{suffix}_std": kid_std,
+        f"is{suffix}": inception_mean,
+        f"is{suffix}_std": inception_std,
+    }
+    intervals = {}
+    for name, (correct, total) in sorted(subject["counts"].items()):
+        kind, _, attribute = name.partition("/")
+        metric = f"{attribute}_accuracy" if kind == "attribute" else f"r_precision_{protocol.num_candidates}"
+        metrics[metric] = correct / total
+        intervals[metric] = list(wilson_interval(correct, total))
+    return metrics, intervals
+
+
+def count_name(count: int) -> str:
+    """2000 -> 2k, 951 -> 951, as metric names carry it."""
+    return f"{count // 1000}k" if count % 1000 == 0 and count else str(count)
+
+
+def _report(
+    recipe: Recipe,
+    manifest: Mapping[str, Any],
+    sets: Mapping[str, Mapping[str, Any]],
+    subject: Mapping[str, Any],
+    network_digest: str,
+    protocol: Protocol,
+) -> dict[str, Any]:
+    metrics, intervals = metrics_of(sets["samples"], sets["reference"], protocol)
+    floors, _ = metrics_of(sets["real"], sets["reference"], protocol)
+    return {
+        "name": recipe.name,
+        "metrics": metrics,
+        "intervals": intervals,
+        "floors": floors,
+        "counts": {name: held["moments"].count for name, held in sets.items()},
+        "digests": {**subject, "dataset_digest": manifest["totals"]["dataset_digest"]},
+        "model_digest": subject["model_digest"],
+        "dataset_digest": manifest["totals"]["dataset_digest"],
+        "samples_manifest_digest": subject["samples_manifest_digest"],
+        "model_uri": recipe.generate.model_uri,
+        "extractor": {
+            "name": "indomain",
+            "digest": network_digest,
+            "retrieval_accuracy": floors[f"r_precision_{protocol.num_candidates}"],
+            "image_size": [manifest["totals"]["height"], manifest["totals"]["width"]],
+            "resizer": "none: pictures have the size of the data set",
+            "classes": len(protocol.posterior_texts),
+            **asdict(recipe.evaluate.indomain),
+        },
+        "seed": {"evaluation": protocol.seed, "generation": recipe.generate.seed},
+        "config": recipe.as_dict(),
+        "code_revision": code_revision(),
+    }
+
+
+def _write(recipe: Recipe, result: dict[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
+    """The pages first, report.json last, then the MLflow run."""
+    uri = recipe.evaluate.report_uri
+    shown = {
+        (set_name, kind): [
+            report.Shown(
+                s["sample_id"],
+                s["prompt"],
+                s["png"],
+                s["match_score"],
+                json.loads(s["correct"]) if s["correct"] else None,
+            )
+            for row in rows
+            if row["block"].startswith(f"{set_name}/")
+            for s in row["shown"]
+            if s["kind"] == kind
+        ]
+        for set_name in ("real", "samples")
+        for kind in ("first", "best", "worst")
+    }
+    by_score = sorted(shown["samples", "best"], key=lambda s: (-s.match_score, s.sample_id))
+    by_lack = sorted(shown["samples", "worst"], key=lambda s: (s.match_score, s.sample_id))
+    page = report.render(result, shown["samples", "first"], shown["real", "first"], by_score[:8], by_lack[:8])
+    sheet = report.contact_sheet([s.png for s in shown["samples", "first"]], num_columns=8, zoom=3)
+    storage.commit_bytes(storage.join(uri, "contact_sheet.png"), sheet)
+    storage.commit_bytes(storage.join(uri, "report.html"), page.encode())
+    storage.commit_json(storage.join(uri, REPORT), result)
+    run_id = tracking.start_run(
+        recipe.tracking,
+        "evaluate",
+        recipe.as_dict(),
+        storage.sha256(json.dumps(result["digests"], sort_keys=True).encode()),
+        {"reference": (recipe.ingest.dataset_uri, result["dataset_digest"])},
+        {name: str(value) for name, value in result["digests"].items()},
+    )
+    tracking.log_metrics(recipe.tracking, run_id, result["metrics"], 0)
+    for name, data in (("contact_sheet.png", sheet), ("report.html", page.encode())):
+        tracking.log_file(recipe.tracking, run_id, data, name)
+    tracking.finish_run(recipe.tracking, run_id, "FINISHED")

@@ -1,0 +1,57 @@
+"""The in-domain network of a data set: trained on first use, kept beside the data, found again by digest."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import ray
+import torch
+from ray.util.queue import Queue
+
+from ganrnn.images import to_tensor
+from ganrnn.metrics import indomain
+from ganrnn.text import meaning_key
+from pipelines import storage
+from pipelines.config import Recipe
+from pipelines.dataset import shard_uris
+from pipelines.progress import remote_bar
+
+
+def ensure(recipe: Recipe, manifest: dict[str, Any]) -> tuple[bytes, str]:
+    """The packed network and its sha256. Trained once for each (data set, config, seed), on all CPUs of one node."""
+    identity = {
+        "config": asdict(recipe.evaluate.indomain),
+        "dataset_digest": manifest["totals"]["dataset_digest"],
+        "seed": recipe.seed,
+    }
+    name = storage.sha256(json.dumps(identity, sort_keys=True).encode())[:12]
+    folder = storage.join(recipe.ingest.dataset_uri, f"indomain-{name}")
+    description, weights = storage.join(folder, "indomain.json"), storage.join(folder, "indomain.safetensors")
+    if not storage.exists(description):
+        uris = shard_uris(recipe.ingest.dataset_uri, manifest, "train")
+        num_cpus = max(int(node["Resources"].get("CPU", 1)) for node in ray.nodes() if node["Alive"])
+        with remote_bar("in-domain network", recipe.evaluate.indomain.num_steps, "step") as reports:
+            data = ray.get(_fit.options(num_cpus=num_cpus).remote(recipe, uris, num_cpus, reports))
+        digest = storage.commit_bytes(weights, data)
+        storage.commit_json(description, identity | {"sha256": digest})
+    digest = storage.read_json(description)["sha256"]
+    data = storage.read_bytes(weights)
+    indomain.unpack(data, digest)
+    return data, digest
+
+
+@ray.remote
+def _fit(recipe: Recipe, uris: list[str], num_threads: int, reports: Queue) -> bytes:
+    torch.set_num_threads(num_threads)
+    torch.set_flush_denormal(True)
+    config = recipe.evaluate.indomain
+    table = storage.read_table(uris, ["image", "text", "attributes"]).slice(0, config.max_rows).to_pydict()
+    images = to_tensor([image["bytes"] for image in table["image"]])
+    keys = [meaning_key(t, a) for t, a in zip(table["text"], table["attributes"], strict=True)]
+
+    def report(step: int) -> None:
+        if step % 20 == 0 or step == config.num_steps:
+            reports.put((step, {}))
+
+    network = indomain.fit(config, images, table["text"], keys, recipe.seed, report)
+    return indomain.pack(network)

@@ -1,0 +1,56 @@
+"""Where a model comes from: a checkpoint folder, a folder of checkpoints, or the MLflow registry.
+
+folder = fetch("models:/scenes@champion", recipe.tracking, Path(scratch))
+"""
+
+import re
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ganrnn.checkpoint import DESCRIPTION, SAMPLER_FILES, describe
+from ganrnn.errors import BadInput
+from pipelines import storage
+from pipelines.config import TrackingConfig
+
+_STEP = re.compile(r"step-(\d+)")
+
+
+def fetch(model_uri: str, tracking: TrackingConfig, directory: Path) -> Path:
+    """Copy what sampling needs (`checkpoint.json`, `sampler.safetensors`) into `directory` and return it.
+
+    `model_uri` is a folder that holds checkpoint.json, a folder of checkpoints `step-*` of which the newest whole one
+    is taken, or models:/NAME@ALIAS or models:/NAME/VERSION. Raises BadInput when there is none.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    if model_uri.startswith("models:"):
+        # Importing mlflow takes seconds and 150 MB, which actors that sample from a folder need not pay.
+        from pipelines.tracking import download_model
+
+        download_model(tracking, model_uri, directory)
+    else:
+        folder = _checkpoint(model_uri)
+        for name in SAMPLER_FILES:
+            (directory / name).write_bytes(storage.read_bytes(storage.join(folder, name)))
+    describe((directory / DESCRIPTION).read_bytes(), storage.join(model_uri, DESCRIPTION))
+    return directory
+
+
+def fetch_files(model_uri: str, tracking: TrackingConfig) -> dict[str, bytes]:
+    """The two files of `fetch` in memory, by name."""
+    with TemporaryDirectory() as directory:
+        folder = fetch(model_uri, tracking, Path(directory))
+        return {name: (folder / name).read_bytes() for name in SAMPLER_FILES}
+
+
+def _checkpoint(uri: str) -> str:
+    if storage.exists(storage.join(uri, DESCRIPTION)):
+        return uri
+    steps = [match for match in map(_STEP.fullmatch, storage.list_folders(uri)) if match]
+    for match in sorted(steps, key=lambda found: int(found[1]), reverse=True):
+        folder = storage.join(uri, match[0])
+        if storage.exists(storage.join(folder, DESCRIPTION)):
+            return folder
+    raise BadInput(
+        f"{uri} holds no model; allowed are a folder with {DESCRIPTION}, a folder of checkpoints step-*, "
+        "models:/NAME@ALIAS and models:/NAME/VERSION"
+    )

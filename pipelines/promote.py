@@ -1,0 +1,208 @@
+"""Promote a model: register it with its scores, then let thresholds and the present champion decide about its alias.
+
+    decision = promote(load_recipe("jobs/recipes/demo.yaml"))
+
+A model becomes `champion` when every threshold of the recipe holds and it beats the present champion on
+`promote.champion_metric`, measured on the same data set; else it becomes `challenger`, with the reasons. The alias
+moves only after the registered version was loaded back and painted as its checkpoint does. Written beside the report,
+promotion.json holds the decision and the lineage from the data set over run and version to the samples.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+from ganrnn.checkpoint import DESCRIPTION, describe
+from ganrnn.errors import BadInput
+from pipelines import model, storage, tracking
+from pipelines.config import PromoteConfig, Recipe
+from pipelines.tracking import RegisteredVersion
+
+REPORT, PROMOTION = "report.json", "promotion.json"
+_METRIC, _DATASET = "ganrnn.metric.", "ganrnn.dataset_digest"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Which version got which alias, and why."""
+
+    version: str
+    alias: Literal["champion", "challenger"]
+    reasons: list[str]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What promotion needs of an evaluation's report; `digest` is the sha256 of its bytes."""
+
+    uri: str
+    digest: str
+    metrics: Mapping[str, float]
+    model_digest: str
+    dataset_digest: str
+    samples_manifest_digest: str | None
+
+    def value(self, metric: str, place: str) -> float:
+        """A metric; BadInput where there is no such number."""
+        if metric not in self.metrics:
+            raise BadInput(f"{place}: {self.uri} has no metric {metric!r}; it has {', '.join(sorted(self.metrics))}")
+        return self.metrics[metric]
+
+
+def promote(recipe: Recipe) -> Decision:
+    """Register the evaluated model and decide about its alias; the same model and report again give the same decision.
+
+    Raises BadInput when the report is missing or incomplete, lacks a metric that the recipe names, or speaks of another
+    model than `generate.model_uri`.
+    """
+    config, name = recipe.promote, recipe.promote.registered_model
+    report = read_report(storage.join(recipe.evaluate.report_uri, REPORT))
+    failures = failed_thresholds(config, report)
+    report.value(config.champion_metric, "promote.champion_metric")
+    with TemporaryDirectory() as scratch:
+        folder = model.fetch(recipe.generate.model_uri, recipe.tracking, Path(scratch))
+        description = describe((folder / DESCRIPTION).read_bytes(), recipe.generate.model_uri)
+        if description["model_digest"] != report.model_digest:
+            raise BadInput(
+                f"{report.uri} scores model {report.model_digest[:12]}, {recipe.generate.model_uri} holds "
+                f"{description['model_digest'][:12]}; evaluate this model first"
+            )
+        digests = {"ganrnn.model_digest": report.model_digest, "ganrnn.report_digest": report.digest}
+        version = tracking.find_version(recipe.tracking, name, digests)
+        if version and (settled := _settled(recipe, version)):
+            return settled
+        champion = tracking.find_alias(recipe.tracking, name, "champion")
+        won, comparison = compare(config, report, champion, version)
+        alias: Literal["champion", "challenger"] = "champion" if won and not failures else "challenger"
+        run_id = _start(recipe, report)
+        version = version or _register(recipe, report, folder, description, run_id)
+    decision = Decision(version.version, alias, [*failures, comparison])
+    tracking.set_alias(recipe.tracking, name, alias, version.version)
+    _write(recipe, report, decision, version, run_id)
+    tracking.finish_run(recipe.tracking, run_id, "FINISHED")
+    return decision
+
+
+def read_report(uri: str) -> Report:
+    """The checked report of an evaluation."""
+    data = storage.read_bytes(uri)
+    raw = storage.read_json(uri)
+    names = ("metrics", "model_digest", "dataset_digest", "samples_manifest_digest")
+    missing = [key for key in names if not isinstance(raw, dict) or key not in raw]
+    if missing:
+        raise BadInput(f"{uri} has no {missing[0]!r}; a report of evaluate holds {', '.join(names)}")
+    for metric, value in raw["metrics"].items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise BadInput(f"{uri}: metrics.{metric} is {value!r}; allowed are finite numbers")
+    return Report(uri, storage.sha256(data), *(raw[key] for key in names))
+
+
+def failed_thresholds(config: PromoteConfig, report: Report) -> list[str]:
+    """One sentence for each threshold that does not hold."""
+    failures = []
+    for metric, bound in config.at_least.items():
+        if (value := report.value(metric, "promote.at_least")) < bound:
+            failures.append(f"{metric} is {value:.6g}, promote.at_least asks for {bound:.6g}")
+    for metric, bound in config.at_most.items():
+        if (value := report.value(metric, "promote.at_most")) > bound:
+            failures.append(f"{metric} is {value:.6g}, promote.at_most asks for {bound:.6g}")
+    return failures
+
+
+def compare(
+    config: PromoteConfig, report: Report, champion: RegisteredVersion | None, version: RegisteredVersion | None
+) -> tuple[bool, str]:
+    """Whether the model beats the champion, and the sentence that says so; scores of unlike origin are not compared."""
+    metric = config.champion_metric
+    if champion is None:
+        return True, "there was no champion"
+    if version is not None and version.version == champion.version:
+        return True, f"version {champion.version} is the champion already"
+    dataset = champion.tags.get(_DATASET, "unknown")
+    if dataset != report.dataset_digest:
+        return False, (
+            f"champion version {champion.version} was scored on data set {dataset[:12]}, this model on "
+            f"{report.dataset_digest[:12]}; evaluate both on the same one"
+        )
+    held = champion.tags.get(_METRIC + metric)
+    if held is None:
+        return False, f"champion version {champion.version} has no metric {metric}; evaluate it with this one"
+    value, best = report.metrics[metric], float(held)
+    won = value > best if config.higher_is_better else value < best
+    verb = "beats" if won else "does not beat"
+    return won, f"{metric} {value:.6g} {verb} {best:.6g} of champion version {champion.version}"
+
+
+def _settled(recipe: Recipe, version: RegisteredVersion) -> Decision | None:
+    """The decision on this version, where it was written down for the same thresholds and its alias still stands."""
+    uri = storage.join(recipe.evaluate.report_uri, PROMOTION)
+    if not storage.exists(uri):
+        return None
+    written = storage.read_json(uri)
+    decision = Decision(**written["decision"])
+    standing = tracking.find_alias(recipe.tracking, recipe.promote.registered_model, decision.alias)
+    same = written["promote"] == asdict(recipe.promote) and decision.version == version.version
+    return decision if same and standing == version else None
+
+
+def _start(recipe: Recipe, report: Report) -> str:
+    identity = storage.sha256(json.dumps([report.model_digest, report.digest]).encode())
+    digests = {"ganrnn.model_digest": report.model_digest, "ganrnn.report_digest": report.digest}
+    datasets = {"reference": (recipe.ingest.dataset_uri, report.dataset_digest)}
+    run_id = tracking.start_run(recipe.tracking, "promote", recipe.as_dict(), identity, datasets, digests)
+    tracking.log_file(recipe.tracking, run_id, storage.read_bytes(report.uri), REPORT)
+    return run_id
+
+
+def _register(
+    recipe: Recipe, report: Report, folder: Path, description: Mapping[str, Any], run_id: str
+) -> RegisteredVersion:
+    """A version that belongs to the run that trained it, or to this one where that run is not known here."""
+    training = description["position"].get("identity")
+    trained = tracking.find_run(recipe.tracking, "train", {"ganrnn.identity": training}) if training else None
+    tags = {
+        _DATASET: report.dataset_digest,
+        "ganrnn.report_digest": report.digest,
+        "ganrnn.samples_manifest_digest": report.samples_manifest_digest or "none",
+    }
+    name, prompt = recipe.promote.registered_model, _first_prompt(recipe.generate.prompts_uri)
+    return tracking.register(recipe.tracking, trained or run_id, name, folder, report.metrics, tags, prompt)
+
+
+def _first_prompt(uri: str) -> str:
+    """The example that the registry shows and on which the version is tried."""
+    files = storage.list_files(uri, ".parquet")
+    if not files:
+        raise BadInput(f"{uri} holds no Parquet file; generate.prompts_uri names the prompts that were evaluated")
+    file = storage.open_parquet(files[0])
+    storage.require_columns(files[0], file.schema_arrow, ["prompt"])
+    for batch in file.iter_batches(batch_size=1, columns=["prompt"]):
+        return str(batch.column(0)[0].as_py())
+    raise BadInput(f"{files[0]} holds no row; generate.prompts_uri names the prompts that were evaluated")
+
+
+def _write(recipe: Recipe, report: Report, decision: Decision, version: RegisteredVersion, run_id: str) -> None:
+    name = recipe.promote.registered_model
+    promotion = {
+        "decision": asdict(decision),
+        "promote": asdict(recipe.promote),
+        "model_uri": f"models:/{name}/{decision.version}",
+        "metrics": dict(report.metrics),
+        "lineage": {
+            "dataset_digest": report.dataset_digest,
+            "run_id": version.run_id,
+            "promote_run_id": run_id,
+            "registered_model": name,
+            "version": decision.version,
+            "model_digest": report.model_digest,
+            "report_digest": report.digest,
+            "samples_manifest_digest": report.samples_manifest_digest,
+        },
+    }
+    uri = storage.join(recipe.evaluate.report_uri, PROMOTION)
+    storage.commit_json(uri, promotion)
+    tracking.log_file(recipe.tracking, run_id, storage.read_bytes(uri), PROMOTION)

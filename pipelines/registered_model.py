@@ -1,0 +1,55 @@
+"""The code of a registered model: MLflow stores this file with the version and runs it to load the model back.
+
+    model = mlflow.pyfunc.load_model("models:/scenes@champion")
+    model.predict(pandas.DataFrame({"prompt": ["a large blue triangle"], "seed": [1], "sample_id": ["0"]}))["image"][0]
+
+MLflow calls this form models-from-code. Beside pipelines/tracking.py it is the one file that imports mlflow, which
+hands it the files of the version and takes its class by `set_model`. It travels with a copy of ganrnn and without the
+rest of this package; nothing of it is pickled.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from mlflow.models import set_model
+from mlflow.pyfunc.model import PythonModel
+
+from ganrnn import checkpoint, images
+
+DEFAULT_SEED, DEFAULT_SAMPLE_ID = 0, "0"
+MICRO_BATCH_SIZE = 64
+
+
+class RegisteredModel(PythonModel):
+    """Prompts in, PNG pictures out, the same bytes as `load_sampler(...).sample(...)` gives."""
+
+    def load_context(self, context: Any) -> None:
+        """Read the two files of the version; raises BadInput when a digest does not fit."""
+        files = {name: Path(path).read_bytes() for name, path in context.artifacts.items()}
+        self.sampler = checkpoint.load_sampler(files)
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
+        """One row with column `image` (PNG bytes) for each row of `prompt` and, where given, `seed` and `sample_id`.
+
+        The noise is a function of (seed, sample_id): rows equal in both differ by their prompts alone.
+        """
+        prompts = model_input["prompt"].tolist()
+        seeds = self._column(model_input, "seed", DEFAULT_SEED)
+        sample_ids = self._column(model_input, "sample_id", DEFAULT_SAMPLE_ID)
+        keys = [(int(seed), str(sample_id)) for seed, sample_id in zip(seeds, sample_ids, strict=True)]
+        pngs: list[bytes] = []
+        for start in range(0, len(prompts), MICRO_BATCH_SIZE):
+            part = slice(start, start + MICRO_BATCH_SIZE)
+            pixels = self.sampler.sample({"prompt": prompts[part]}, keys[part])
+            pngs += [images.encode_png(image) for image in pixels.permute(0, 2, 3, 1).cpu().numpy()]
+        return pd.DataFrame({"image": pd.Series(pngs, dtype=object)})
+
+    @staticmethod
+    def _column(rows: pd.DataFrame, name: str, default: int | str) -> list[Any]:
+        if name not in rows:
+            return [default] * len(rows)
+        return [default if pd.isna(value) else value for value in rows[name]]
+
+
+set_model(RegisteredModel())

@@ -1,0 +1,86 @@
+"""Every Parquet schema and the manifest, versioned.
+
+Images stand in the Hugging Face layout, so that datasets, pandas, DuckDB and Ray read the files as they are.
+"""
+
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+SCHEMA_VERSION = 1
+MANIFEST = "manifest.json"
+
+IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+ATTRIBUTES = pa.map_(pa.string(), pa.string())
+
+DATASET = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("image", IMAGE, nullable=False),
+        ("text", pa.string()),
+        ("label", pa.int64()),
+        ("attributes", ATTRIBUTES),
+    ]
+)
+REJECTS = pa.schema([("place", pa.string()), ("id", pa.string()), ("reason", pa.string())])
+
+# Columns of a prompts file with a meaning of their own; all others pass through to the samples.
+PROMPT_COLUMNS = ("prompt_id", "prompt", "seed", "num_samples")
+PROMPTS = pa.schema(
+    [
+        pa.field("prompt_id", pa.string(), nullable=False),
+        pa.field("prompt", pa.string(), nullable=False),
+        ("label", pa.int64()),
+        ("attributes", ATTRIBUTES),
+    ]
+)
+SAMPLES = pa.schema(
+    [
+        pa.field("sample_id", pa.string(), nullable=False),
+        pa.field("prompt_id", pa.string(), nullable=False),
+        pa.field("seed", pa.int64(), nullable=False),
+        pa.field("image", IMAGE, nullable=False),
+        ("prompt", pa.string()),
+        ("model_digest", pa.string()),
+    ]
+)
+
+
+def manifest(
+    verb: str,
+    *,
+    inputs: Mapping[str, Any],
+    config: Mapping[str, Any],
+    shards: list[dict[str, Any]],
+    totals: Mapping[str, Any],
+    model_digest: str | None = None,
+) -> dict[str, Any]:
+    """The manifest of a verb's output, written last; `shards` holds {uri, rows, sha256} each."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "verb": verb,
+        "inputs": dict(inputs),
+        "config": dict(config),
+        "code_revision": code_revision(),
+        "model_digest": model_digest,
+        "shards": shards,
+        "totals": dict(totals),
+    }
+
+
+def code_revision() -> str:
+    """The commit of this checkout, or the installed version where there is none."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    result = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    )
+    if result.returncode == 0:
+        return result.stdout.strip()
+    try:
+        return version("ganrnn")
+    except PackageNotFoundError:
+        return "unknown"

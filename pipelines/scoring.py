@@ -1,0 +1,198 @@
+"""One pass over pictures: features, posteriors, retrieval and attributes of fixed blocks, as partials that merge.
+
+A block is a row group of a Parquet file or a shard of prompts. Its partial depends on the block alone, so that any
+number of workers gives the same scores, to the byte.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from ganrnn import images as pictures
+from ganrnn import scenes
+from ganrnn.metrics import indomain
+from ganrnn.metrics.inception_score import InceptionSums
+from ganrnn.metrics.kid import FeatureSubset
+from ganrnn.metrics.moments import Moments
+from ganrnn.metrics.retrieval import is_retrieved_among_captions
+from ganrnn.text import meaning_key
+from pipelines import prompts, storage
+from pipelines.config import SamplingConfig
+from pipelines.sampling import ModelSampler
+
+NUM_EXTREMES = 8
+
+
+@dataclass(frozen=True)
+class Block:
+    """What one call scores. `set_name` says to which set it belongs: reference, real or samples."""
+
+    set_name: str
+    index: int
+    uri: str = ""
+    row_group: int = 0
+    shard: prompts.Shard | None = None
+
+    @property
+    def name(self) -> str:
+        """Sorts as the blocks of a set stand."""
+        return f"{self.set_name}/{self.index:08d}"
+
+
+def blocks_of_files(set_name: str, uris: Sequence[str]) -> list[Block]:
+    """A block for each row group."""
+    groups = [(uri, group) for uri in uris for group in range(storage.open_parquet(uri).num_row_groups)]
+    return [Block(set_name, index, uri, group) for index, (uri, group) in enumerate(groups)]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What must be equal for two scores to be comparable, beside the pictures."""
+
+    caption_texts: tuple[str, ...]  # one of each distinct meaning
+    caption_keys: tuple[str, ...]
+    posterior_texts: tuple[str, ...]  # the classes of the Inception Score
+    num_candidates: int
+    num_splits: int
+    num_kid_features: int
+    seed: int
+    reads_attributes: bool
+
+
+class BlockScorer:
+    """An actor that scores whole blocks with the in-domain network; prompts are sampled first, nothing is stored."""
+
+    def __init__(
+        self,
+        blocks: Sequence[Block],
+        network: bytes,
+        network_digest: str,
+        protocol: Protocol,
+        model_files: Mapping[str, bytes] | None,
+        sampling: SamplingConfig,
+        run_seed: int,
+    ) -> None:
+        self.sampler = ModelSampler(model_files, sampling) if model_files else None
+        torch.set_num_threads(1)
+        torch.set_flush_denormal(True)
+        self.network = indomain.unpack(network, network_digest)
+        self.blocks, self.protocol, self.run_seed = blocks, protocol, run_seed
+        self.position = {key: i for i, key in enumerate(protocol.caption_keys)}
+        with torch.no_grad():
+            self.captions = self.network.text_embedding(protocol.caption_texts)
+            self.classes = self.network.text_embedding(protocol.posterior_texts)
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        block = self.blocks[row["index"]]
+        ids, texts, attributes, images, pngs = self._sampled(block) if block.shard else self._stored(block)
+        if not ids:
+            return {"block": block.name, "rows": 0, "shown": []}
+        return {"block": block.name, "rows": len(ids)} | self._score(block, ids, texts, attributes, images, pngs)
+
+    def _stored(self, block: Block) -> tuple[list[str], list[str], list[dict[str, str]], torch.Tensor, list[bytes]]:
+        table = storage.open_parquet(block.uri).read_row_group(block.row_group)
+        is_samples = "sample_id" in table.column_names
+        pngs = [image["bytes"] for image in table.column("image").to_pylist()]
+        ids = table.column("sample_id" if is_samples else "id").to_pylist()
+        texts = table.column("prompt" if is_samples else "text").to_pylist()
+        return ids, texts, _attributes(table), pictures.to_tensor(pngs) if pngs else torch.empty(0), pngs
+
+    def _sampled(self, block: Block) -> tuple[list[str], list[str], list[dict[str, str]], torch.Tensor, list[bytes]]:
+        assert block.shard and self.sampler
+        table, ids, seeds = prompts.expand(prompts.read_shard(block.shard), self.run_seed)
+        texts = table.column("prompt").to_pylist()
+        if not texts:
+            return [], [], [], torch.empty(0), []
+        arrays = self.sampler.sample(texts, list(zip(seeds, ids, strict=True)))
+        images = torch.from_numpy(arrays).permute(0, 3, 1, 2).contiguous()
+        return ids, texts, _attributes(table), images, [pictures.encode_png(array) for array in arrays]
+
+    @torch.no_grad()
+    def _score(
+        self,
+        block: Block,
+        ids: list[str],
+        texts: list[str],
+        attributes: list[dict[str, str]],
+        images: torch.Tensor,
+        pngs: list[bytes],
+    ) -> dict[str, Any]:
+        features = indomain.extract(self.network, images)
+        posterior = self.network.posterior(torch.from_numpy(features), self.classes).numpy()
+        embeddings = self.network.image_embedding(torch.from_numpy(features))
+        keys = [str(meaning_key(t, a)) for t, a in zip(texts, attributes, strict=True)]
+        partial: dict[str, Any] = {
+            "moments": Moments.from_features(features).to_bytes(),
+            "inception": InceptionSums.from_probabilities(posterior, ids, self.protocol.num_splits).to_bytes(),
+            "subset": FeatureSubset.from_features(features, ids, self.protocol.num_kid_features).to_bytes(),
+        }
+        known = [row for row, key in enumerate(keys) if key in self.position]
+        true = np.array([self.position[keys[row]] for row in known], np.int64)
+        scores = np.full(len(ids), np.nan)
+        scores[known] = (embeddings[known] * self.captions[true]).sum(1).numpy()
+        hits = is_retrieved_among_captions(
+            embeddings[known].numpy(),
+            self.captions.numpy(),
+            self.protocol.caption_keys,
+            [ids[row] for row in known],
+            true,
+            self.protocol.num_candidates,
+            self.protocol.seed,
+        )
+        seen: list[dict[str, str]] = scenes.read_attributes(images) if self.protocol.reads_attributes else []
+        correct = [{n: s.get(n) == v for n, v in a.items()} for s, a in zip(seen, attributes, strict=False)]
+        counts = {"retrieved": [int(hits.sum()), len(known)]} | _count(correct)
+        shown = _shown(block, ids, texts, pngs, scores, correct)
+        return {**partial, "counts": json.dumps(counts), "shown": shown}
+
+
+def _attributes(table: pa.Table) -> list[dict[str, str]]:
+    if "attributes" not in table.column_names:
+        return [{}] * table.num_rows
+    return [dict(pairs or []) for pairs in table.column("attributes").to_pylist()]
+
+
+def _count(correct: Sequence[Mapping[str, bool]]) -> dict[str, list[int]]:
+    """Per attribute name: how often right, how often asked for."""
+    counts: dict[str, list[int]] = {}
+    for row in correct:
+        for name, is_right in row.items():
+            held = counts.setdefault(f"attribute/{name}", [0, 0])
+            held[0] += is_right
+            held[1] += 1
+    return counts
+
+
+def _shown(
+    block: Block,
+    ids: Sequence[str],
+    texts: Sequence[str],
+    pngs: Sequence[bytes],
+    scores: np.ndarray,
+    correct: Sequence[Mapping[str, bool]],
+) -> list[dict[str, Any]]:
+    """Pictures for the report: the first of a set, and the best and worst of each block by match score."""
+    first = list(range(min(64, len(ids)))) if block.index == 0 else []
+    ranked = [int(row) for row in np.argsort(-scores, kind="stable") if np.isfinite(scores[row])]
+    chosen = {
+        "first": first,
+        "best": ranked[:NUM_EXTREMES] if block.set_name == "samples" else [],
+        "worst": ranked[-NUM_EXTREMES:] if block.set_name == "samples" else [],
+    }
+    return [
+        {
+            "kind": kind,
+            "sample_id": ids[row],
+            "prompt": texts[row],
+            "png": pngs[row],
+            "match_score": float(scores[row]),
+            "correct": json.dumps(correct[row]) if correct else None,
+        }
+        for kind, rows in chosen.items()
+        for row in rows
+    ]

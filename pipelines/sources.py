@@ -1,0 +1,310 @@
+"""Readers of the three sources of pictures: the built-in scenes, a folder with captions, Parquet files.
+
+Each yields raw rows, unchecked and in a fixed order; a row that cannot be read comes with its problem, so that one bad
+row does not stop the others. Trouble with a whole file (missing, truncated, without a column) is BadInput at once.
+
+    for row in raw_rows(recipe.ingest, recipe.ingest.source_uri, recipe.seed): ...
+"""
+
+import csv
+import hashlib
+import io
+import json
+import posixpath
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ganrnn.errors import BadInput
+from ganrnn.scenes import Split, scenes
+from pipelines import storage
+from pipelines.config import IngestConfig
+
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+FILE_NAME = "file_name"
+_CAPTIONS = (".csv", ".json", ".jsonl", ".parquet")
+_METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+_PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+_BATCH_ROWS = 128
+
+Values = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class RawRow:
+    """A row as its source holds it; nothing but `place` has been checked.
+
+    `image` is an encoded picture, or uint8 [height, width, 3] where the source draws it. `split` is given where the
+    source decides it. Without `id` the content names the row.
+    """
+
+    place: str
+    image: bytes | np.ndarray | None = None
+    text: Any = None
+    id: Any = None
+    label: Any = None
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    group: Any = None
+    split: Split | None = None
+    problem: str | None = None
+    has_caption: bool = True
+
+
+def raw_rows(config: IngestConfig, uri: str | None, seed: int) -> Iterator[RawRow]:
+    """The rows of a source in order; `uri` is the folder or file, None for scenes."""
+    if uri is None:
+        return _scene_rows(config, seed)
+    return _folder_rows(config, uri) if config.source == "image_folder" else _parquet_rows(config, uri)
+
+
+def describe(config: IngestConfig, uri: str | None, seed: int) -> dict[str, Any]:
+    """What a manifest says of a source, sha256 digests included; raises BadInput for files that cannot serve.
+
+    Columns are checked before anything is hashed. Tables stand one by one, pictures of a folder under one digest.
+    """
+    if uri is None:
+        drawing = {"scenes": asdict(config.scenes), "seed": seed, "height": config.height, "width": config.width}
+        plain = json.dumps(drawing, sort_keys=True)
+        return {**json.loads(plain), "sha256": storage.sha256(plain.encode())}
+    if config.source == "parquet":
+        files = _parquet_files(uri)
+        for file in files:
+            _parquet_columns(config, file)
+        return {"uri": uri, "files": _digests(uri, files)}
+    captions, pictures = _caption_files(config, uri), _picture_files(uri)
+    combined = storage.sha256(json.dumps(_digests(uri, pictures)).encode())
+    return {
+        "uri": uri,
+        "files": _digests(uri, captions),
+        "images": {"num_files": len(pictures), "sha256": combined},
+    }
+
+
+def _scene_rows(config: IngestConfig, seed: int) -> Iterator[RawRow]:
+    for split in SPLITS:
+        for scene in scenes(config.scenes, split, seed, config.height, config.width):
+            yield RawRow(
+                f"scene {scene.id}",
+                scene.image,
+                scene.text,
+                scene.id,
+                attributes=scene.attributes,
+                group="|".join(f"{name}={value}" for name, value in sorted(scene.attributes.items())),
+                split=split,
+            )
+
+
+def _parquet_rows(config: IngestConfig, uri: str) -> Iterator[RawRow]:
+    for file in _parquet_files(uri):
+        columns = _parquet_columns(config, file)
+        for place, values in _table_rows(file, columns):
+            if isinstance(values, str):
+                yield RawRow(place, problem=values)
+                continue
+            image = values[config.image_column]
+            data = image["bytes"] if isinstance(image, dict) else image
+            problem = None if data else f"column {config.image_column!r} holds no image bytes"
+            yield _raw_row(config, place, values, data, problem)
+
+
+def _folder_rows(config: IngestConfig, uri: str) -> Iterator[RawRow]:
+    captioned = set()
+    for captions in _caption_files(config, uri):
+        # Hugging Face: file names are relative to the metadata file; those of a list named by hand, to the folder.
+        folder = "" if config.captions_file else posixpath.dirname(storage.relative(captions, uri))
+        for place, values in _caption_rows(config, captions):
+            if isinstance(values, str):
+                yield RawRow(place, problem=values)
+                continue
+            try:
+                name = _name_inside(folder, values[FILE_NAME])
+                captioned.add(name)
+                data, problem = storage.read_bytes(storage.join(uri, name)), None
+            except BadInput as error:
+                data, problem = b"", str(error)
+            yield _raw_row(config, place, values, data, problem)
+    for file in _picture_files(uri):
+        if storage.relative(file, uri) not in captioned:
+            yield RawRow(file, has_caption=False)
+
+
+def _raw_row(config: IngestConfig, place: str, values: Values, image: bytes, problem: str | None) -> RawRow:
+    id_column = _id_column(config, values)
+    values = {name: None if value == "" else value for name, value in values.items()}
+    for name in (id_column, config.label_column):
+        if name and values[name] is None:
+            problem = problem or f"column {name!r} is empty"
+    return RawRow(
+        place,
+        image,
+        values[config.text_column],
+        values[id_column] if id_column else None,
+        values[config.label_column] if config.label_column else None,
+        {name: values[name] for name in config.attribute_columns if values[name] is not None},
+        values[config.group_column] if config.group_column else None,
+        problem=problem,
+    )
+
+
+def _id_column(config: IngestConfig, present: Mapping[str, Any] | Sequence[str]) -> str | None:
+    return config.id_column or ("id" if "id" in present else None)
+
+
+def _wanted(config: IngestConfig, present: Mapping[str, Any] | Sequence[str], first: str) -> list[str]:
+    """The columns that the config reads, `first` being the one of the picture."""
+    named = (first, config.text_column, _id_column(config, present), config.label_column, config.group_column)
+    return list(dict.fromkeys(name for name in (*named, *config.attribute_columns) if name))
+
+
+def _parquet_files(uri: str) -> list[str]:
+    files = storage.list_files(uri, ".parquet")
+    if not files:
+        raise BadInput(f"{uri} holds no .parquet file; give an existing file or folder of files that end in .parquet")
+    return files
+
+
+def _parquet_columns(config: IngestConfig, uri: str) -> list[str]:
+    """The columns to read from a file with pictures, all there and of a type that can serve."""
+    schema = storage.open_parquet(uri).schema_arrow
+    wanted = _wanted(config, schema.names, config.image_column)
+    storage.require_columns(uri, schema, wanted)
+    allowed_types = (
+        ((config.image_column,), _holds_images, "struct<bytes: binary, path: string> or binary"),
+        ((config.text_column,), _is_text, "string"),
+        ((config.label_column,), lambda kind: pa.types.is_integer(kind) or pa.types.is_boolean(kind), "whole numbers"),
+        (
+            (_id_column(config, schema.names), config.group_column, *config.attribute_columns),
+            lambda kind: not (pa.types.is_nested(kind) or _is_binary(kind)),
+            "plain values",
+        ),
+    )
+    for names, fits, allowed in allowed_types:
+        for name in filter(None, names):
+            if not fits(schema.field(name).type):
+                kind = schema.field(name).type
+                raise BadInput(f"{uri}: column {name!r} is of type {kind}; allowed is {allowed}")
+    return wanted
+
+
+def _holds_images(kind: pa.DataType) -> bool:
+    has_bytes = pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0
+    return _is_binary(kind.field("bytes").type if has_bytes else kind)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def _table_rows(uri: str, columns: Sequence[str]) -> Iterator[tuple[str, Values | str]]:
+    """Each row of a Parquet file with its place, read some at a time; a problem instead where text is not UTF-8."""
+    index = 0
+    try:
+        for batch in storage.open_parquet(uri).iter_batches(_BATCH_ROWS, columns=list(columns)):
+            for i in range(batch.num_rows):
+                values: Values | str
+                try:
+                    (values,) = batch.slice(i, 1).to_pylist()
+                except UnicodeDecodeError as error:
+                    values = f"a text is not UTF-8 ({error})"
+                yield f"{uri} row {index}", values
+                index += 1
+    except (*storage.STORE_ERRORS, pa.ArrowException) as error:
+        reason = " ".join(str(error).split())
+        raise BadInput(f"{uri} cannot be read as Parquet after row {index} ({reason}); it may be truncated") from error
+
+
+def _caption_files(config: IngestConfig, uri: str) -> list[str]:
+    """The list named by the config, or every metadata file below the folder."""
+    if config.captions_file:
+        if not config.captions_file.endswith(_CAPTIONS):
+            raise BadInput(f"ingest.captions_file is {config.captions_file}; allowed are {', '.join(_CAPTIONS)} files")
+        return [storage.join(uri, config.captions_file)]
+    files = [file for file in storage.list_files(uri) if posixpath.basename(file) in _METADATA]
+    if not files:
+        allowed = " or ".join(_METADATA)
+        raise BadInput(f"{uri} holds no {allowed}; give an existing folder with one, or ingest.captions_file")
+    return files
+
+
+def _picture_files(uri: str) -> list[str]:
+    return [file for file in storage.list_files(uri) if file.lower().endswith(_PICTURES)]
+
+
+def _caption_rows(config: IngestConfig, uri: str) -> Iterator[tuple[str, Values | str]]:
+    if uri.endswith(".parquet"):
+        schema = storage.open_parquet(uri).schema_arrow
+        columns = _wanted(config, schema.names, FILE_NAME)
+        storage.require_columns(uri, schema, columns)
+        yield from _table_rows(uri, columns)
+    elif uri.endswith(".csv"):
+        yield from _csv_rows(config, uri)
+    else:
+        yield from _jsonl_rows(config, uri) if uri.endswith(".jsonl") else _json_rows(config, uri)
+
+
+def _csv_rows(config: IngestConfig, uri: str) -> Iterator[tuple[str, Values | str]]:
+    with storage.open_binary(uri) as file:
+        # utf-8-sig: spreadsheets put a byte order mark first.
+        reader = csv.DictReader(io.TextIOWrapper(file, encoding="utf-8-sig", newline=""), strict=True)
+        try:
+            names = list(reader.fieldnames or ())
+            header = pa.schema([(name, pa.string()) for name in names])
+            storage.require_columns(uri, header, _wanted(config, names, FILE_NAME))
+            for values in reader:
+                place = f"{uri} line {reader.line_num}"
+                # DictReader keeps surplus fields under None.
+                is_long = None in values
+                yield place, "more fields than the header; quote texts that hold a comma" if is_long else dict(values)
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise BadInput(f"{uri} line {reader.line_num} is not CSV in UTF-8 ({error})") from error
+
+
+def _jsonl_rows(config: IngestConfig, uri: str) -> Iterator[tuple[str, Values | str]]:
+    with storage.open_binary(uri) as file:
+        for number, line in enumerate(file, start=1):
+            if line.strip():
+                try:
+                    yield f"{uri} line {number}", _checked(config, json.loads(line))
+                except ValueError as error:
+                    yield f"{uri} line {number}", f"not JSON ({error})"
+
+
+def _json_rows(config: IngestConfig, uri: str) -> Iterator[tuple[str, Values | str]]:
+    rows = storage.read_json(uri)
+    if not isinstance(rows, list):
+        raise BadInput(f"{uri} holds {type(rows).__name__}; allowed is a list of objects with {FILE_NAME!r} and a text")
+    for index, values in enumerate(rows):
+        yield f"{uri} item {index}", _checked(config, values)
+
+
+def _checked(config: IngestConfig, values: Any) -> Values | str:
+    if not isinstance(values, dict):
+        return f"holds {type(values).__name__}, not an object"
+    missing = [name for name in _wanted(config, values, FILE_NAME) if name not in values]
+    return f"has no {missing[0]!r}; it has {', '.join(values) or 'nothing'}" if missing else values
+
+
+def _name_inside(folder: str, name: Any) -> str:
+    """The path below the source; a name that leads out of it is BadInput."""
+    if not isinstance(name, str) or not name or "\0" in name:
+        raise BadInput(f"{FILE_NAME} is {name!r}; allowed is a path inside the folder")
+    path = posixpath.normpath(posixpath.join(folder, name))
+    if path.startswith(("/", "../")) or path in ("..", "."):
+        raise BadInput(f"{FILE_NAME} {name!r} leads out of the folder; allowed are paths inside it")
+    return path
+
+
+def _digests(uri: str, files: Sequence[str]) -> list[dict[str, str]]:
+    digests = []
+    for name in files:
+        with storage.open_binary(name) as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digests.append({"uri": storage.relative(name, uri), "sha256": digest})
+    return digests

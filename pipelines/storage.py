@@ -1,0 +1,240 @@
+"""The only file that knows fsspec: URIs, atomic commits, digests.
+
+A URI is s3://bucket/key, file:///path or a plain path. A file appears whole or not at all: locally by a rename within
+its folder, on object stores by one PUT; either way it counts only after its size was read back.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import re
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+from botocore.exceptions import BotoCoreError
+from fsspec.implementations.local import LocalFileSystem
+
+from ganrnn.errors import BadInput
+
+_SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*:", re.IGNORECASE)
+_PART = ".part-"
+
+# s3fs passes on what is no answer of the server, such as missing credentials or an unreachable endpoint.
+STORE_ERRORS = (OSError, BotoCoreError)
+
+T = TypeVar("T")
+
+
+def absolute(uri: str) -> str:
+    """Plain and sqlite paths made absolute (Ray workers run in other folders); other URIs as they are."""
+    if uri.startswith("sqlite:///") and not uri.startswith("sqlite:////"):
+        return f"sqlite:///{Path(uri.removeprefix('sqlite:///')).absolute()}"
+    if uri.startswith("file://"):
+        uri = uri.removeprefix("file://")
+    return uri if _SCHEME.match(uri) else os.path.normpath(Path(uri).expanduser().absolute())
+
+
+def join(uri: str, *parts: str) -> str:
+    """A URI below another."""
+    return "/".join([uri.rstrip("/"), *(part for part in parts if part)])
+
+
+def exists(uri: str) -> bool:
+    """Whether a file or folder is there; a store that cannot be asked is BadInput."""
+    fs, path = _open(uri)
+    return _asked(uri, lambda: bool(fs.exists(path)))
+
+
+def list_files(uri: str, suffix: str = "") -> list[str]:
+    """URIs of all files below a folder, sorted, without hidden and unfinished ones; the file itself if it is one."""
+    fs, path = _open(uri)
+
+    def find() -> list[str]:
+        fs.invalidate_cache()
+        return sorted(fs.find(path))
+
+    names = [name for name in _asked(uri, find) if name.endswith(suffix) and not _is_hidden(name, path)]
+    scheme = f"{uri.split('://')[0]}://" if "://" in uri else ""
+    return [name if name.startswith(scheme) else scheme + name for name in names]
+
+
+def list_folders(uri: str) -> list[str]:
+    """Names of the folders directly below a folder, sorted; empty when it does not exist."""
+    fs, path = _open(uri)
+
+    def find() -> list[str]:
+        fs.invalidate_cache()
+        return (
+            sorted(e["name"] for e in fs.ls(path, detail=True) if e["type"] == "directory") if fs.exists(path) else []
+        )
+
+    return [name.rstrip("/").rsplit("/", 1)[-1] for name in _asked(uri, find)]
+
+
+def read_bytes(uri: str) -> bytes:
+    """A whole file."""
+    fs, path = _open(uri)
+    return _asked(uri, lambda: bytes(fs.cat_file(path)))
+
+
+def open_binary(uri: str) -> Any:
+    """A file opened for reading from its start, for those too large to hold."""
+    fs, path = _open(uri)
+    return _asked(uri, lambda: fs.open(path, "rb"))
+
+
+def relative(uri: str, folder: str) -> str:
+    """The path of a file below a folder; its own name where it does not lie there."""
+    path, root = _open(uri)[1], _open(folder)[1].rstrip("/") + "/"
+    return path.removeprefix(root) if path.startswith(root) else path.rsplit("/", 1)[-1]
+
+
+def read_json(uri: str) -> Any:
+    """A JSON file."""
+    data = read_bytes(uri)
+    try:
+        return json.loads(data)
+    except ValueError as error:
+        raise BadInput(f"{uri} is not JSON ({error}); it may be truncated") from error
+
+
+def sha256(data: bytes) -> str:
+    """Hex digest."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def file_digest(uri: str) -> str:
+    """sha256 of a file, read in pieces."""
+    fs, path = _open(uri)
+    digest = hashlib.sha256()
+
+    def feed() -> None:
+        with fs.open(path, "rb") as file:
+            while piece := file.read(1 << 22):
+                digest.update(piece)
+
+    _asked(uri, feed)
+    return digest.hexdigest()
+
+
+def commit_bytes(uri: str, data: bytes) -> str:
+    """Write a file atomically, read its size back, return its sha256. A full or unwritable disk is BadInput."""
+    fs, path = _open(uri)
+    try:
+        if isinstance(fs, LocalFileSystem):
+            _rename_into_place(path, data)
+        else:
+            fs.pipe_file(path, data)
+        fs.invalidate_cache()
+        size = fs.size(path)
+    except STORE_ERRORS as error:
+        raise BadInput(
+            f"{uri} cannot be written ({_reason(error)}); free space or grant access, then run again"
+        ) from error
+    if size != len(data):
+        raise BadInput(f"{uri} holds {size} bytes after {len(data)} were written; the store has lost data, run again")
+    return sha256(data)
+
+
+def commit_json(uri: str, value: Any) -> str:
+    """Write JSON atomically: sorted keys, one final newline, the same value the same bytes."""
+    text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return commit_bytes(uri, (text + "\n").encode())
+
+
+def commit_table(uri: str, table: pa.Table, row_group_rows: int = 512) -> str:
+    """Write a Parquet file atomically and return its sha256; the same rows give the same bytes."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", row_group_size=row_group_rows)
+    return commit_bytes(uri, sink.getvalue().to_pybytes())
+
+
+def commit_files(uri: str, files: Mapping[str, bytes], last: str) -> dict[str, str]:
+    """Write a folder of files, the one named `last` after all others: its presence means that the folder is whole."""
+    digests = {name: commit_bytes(join(uri, name), data) for name, data in files.items() if name != last}
+    return digests | {last: commit_bytes(join(uri, last), files[last])}
+
+
+def open_parquet(uri: str) -> pq.ParquetFile:
+    """A Parquet file ready for reading by row group."""
+    fs, path = _open(uri)
+    try:
+        return pq.ParquetFile(fs.open(path, "rb"))
+    except (*STORE_ERRORS, pa.ArrowException) as error:
+        raise BadInput(
+            f"{uri} cannot be read as Parquet ({_reason(error)}); it may be missing, empty or truncated"
+        ) from error
+
+
+def require_columns(uri: str, schema: pa.Schema, columns: Sequence[str]) -> None:
+    """Raise BadInput when a Parquet file lacks a column."""
+    for column in columns:
+        if column not in schema.names:
+            raise BadInput(f"{uri} has no column {column!r}; it has {', '.join(schema.names)}")
+
+
+def read_table(uris: Sequence[str], columns: Sequence[str] | None = None) -> pa.Table:
+    """Rows of Parquet files, one after the other."""
+    tables = []
+    for uri in uris:
+        file = open_parquet(uri)
+        require_columns(uri, file.schema_arrow, columns or [])
+        try:
+            tables.append(file.read(columns=list(columns) if columns else None))
+        except (*STORE_ERRORS, pa.ArrowException) as error:
+            raise BadInput(f"{uri} cannot be read as Parquet ({_reason(error)}); it may be truncated") from error
+    return pa.concat_tables(tables)
+
+
+def delete_folder(uri: str) -> None:
+    """Remove a folder with everything below it, if it is there."""
+    fs, path = _open(uri)
+    if _asked(uri, lambda: fs.exists(path)):
+        _asked(uri, lambda: fs.rm(path, recursive=True))
+
+
+def _open(uri: str) -> tuple[Any, str]:
+    try:
+        fs, path = fsspec.core.url_to_fs(uri)
+    except (ValueError, ImportError) as error:
+        raise BadInput(f"{uri} is no readable URI ({error}); allowed are paths, file:// and s3://") from error
+    return fs, path
+
+
+def _asked(uri: str, question: Callable[[], T]) -> T:
+    try:
+        return question()
+    except FileNotFoundError as error:
+        raise BadInput(f"{uri} does not exist; check the path, or run the verb that writes it") from error
+    except STORE_ERRORS as error:
+        raise BadInput(f"{uri} cannot be read ({_reason(error)})") from error
+
+
+def _rename_into_place(path: str, data: bytes) -> None:
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f".{target.name}{_PART}{uuid.uuid4().hex}")
+    try:
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _is_hidden(name: str, folder: str) -> bool:
+    return any(part.startswith((".", "_")) for part in name[len(folder) :].split("/"))
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "no space left on device"
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,162 @@
+"""The report page: nothing from a prompt runs, nothing is fetched, no metric is left out."""
+
+import io
+import math
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ganrnn import scenes
+from ganrnn.images import encode_png
+from pipelines.report import Shown, contact_sheet, format_number, render, score_table, scores
+
+REPORT: dict[str, Any] = {
+    "name": "shapes",
+    "metrics": {
+        "sharpness": 1.25,
+        "colour_accuracy": 0.983,
+        "other_shape_accuracy": 1.0,
+        "fid2k_indomain": 8.4213,
+        "kid2k_indomain": 0.002134,
+        "kid2k_indomain_std": 0.00041,
+        "is2k_indomain": 41.32,
+        "is2k_indomain_std": 0.8,
+        "r_precision_100": 0.7135,
+    },
+    "intervals": {"colour_accuracy": [0.976, 0.988], "r_precision_100": [0.693, 0.733]},
+    "floors": {
+        "fid951_indomain": 0.8712,
+        "kid2k_indomain": -0.000012,
+        "r_precision_100": 0.981,
+        "colour_accuracy": 0.999,
+    },
+    "counts": {"reference": 2000, "real": 951, "samples": 2000},
+    "digests": {"model_digest": "ab12" * 16, "samples_manifest_digest": None},
+    "extractor": {"name": "indomain", "digest": "cd34" * 16},
+    "seed": {"evaluation": 5, "generation": 7},
+    "config": {"name": "shapes", "note": "</pre><script>alert(2)</script>"},
+    "code_revision": "3f2a9c1",
+}
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, and the text outside them."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def picture(number: int, prompt: str, correct: dict[str, bool] | None = None, score: float = 0.5) -> Shown:
+    image = scenes.draw(scenes.single_combinations()[number], 16, 24)
+    return Shown(f"p{number}/0", prompt, encode_png(image), score, correct)
+
+
+def page_of(*shown: Shown, real: tuple[Shown, ...] = ()) -> str:
+    return render(REPORT, shown, real, shown[:1], shown[-1:])
+
+
+def test_a_prompt_is_text_and_nothing_else() -> None:
+    prompt = """<script>alert(1)</script><img src="x" onerror='alert(1)'> & "红色圆形" """
+    html = page_of(picture(0, prompt, {"<b>shape": False}))
+    page = Page(html)
+    assert prompt in page.text and "</pre><script>alert(2)</script>" in page.text
+    tags = {tag for tag, _ in page.tags}
+    assert "script" not in tags
+    assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
+    assert "<b>shape" in page.text.replace("\xa0", " ")
+
+
+def test_the_page_fetches_nothing() -> None:
+    html = page_of(picture(0, "one"), picture(1, "two"), real=(picture(2, "one"),))
+    assert not re.search(r"https?://|url\(|@import|<link|<script|<iframe", html)
+    sources = [a["src"] for _, a in Page(html).tags if "src" in a]
+    assert len(sources) == 5 and all(source and source.startswith("data:image/png;base64,") for source in sources)
+    assert not any(name in ("href", "srcset", "action") for _, a in Page(html).tags for name in a)
+    assert "default-src 'none'" in html and "image-rendering: pixelated" in html
+    assert "prefers-color-scheme: dark" in html and "width=device-width" in html
+
+
+def test_every_metric_is_on_the_page_and_on_the_terminal() -> None:
+    page, table = page_of(picture(0, "one")), score_table(REPORT)
+    for name in REPORT["metrics"]:
+        assert f"<code>{name}</code>" in page or name.endswith("_std") or name == "sharpness"
+        assert name in Page(page).text
+        assert name in table or name.endswith("_std")
+    assert "<b>sharpness</b>" in page and "<b>1.25</b>" in page
+
+
+def test_the_table_lines_up_and_gives_spread_and_floor() -> None:
+    header, rule, *lines = score_table(REPORT).splitlines()
+    assert header.split() == ["metric", "value", "95", "%", "or", "±", "std", "real"]
+    assert set(rule) == {"-", " "}
+    values = {line.split()[0]: line.split()[1:] for line in lines}
+    assert values["fid2k_indomain"] == ["8.42", "0.871", "(fid951_indomain)"]
+    assert values["kid2k_indomain"] == ["0.0021", "±", "0.00041", "-0.000012"]
+    assert values["r_precision_100"] == ["0.714", "0.693–0.733", "0.981"]
+    assert values["sharpness"] == ["1.25"]
+    end = header.index("value") + len("value")
+    assert all(line[end - 1].isdigit() and line[end : end + 1] in ("", " ") for line in lines)
+
+
+def test_the_senses_follow_the_names() -> None:
+    found = {line.name: line.sense for line in scores(REPORT)}
+    assert list(found)[:4] == ["fid2k_indomain", "kid2k_indomain", "is2k_indomain", "r_precision_100"]
+    assert list(found)[-1] == "sharpness"
+    assert "lower" in found["fid2k_indomain"].better and "lower" in found["kid2k_indomain"].better
+    assert "higher" in found["is2k_indomain"].better
+    assert "out of 100" in found["r_precision_100"].meaning
+    assert found["other_shape_accuracy"].title == "other shape"
+    assert (found["sharpness"].meaning, found["sharpness"].better) == ("", "")
+
+
+def test_an_accuracy_is_a_bar_of_its_length() -> None:
+    html = page_of(picture(0, "one"))
+    assert "width:98.30%" in html and "left:99.90%" in html
+    assert html.count('class="track"') == 2
+
+
+def test_a_picture_stands_beside_the_real_one_of_its_prompt() -> None:
+    shown = (picture(0, "one", {"colour": True, "shape": False}), picture(1, "two"), picture(2, "one", score=math.nan))
+    real = (picture(3, "one"), picture(4, "one"), picture(5, "three"))
+    html = page_of(*shown, real=real)
+    sheet = html[html.index("Prompts and pictures") : html.index("Real pictures of other prompts")]
+    assert re.findall(r"(?:generated|real): (p\d)", sheet) == ["p0", "p3", "p1", "p2", "p4"]
+    others = html[html.index("Real pictures of other prompts") : html.index("Best matches")]
+    assert re.findall(r"title=\"\w+: (p\d)", others) == ["p5"]
+    assert "✓&nbsp;colour" in sheet and "✗&nbsp;shape" in sheet
+    assert sheet.count("match 0.50") == 2 and "nan" not in sheet
+
+
+def test_equal_input_gives_equal_bytes() -> None:
+    assert page_of(picture(0, "one")) == page_of(picture(0, "one"))
+    pngs = [picture(i, "").png for i in range(3)]
+    assert contact_sheet(pngs, 2, 2) == contact_sheet(pngs, 2, 2)
+
+
+def test_the_contact_sheet_draws_each_pixel_as_a_square() -> None:
+    pngs = [picture(i, "").png for i in range(5)]
+    with Image.open(io.BytesIO(contact_sheet(pngs, num_columns=3, zoom=2))) as sheet:
+        assert sheet.size == (3 * 24 * 2, 2 * 16 * 2)
+        pixels = np.asarray(sheet)
+    with Image.open(io.BytesIO(pngs[4])) as last:
+        assert np.array_equal(pixels[32:64:2, 48:96:2], np.asarray(last))
+    assert np.array_equal(pixels[::2], pixels[1::2])
+    assert (pixels[32:, 96:] == 255).all()
+
+
+def test_numbers_keep_the_digits_that_count() -> None:
+    values = [2000, 8.4213, 123.45, 0.98349, 1.0, 0.002134, -0.000012, 3e-7, 0.0, math.nan]
+    shown = ["2,000", "8.42", "123.5", "0.983", "1.000", "0.0021", "-0.000012", "3.0e-07", "0", "nan"]
+    assert [format_number(value) for value in values] == shown
