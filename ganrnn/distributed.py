@@ -12,6 +12,11 @@ def world_size() -> int:
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
+def rank() -> int:
+    """This worker's number, 0 outside a process group."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Replace each gradient by its mean over the workers, in one all-reduce of a flat buffer.
 

@@ -17,7 +17,7 @@ VERBS = {
     "generate": "prompts Parquet and a model to samples Parquet",
     "evaluate": "samples against the reference: report.json and report.html",
     "promote": "a model that holds its thresholds to the registry",
-    "nightly": "what a schedule calls: generate, evaluate, promote in order",
+    "nightly": "what a schedule calls: all verbs in order, each does what is missing",
     "demo": "all verbs on embedded defaults, a table of scores at the end",
     "paint": "one prompt to one PNG",
 }

@@ -20,13 +20,15 @@ def act(recipe: Recipe) -> None:
     with cluster.session():
         nightly.act(recipe)
     uri = recipe.evaluate.report_uri
+    seconds = time.monotonic() - started
+    storage.commit_json(storage.join(recipe.run_uri, "demo.json"), {"seconds": round(seconds, 1)})
     print()
     print(report.score_table(storage.read_json(f"{uri}/report.json")))
     print()
     print(f"pictures and scores   {uri}/report.html")
     print(f"contact sheet         {uri}/contact_sheet.png")
     print('try a prompt          .venv/bin/ganrnn paint "a large blue triangle at the left on a black background"')
-    print(f"finished in {(time.monotonic() - started) / 60:.1f} minutes")
+    print(f"finished in {seconds / 60:.1f} minutes")
 
 
 def main() -> None:

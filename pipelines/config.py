@@ -113,7 +113,11 @@ class GenerateConfig:
     prompts_uri: str = ""
     samples_uri: str = ""
     seed: int | None = None
+    max_reject_share: float = 0.01
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
+
+    def __post_init__(self) -> None:
+        _share("generate", self, "max_reject_share")
 
 
 @dataclass(frozen=True)

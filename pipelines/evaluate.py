@@ -56,7 +56,7 @@ def _subject(recipe: Recipe) -> tuple[dict[str, Any], list[Block], dict[str, byt
     """What is scored: its digests, its blocks, and the model's files where pictures are made on the way."""
     config = recipe.generate
     if recipe.evaluate.from_prompts:
-        prompt_set = prompts.plan(config.prompts_uri, config.sampling.shard_rows)
+        prompt_set = prompts.plan(config.prompts_uri, config.sampling.shard_rows, config.max_reject_share)
         files = model.fetch_files(config.model_uri, recipe.tracking)
         model_digest = checkpoint.verify(files, config.model_uri)["model_digest"]
         blocks = [Block("samples", shard.index, shard=shard) for shard in prompt_set.shards]
@@ -115,6 +115,7 @@ def _score_blocks(
     protocol: Protocol,
     model_files: Mapping[str, bytes] | None,
 ) -> list[dict[str, Any]]:
+    sampling = recipe.generate.sampling
     scored = ray.data.from_items(
         [{"index": index} for index in range(len(blocks))], override_num_blocks=len(blocks)
     ).map(
@@ -125,11 +126,12 @@ def _score_blocks(
             "network_digest": digest,
             "protocol": protocol,
             "model_files": model_files,
-            "sampling": recipe.generate.sampling,
+            "sampling": sampling,
             "run_seed": recipe.generate.seed,
         },
         compute=ray.data.ActorPoolStrategy(size=min(recipe.evaluate.num_workers, len(blocks))),
-        num_cpus=1,
+        num_cpus=sampling.cpus_per_worker if model_files else 1,
+        num_gpus=sampling.gpus_per_worker if model_files else 0,
     )
     rows = []
     with tqdm(desc="evaluate", unit="row") as bar:

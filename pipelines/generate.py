@@ -13,11 +13,10 @@ from tqdm import tqdm
 
 from ganrnn import checkpoint
 from ganrnn.errors import BadInput
-from ganrnn.images import encode_png
-from pipelines import cluster, model, prompts, storage
-from pipelines.config import Recipe, SamplingConfig
-from pipelines.sampling import ModelSampler
-from pipelines.schemas import IMAGE, MANIFEST, PROMPT_COLUMNS, REJECTS, SAMPLES, manifest
+from pipelines import cluster, model, prompts, storage, tracking
+from pipelines.config import Recipe
+from pipelines.sampling import ShardWriter
+from pipelines.schemas import MANIFEST, REJECTS, manifest
 
 PLAN = "plan.json"
 
@@ -28,7 +27,7 @@ def generate(recipe: Recipe) -> dict[str, Any]:
     Raises BadInput when the prompts or the model cannot be used, or the folder holds samples of another plan.
     """
     config = recipe.generate
-    prompt_set = prompts.plan(config.prompts_uri, config.sampling.shard_rows)
+    prompt_set = prompts.plan(config.prompts_uri, config.sampling.shard_rows, config.max_reject_share)
     files = model.fetch_files(config.model_uri, recipe.tracking)
     description = checkpoint.verify(files, config.model_uri)
     plan = {
@@ -97,49 +96,6 @@ def _sample_shards(
                 bar.update(row["rows"])
 
 
-class ShardWriter:
-    """An actor that samples whole shards and commits each as one file."""
-
-    def __init__(
-        self,
-        files: Mapping[str, bytes],
-        sampling: SamplingConfig,
-        seed: int,
-        shards: Sequence[prompts.Shard],
-        uris: Sequence[str],
-    ) -> None:
-        self.sampler = ModelSampler(files, sampling)
-        self.seed, self.shards, self.uris = seed, shards, uris
-
-    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        table = sample_table(self.sampler, self.shards[row["index"]], self.seed)
-        storage.commit_table(self.uris[row["index"]], table)
-        return {"rows": table.num_rows}
-
-
-def sample_table(sampler: ModelSampler, shard: prompts.Shard, run_seed: int) -> pa.Table:
-    """The samples of a shard, in prompt order, with the prompts' further columns passed through."""
-    table, sample_ids, seeds = prompts.expand(prompts.read_shard(shard), run_seed)
-    texts = table.column("prompt").to_pylist()
-    pictures = sampler.sample(texts, list(zip(seeds, sample_ids, strict=True)))
-    columns = {
-        "sample_id": pa.array(sample_ids, pa.string()),
-        "prompt_id": table.column("prompt_id"),
-        "seed": pa.array(seeds, pa.int64()),
-        "image": pa.array(
-            [{"bytes": encode_png(p), "path": f"{i}.png"} for p, i in zip(pictures, sample_ids, strict=True)], IMAGE
-        ),
-        "prompt": table.column("prompt"),
-        "model_digest": pa.array([sampler.model_digest] * len(texts), pa.string()),
-    }
-    fields = list(SAMPLES)
-    for name in table.column_names:
-        if name not in columns and name not in PROMPT_COLUMNS:
-            columns[name] = table.column(name)
-            fields.append(table.schema.field(name))
-    return pa.table(columns, schema=pa.schema(fields))
-
-
 def _finish(
     recipe: Recipe, plan: dict[str, Any], prompt_set: prompts.PromptSet, names: Sequence[str]
 ) -> dict[str, Any]:
@@ -162,5 +118,20 @@ def _finish(
         totals={"samples": sum(s["rows"] for s in shards), "prompts": prompt_set.num_rows, "rejects": len(rejects)},
         model_digest=plan["model_digest"],
     )
-    storage.commit_json(storage.join(uri, MANIFEST), whole)
+    digest = storage.commit_json(storage.join(uri, MANIFEST), whole)
+    _track(recipe, whole, digest)
     return whole
+
+
+def _track(recipe: Recipe, whole: Mapping[str, Any], digest: str) -> None:
+    """One MLflow run: which model made which samples of which prompts."""
+    run_id = tracking.start_run(
+        recipe.tracking,
+        "generate",
+        recipe.as_dict(),
+        digest,
+        {"prompts": (recipe.generate.prompts_uri, whole["inputs"]["prompts_digest"])},
+        {"model_digest": whole["model_digest"], "samples_manifest_digest": digest},
+    )
+    tracking.log_metrics(recipe.tracking, run_id, {name: float(count) for name, count in whole["totals"].items()}, 0)
+    tracking.finish_run(recipe.tracking, run_id, "FINISHED")

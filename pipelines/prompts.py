@@ -36,10 +36,11 @@ class PromptSet:
     shards: tuple[Shard, ...]
 
 
-def plan(prompts_uri: str, shard_rows: int) -> PromptSet:
+def plan(prompts_uri: str, shard_rows: int, max_reject_share: float) -> PromptSet:
     """Read the ids of a prompt set, refuse duplicates, and cut its rows into shards.
 
-    Raises BadInput when a file is unreadable or empty, a column is missing or of another type, an id is null or double.
+    Raises BadInput when a file is unreadable or empty, a column is missing or of another type, an id is null or double,
+    or more than `max_reject_share` of the rows have no prompt.
     """
     uris = storage.list_files(prompts_uri, ".parquet")
     if not uris:
@@ -58,6 +59,11 @@ def plan(prompts_uri: str, shard_rows: int) -> PromptSet:
                     rejected.append(prompt_id)
     if not ids:
         raise BadInput(f"{prompts_uri} holds no row; give at least one prompt")
+    if len(rejected) > max_reject_share * len(ids):
+        raise BadInput(
+            f"{prompts_uri}: {len(rejected)} of {len(ids)} rows have an empty prompt, the first {rejected[0]!r}; "
+            f"generate.max_reject_share allows {max_reject_share:g}"
+        )
     digest = storage.sha256("".join(storage.file_digest(uri) for uri in uris).encode())
     return PromptSet(tuple(uris), digest, len(ids), tuple(sorted(rejected)), _cut(uris, sizes, shard_rows))
 

@@ -15,7 +15,7 @@ import torch
 from ray.train.torch import TorchTrainer
 from torch import distributed as dist
 
-from ganrnn import checkpoint, images
+from ganrnn import checkpoint, distributed, images
 from ganrnn.errors import BadInput
 from ganrnn.text import Vocabulary
 from pipelines import cluster, storage, tracking
@@ -147,7 +147,7 @@ def _fit(job: dict[str, Any]) -> None:
 def train_worker(job: dict[str, Any]) -> None:
     """One data-parallel worker, from the last checkpoint to the end. Runs under Ray Train and torchrun alike."""
     recipe: Recipe = job["recipe"]
-    rank, world_size = dist.get_rank(), dist.get_world_size()
+    rank, world_size = distributed.rank(), distributed.world_size()
     device = _prepare_torch(recipe, rank)
     vocabulary = Vocabulary(job["vocabulary"]["level"], tuple(job["vocabulary"]["tokens"]))
     task = task_type(recipe.task.name)(recipe.task, vocabulary, recipe.seed)
@@ -202,8 +202,9 @@ def _gather_rng(rank: int, world_size: int, device: torch.device) -> dict[str, t
     own = {f"{rank}.cpu": torch.get_rng_state()}
     if device.type == "cuda":
         own[f"{rank}.cuda"] = torch.cuda.get_rng_state(device)
-    gathered: list[dict[str, torch.Tensor]] = [{} for _ in range(world_size)]
-    dist.all_gather_object(gathered, own)
+    gathered = [own] * world_size
+    if world_size > 1:
+        dist.all_gather_object(gathered, own)
     return {name: state for states in gathered for name, state in states.items()}
 
 
