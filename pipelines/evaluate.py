@@ -208,6 +208,7 @@ def _report(
         "digests": {**subject, "dataset_digest": manifest["totals"]["dataset_digest"]},
         "model_digest": subject["model_digest"],
         "dataset_digest": manifest["totals"]["dataset_digest"],
+        "protocol_digest": _protocol_digest(protocol, network_digest, subject, sets),
         "samples_manifest_digest": subject["samples_manifest_digest"],
         "model_uri": recipe.generate.model_uri,
         "extractor": {
@@ -223,6 +224,15 @@ def _report(
         "config": recipe.as_dict(),
         "code_revision": code_revision(),
     }
+
+
+def _protocol_digest(
+    protocol: Protocol, network_digest: str, subject: Mapping[str, Any], sets: Mapping[str, Mapping[str, Any]]
+) -> str:
+    """Equal for two reports whose numbers may be compared, as far as the protocol goes."""
+    counts = {name: held["moments"].count for name, held in sets.items()}
+    held = [asdict(protocol), network_digest, subject["prompts_digest"], counts]
+    return storage.sha256(json.dumps(held, sort_keys=True).encode())
 
 
 def _write(recipe: Recipe, result: dict[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:

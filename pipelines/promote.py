@@ -3,9 +3,10 @@
     decision = promote(load_recipe("jobs/recipes/demo.yaml"))
 
 A model becomes `champion` when every threshold of the recipe holds and it beats the present champion on
-`promote.champion_metric`, measured on the same data set; else it becomes `challenger`, with the reasons. The alias
-moves only after the registered version was loaded back and painted as its checkpoint does. Written beside the report,
-promotion.json holds the decision and the lineage from the data set over run and version to the samples.
+`promote.champion_metric`, measured under the same protocol on the same data set; else it becomes `challenger`, with the
+reasons. The alias moves only after the registered version was loaded back and painted as its checkpoint does. Written
+beside the report, promotion.json holds the decision and the lineage from the data set over run and version to the
+samples.
 """
 
 import json
@@ -23,7 +24,7 @@ from pipelines.config import PromoteConfig, Recipe
 from pipelines.tracking import RegisteredVersion
 
 REPORT, PROMOTION = "report.json", "promotion.json"
-_METRIC, _DATASET = "ganrnn.metric.", "ganrnn.dataset_digest"
+_METRIC, _DATASET, _PROTOCOL = "ganrnn.metric.", "ganrnn.dataset_digest", "ganrnn.protocol_digest"
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Report:
     metrics: Mapping[str, float]
     model_digest: str
     dataset_digest: str
+    protocol_digest: str
     samples_manifest_digest: str | None
 
     def value(self, metric: str, place: str) -> float:
@@ -91,7 +93,7 @@ def read_report(uri: str) -> Report:
     """The checked report of an evaluation."""
     data = storage.read_bytes(uri)
     raw = storage.read_json(uri)
-    names = ("metrics", "model_digest", "dataset_digest", "samples_manifest_digest")
+    names = ("metrics", "model_digest", "dataset_digest", "protocol_digest", "samples_manifest_digest")
     missing = [key for key in names if not isinstance(raw, dict) or key not in raw]
     if missing:
         raise BadInput(f"{uri} has no {missing[0]!r}; a report of evaluate holds {', '.join(names)}")
@@ -127,6 +129,11 @@ def compare(
         return False, (
             f"champion version {champion.version} was scored on data set {dataset[:12]}, this model on "
             f"{report.dataset_digest[:12]}; evaluate both on the same one"
+        )
+    if champion.tags.get(_PROTOCOL) != report.protocol_digest:
+        return False, (
+            f"champion version {champion.version} was scored under another protocol (extractor, prompts, counts or "
+            "seed); evaluate both under the same one"
         )
     held = champion.tags.get(_METRIC + metric)
     if held is None:
@@ -166,6 +173,7 @@ def _register(
     trained = tracking.find_run(recipe.tracking, "train", {"ganrnn.identity": training}) if training else None
     tags = {
         _DATASET: report.dataset_digest,
+        _PROTOCOL: report.protocol_digest,
         "ganrnn.report_digest": report.digest,
         "ganrnn.samples_manifest_digest": report.samples_manifest_digest or "none",
     }

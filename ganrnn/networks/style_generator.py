@@ -63,9 +63,10 @@ class StyleGenerator(nn.Module):
             self.first.append(ModulatedConv(in_channels, channels, style_dim))
             self.second.append(ModulatedConv(channels, channels, style_dim))
             in_channels = channels
-        self.to_patches = ModulatedConv(in_channels, 3 * 4, style_dim, kernel_size=1)
+        self.to_patches = ModulatedConv(in_channels, in_channels * 4, style_dim, kernel_size=1)
         # The four pixels of a patch start equal: no checkerboard to unlearn (Aitken et al., 2017, arXiv:1707.02937).
         self.to_patches.weight.data.copy_(self.to_patches.weight[::4].repeat_interleave(4, 0))
+        self.to_rgb = nn.Conv2d(in_channels, 3, 3, padding=1)
 
     def forward(
         self,
@@ -79,4 +80,5 @@ class StyleGenerator(nn.Module):
                 x = F.interpolate(x, scale_factor=2.0, mode="nearest")
             x = F.leaky_relu(first(x, style), SLOPE) * GAIN
             x = F.leaky_relu(second(x, style), SLOPE) * GAIN
-        return F.pixel_shuffle(self.to_patches(x, style), 2)
+        x = F.leaky_relu(F.pixel_shuffle(self.to_patches(x, style), 2), SLOPE) * GAIN
+        return self.to_rgb(x)

@@ -51,6 +51,7 @@ class Job:
             "metrics": metrics,
             "model_digest": digest_of(seed),
             "dataset_digest": "d" * 64,
+            "protocol_digest": "p" * 64,
             "samples_manifest_digest": "5" * 64,
             **changes,
         }
@@ -167,13 +168,16 @@ def test_lower_may_be_better(job: Job) -> None:
 
 
 def test_scores_of_unlike_origin_are_not_compared(job: Job) -> None:
-    held = {"ganrnn.dataset_digest": "d" * 64, "ganrnn.metric.colour": "0.1"}
+    held = {"ganrnn.dataset_digest": "d" * 64, "ganrnn.protocol_digest": "p" * 64, "ganrnn.metric.colour": "0.1"}
     report = read_report(job.attempt(1, METRICS).evaluate.report_uri + "/report.json")
     won, reason = compare(job.recipe.promote, report, RegisteredVersion("4", "run", held), None)
     assert not won and reason == "champion version 4 has no metric r_precision_100; evaluate it with this one"
     held = {"ganrnn.dataset_digest": "e" * 64, "ganrnn.metric.r_precision_100": "0.1"}
     won, reason = compare(job.recipe.promote, report, RegisteredVersion("4", "run", held), None)
     assert not won and reason.startswith("champion version 4 was scored on data set eeeeeeeeeeee, this model on dddddd")
+    held = {"ganrnn.dataset_digest": "d" * 64, "ganrnn.protocol_digest": "q", "ganrnn.metric.r_precision_100": "0.1"}
+    won, reason = compare(job.recipe.promote, report, RegisteredVersion("4", "run", held), None)
+    assert not won and reason.startswith("champion version 4 was scored under another protocol")
 
 
 def refused(job: Job, recipe: Recipe, message: str) -> None:
