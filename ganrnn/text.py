@@ -1,7 +1,7 @@
 """Words and characters to numbers: the vocabularies that RNNs read.
 
 >>> vocabulary = Vocabulary.build(["a red circle", "红色圆形"], level="word")
->>> tokens, lengths, num_unknown = vocabulary.encode(["a red square"], max_tokens=8)
+>>> tokens, lengths = vocabulary.encode(["a red square"], max_tokens=8)
 """
 
 import hashlib
@@ -74,19 +74,22 @@ class Vocabulary:
     def __len__(self) -> int:
         return len(self.tokens)
 
-    def encode(self, texts: Sequence[str], max_tokens: int) -> tuple[torch.Tensor, torch.Tensor, int]:
+    def count_unknown(self, text: str) -> int:
+        """How many of a text's tokens this vocabulary does not hold."""
+        ids: dict[str, int] = self._ids  # type: ignore[attr-defined]
+        return sum(token not in ids for token in tokenise(text, self.level))
+
+    def encode(self, texts: Sequence[str], max_tokens: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Texts to padded tokens.
 
-        Returns tokens int64 [N, max_tokens] padded with 0, lengths int64 [N] of at least 1 (an empty text is read as
-        one unknown token), and how many tokens were unknown. Longer texts lose their end.
+        Returns tokens int64 [N, max_tokens] padded with 0 and lengths int64 [N] of at least 1: an empty text is read as
+        one unknown token. Longer texts lose their end.
         """
         ids: dict[str, int] = self._ids  # type: ignore[attr-defined]
         tokens = torch.zeros(len(texts), max_tokens, dtype=torch.int64)
         lengths = torch.ones(len(texts), dtype=torch.int64)
-        num_unknown = 0
         for row, text in enumerate(texts):
             found = [ids.get(token, UNKNOWN) for token in tokenise(text, self.level)[:max_tokens]] or [UNKNOWN]
-            num_unknown += found.count(UNKNOWN)
             tokens[row, : len(found)] = torch.tensor(found)
             lengths[row] = len(found)
-        return tokens, lengths, num_unknown
+        return tokens, lengths

@@ -24,8 +24,7 @@ def paint(prompt: str, model_uri: str, tracking_uri: str, seed: int, out: str | 
     tracking = TrackingConfig(tracking_uri=storage.absolute(tracking_uri))
     uri = model_uri if model_uri.startswith("models:") else storage.absolute(model_uri)
     sampler = ModelSampler(model.fetch_files(uri, tracking), SamplingConfig(micro_batch_size=1))
-    _, _, num_unknown = sampler.task.vocabulary.encode([prompt], sampler.task.config.max_tokens)
-    if num_unknown:
+    if num_unknown := sampler.task.vocabulary.count_unknown(prompt):
         print(f"{num_unknown} words of the prompt are unknown to this model")
     picture = sampler.sample([prompt], [(seed, prompt)])[0]
     path = out or re.sub(r"\W+", "-", prompt.strip())[:60].strip("-") + ".png"

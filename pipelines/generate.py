@@ -101,12 +101,12 @@ def _finish(
 ) -> dict[str, Any]:
     """Hash all shards, write the rejects, and the manifest last."""
     uri = recipe.generate.samples_uri
-    shards = []
+    shards, num_unknown = [], 0
     for name in names:
         place = storage.join(uri, name)
-        shards.append(
-            {"uri": name, "rows": storage.open_parquet(place).metadata.num_rows, "sha256": storage.file_digest(place)}
-        )
+        unknown = storage.read_table([place], ["unknown_tokens"]).column(0)
+        shards.append({"uri": name, "rows": len(unknown), "sha256": storage.file_digest(place)})
+        num_unknown += sum(unknown.to_pylist())
     place = prompt_set.uris[0] if len(prompt_set.uris) == 1 else recipe.generate.prompts_uri
     rejects = [{"place": place, "id": i, "reason": "the prompt is empty"} for i in prompt_set.rejected]
     storage.commit_table(storage.join(uri, "rejects.parquet"), pa.Table.from_pylist(rejects, REJECTS))
@@ -115,7 +115,12 @@ def _finish(
         inputs={"prompts_uri": recipe.generate.prompts_uri, "prompts_digest": prompt_set.digest, **plan},
         config=recipe.as_dict(),
         shards=shards,
-        totals={"samples": sum(s["rows"] for s in shards), "prompts": prompt_set.num_rows, "rejects": len(rejects)},
+        totals={
+            "samples": sum(shard["rows"] for shard in shards),
+            "prompts": prompt_set.num_rows,
+            "rejects": len(rejects),
+            "unknown_tokens": num_unknown,
+        },
         model_digest=plan["model_digest"],
     )
     digest = storage.commit_json(storage.join(uri, MANIFEST), whole)

@@ -78,6 +78,7 @@ def sample_table(sampler: ModelSampler, shard: prompts.Shard, run_seed: int) -> 
         ),
         "prompt": table.column("prompt"),
         "model_digest": pa.array([sampler.model_digest] * len(texts), pa.string()),
+        "unknown_tokens": pa.array([sampler.task.vocabulary.count_unknown(text) for text in texts], pa.int32()),
     }
     fields = list(SAMPLES)
     for name in table.column_names:

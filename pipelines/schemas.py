@@ -45,6 +45,7 @@ SAMPLES = pa.schema(
         pa.field("image", IMAGE, nullable=False),
         ("prompt", pa.string()),
         ("model_digest", pa.string()),
+        ("unknown_tokens", pa.int32()),
     ]
 )
 

@@ -78,7 +78,7 @@ class InDomainNetwork(nn.Module):
 
     def text_embedding(self, texts: Sequence[str]) -> torch.Tensor:
         """Captions to unit vectors [N, feature_dim]."""
-        tokens, lengths, _ = self.vocabulary.encode(texts, MAX_TOKENS)
+        tokens, lengths = self.vocabulary.encode(texts, MAX_TOKENS)
         return F.normalize(self.from_text(self.encoder(tokens, lengths)))
 
     def posterior(self, features: torch.Tensor, captions: torch.Tensor) -> torch.Tensor:

@@ -28,7 +28,7 @@ class TextEncoder(nn.Module):
         self.embedding = nn.Embedding(num_tokens, embedding_dim, padding_idx=0)
         self.forward_rnn = recurrent(embedding_dim, hidden_dim, batch_first=True)
         self.backward_rnn = recurrent(embedding_dim, hidden_dim, batch_first=True) if bidirectional else None
-        self.out_dim = hidden_dim * (2 if bidirectional else 1)
+        self.out_dim = 2 * hidden_dim * (2 if bidirectional else 1)
 
     def forward(
         self,
@@ -43,9 +43,11 @@ class TextEncoder(nn.Module):
 
 
 def _pool(outputs: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-    """The mean output over each text's words: [N, T, D] -> [N, D]."""
-    is_word = torch.arange(outputs.shape[1], device=outputs.device) < lengths[:, None]
-    return (outputs * is_word[:, :, None]).sum(1) / lengths[:, None]
+    """The mean output over each text's words, which words are there, and the last one, in which order: [N, 2 D]."""
+    position = torch.arange(outputs.shape[1], device=outputs.device)
+    mean = (outputs * (position < lengths[:, None])[:, :, None]).sum(1) / lengths[:, None]
+    last = outputs[torch.arange(len(outputs), device=outputs.device), lengths - 1]
+    return torch.cat([mean, last], dim=1)
 
 
 def _reverse(words: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:

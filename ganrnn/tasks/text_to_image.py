@@ -98,7 +98,7 @@ class TextToImage:
 
     def collate(self, rows: Rows) -> dict[str, torch.Tensor]:
         """Data set rows to images uint8 [N, 3, H, W], tokens int64 [N, T], lengths and keys of meaning int64 [N]."""
-        tokens, lengths, _ = self.vocabulary.encode(rows["text"], self.config.max_tokens)
+        tokens, lengths = self.vocabulary.encode(rows["text"], self.config.max_tokens)
         keys = [meaning_key(t, a) for t, a in zip(rows["text"], rows["attributes"], strict=True)]
         images = pictures.to_tensor([image["bytes"] for image in rows["image"]])
         return {"images": images, "tokens": tokens, "lengths": lengths, "keys": torch.tensor(keys)}
@@ -174,7 +174,7 @@ class TextToImage:
     def sample(self, rows: Rows, keys: Keys) -> torch.Tensor:
         """Paint `rows["prompt"]` [N] with noise of `keys` [N]: uint8 [N, 3, height, width] by the averaged networks."""
         device = next(self.generator.parameters()).device
-        tokens, lengths, _ = self.vocabulary.encode(rows["prompt"], self.config.max_tokens)
+        tokens, lengths = self.vocabulary.encode(rows["prompt"], self.config.max_tokens)
         condition = self.networks["encoder_ema"](tokens.to(device), lengths.to(device))
         z = noise.normal(keys, self.config.z_dim).to(device)
         return pictures.to_uint8(self.networks["generator_ema"](z, condition))
