@@ -4,6 +4,7 @@ A shard's file is named and filled as a function of (model digest, prompts diges
 one atomic commit. Run again, only missing shards are made; the manifest is written last.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,8 +13,8 @@ import ray
 from tqdm import tqdm
 
 from ganrnn import checkpoint
-from ganrnn.errors import BadInput
 from pipelines import cluster, model, prompts, storage, tracking
+from pipelines.claim import claim
 from pipelines.config import Recipe
 from pipelines.sampling import ShardWriter
 from pipelines.schemas import MANIFEST, REJECTS, manifest
@@ -37,7 +38,7 @@ def generate(recipe: Recipe) -> dict[str, Any]:
         "shard_rows": config.sampling.shard_rows,
         "num_shards": len(prompt_set.shards),
     }
-    _claim(config.samples_uri, plan)
+    claim(config.samples_uri, PLAN, plan, "choose another generate.samples_uri")
     done = storage.join(config.samples_uri, MANIFEST)
     if storage.exists(done):
         finished: dict[str, Any] = storage.read_json(done)
@@ -51,22 +52,8 @@ def generate(recipe: Recipe) -> dict[str, Any]:
 
 def shard_names(plan: Mapping[str, Any]) -> list[str]:
     """File names of all shards: the plan's digest and the shard's index."""
-    digest = storage.sha256(repr(sorted(plan.items())).encode())[:12]
+    digest = storage.sha256(json.dumps(plan, sort_keys=True).encode())[:12]
     return [f"{digest}-{index:06d}.parquet" for index in range(plan["num_shards"])]
-
-
-def _claim(samples_uri: str, plan: Mapping[str, Any]) -> None:
-    uri = storage.join(samples_uri, PLAN)
-    if not storage.exists(uri):
-        storage.commit_json(uri, plan)
-        return
-    there = storage.read_json(uri)
-    for name, value in plan.items():
-        if there.get(name) != value:
-            raise BadInput(
-                f"{samples_uri} holds samples with {name} = {there.get(name)!r}, this run has {value!r}; "
-                "choose another generate.samples_uri, or delete the folder"
-            )
 
 
 def _sample_shards(

@@ -5,6 +5,7 @@ looks for checkpoints itself. Ray Train's own checkpoint upload is not used, bec
 object store refuses them; ours are committed and read back by `pipelines.storage`.
 """
 
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -20,6 +21,7 @@ from ganrnn.errors import BadInput
 from ganrnn.text import Vocabulary
 from pipelines import cluster, storage, tracking
 from pipelines.checkpoints import Checkpoints
+from pipelines.claim import claim
 from pipelines.config import Recipe, task_type
 from pipelines.dataset import TrainingRows, read_manifest, shard_uris
 from pipelines.progress import remote_bar
@@ -37,7 +39,7 @@ def train(recipe: Recipe) -> str:
     uris = shard_uris(recipe.ingest.dataset_uri, manifest, "train")
     identity = training_identity(recipe, manifest)
     checkpoints = Checkpoints(recipe.train.checkpoint_uri, recipe.train.keep_checkpoints)
-    _claim(recipe.train.checkpoint_uri, identity)
+    claim(recipe.train.checkpoint_uri, RUN_FILE, identity, "choose another run_uri")
     newest = checkpoints.newest()
     if newest and newest.step >= recipe.task.num_steps:
         return newest.uri
@@ -71,7 +73,7 @@ def training_identity(recipe: Recipe, manifest: Mapping[str, Any]) -> dict[str, 
             name: getattr(recipe.train, name) for name in ("num_workers", "use_gpu", "global_batch_size", "window_rows")
         },
     }
-    return identity | {"digest": storage.sha256(repr(sorted(identity.items())).encode())}
+    return identity | {"digest": storage.sha256(json.dumps(identity, sort_keys=True).encode())}
 
 
 def build_vocabulary(recipe: Recipe, uris: list[str]) -> Vocabulary:
@@ -90,29 +92,6 @@ def _check_image_size(recipe: Recipe, manifest: Mapping[str, Any]) -> None:
         wanted, there = getattr(recipe.task, side), manifest["totals"][side]
         if wanted != there:
             raise BadInput(f"task.{side} is {wanted}; the pictures of {recipe.ingest.dataset_uri} have {side} {there}")
-
-
-def _claim(checkpoint_uri: str, identity: dict[str, Any]) -> None:
-    """Write down which training lives in a folder; refuse a folder where another one does."""
-    uri = storage.join(checkpoint_uri, RUN_FILE)
-    if not storage.exists(uri):
-        storage.commit_json(uri, identity)
-        return
-    there = storage.read_json(uri)
-    for name, value in _flatten(identity).items():
-        other = _flatten(there).get(name)
-        if other != value and name != "digest":
-            raise BadInput(
-                f"{checkpoint_uri} holds a training with {name} = {other!r}, the recipe says {value!r}; "
-                "set it back, choose another run_uri, or delete the folder"
-            )
-
-
-def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return flat
 
 
 def _fit(job: dict[str, Any]) -> None:

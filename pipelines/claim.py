@@ -1,0 +1,36 @@
+"""One folder, one purpose: what a folder's content is a function of is written down before anything else."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ganrnn.errors import BadInput
+from pipelines import storage
+
+
+def claim(folder_uri: str, file_name: str, identity: Mapping[str, Any], advice: str) -> None:
+    """Write `identity` to a new folder; BadInput names the first difference where it holds another one.
+
+    `advice` says which key to change to go elsewhere.
+    """
+    uri = storage.join(folder_uri, file_name)
+    if not storage.exists(uri):
+        storage.commit_json(uri, identity)
+        return
+    there = _flat(storage.read_json(uri))
+    for name, value in _flat(identity).items():
+        if there.get(name) != value:
+            raise BadInput(
+                f"{folder_uri} was begun with {name} = {there.get(name)!r}, now it is {value!r}; "
+                f"set it back, {advice}, or delete the folder"
+            )
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested keys joined by dots; sequences as JSON gives them back."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = list(value) if isinstance(value, tuple) else value
+    return flat

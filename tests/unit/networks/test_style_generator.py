@@ -1,0 +1,82 @@
+"""The generator: any allowed size, modulation as published, rows that do not see each other."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from ganrnn.errors import BadInput
+from ganrnn.networks.style_generator import ModulatedConv, StyleGenerator
+
+
+@pytest.mark.parametrize("kernel_size", [1, 3])
+def test_modulation_equals_the_published_formula(kernel_size: int) -> None:
+    """Equations 1 and 3 of "Analyzing and improving the image quality of StyleGAN", a kernel for each sample."""
+    torch.manual_seed(0)
+    layer = ModulatedConv(6, 5, 7, kernel_size).double()
+    layer.bias.data.normal_()
+    x, style = torch.randn(4, 6, 9, 8).double(), torch.randn(4, 7).double()
+    rows = []
+    for row, scale in zip(x, layer.style(style), strict=True):
+        modulated = torch.empty_like(layer.weight)
+        for o in range(5):
+            for i in range(6):
+                modulated[o, i] = scale[i] * layer.weight[o, i]
+            modulated[o] /= (modulated[o].square().sum() + 1e-8).sqrt()
+        rows.append(F.conv2d(row[None], modulated, layer.bias, padding=kernel_size // 2))
+    torch.testing.assert_close(layer(x, style), torch.cat(rows), rtol=1e-10, atol=1e-10)
+
+
+def test_demodulation_keeps_unit_variance() -> None:
+    torch.manual_seed(0)
+    layer = ModulatedConv(32, 16, 8)
+    out = layer(torch.randn(16, 32, 16, 16), 5 * torch.randn(16, 8))
+    # Borders see zeros, so the inside is measured.
+    assert abs(out[:, :, 1:-1, 1:-1].std().item() - 1) < 0.05
+
+
+@pytest.mark.parametrize(("height", "width"), [(16, 16), (20, 36), (32, 64), (64, 64)])
+@torch.no_grad()
+def test_any_size(height: int, width: int) -> None:
+    torch.manual_seed(0)
+    generator = StyleGenerator(height, width, z_dim=5, condition_dim=3, style_dim=8, base_channels=4)
+    images = generator(torch.randn(3, 5), torch.randn(3, 3))
+    assert images.shape == (3, 3, height, width) and images.dtype == torch.float32
+    assert torch.isfinite(images).all()
+    assert (images[0] - images[1]).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize(("height", "width"), [(18, 16), (16, 12), (8, 8)])
+def test_other_sizes_are_refused(height: int, width: int) -> None:
+    with pytest.raises(BadInput, match="allowed are multiples of 4 from 16 up"):
+        StyleGenerator(height, width, 5, 3, 8, 4)
+
+
+@torch.no_grad()
+def test_a_row_does_not_depend_on_its_neighbours() -> None:
+    torch.manual_seed(0)
+    generator = StyleGenerator(16, 24, z_dim=5, condition_dim=3, style_dim=8, base_channels=4)
+    z, condition = torch.randn(6, 5), torch.randn(6, 3)
+    images = generator(z, condition)
+    others = generator(torch.cat([z[:1], torch.randn(5, 5)]), torch.cat([condition[:1], torch.randn(5, 3)]))
+    assert torch.equal(others[0], images[0])
+    torch.testing.assert_close(generator(z[4:], condition[4:]), images[4:], rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+def test_noise_and_condition_both_count() -> None:
+    torch.manual_seed(0)
+    generator = StyleGenerator(16, 16, z_dim=5, condition_dim=3, style_dim=8, base_channels=4)
+    z, condition = torch.randn(1, 5), torch.randn(1, 3)
+    images = generator(z, condition)
+    assert (generator(-z, condition) - images).abs().max() > 1e-3
+    assert (generator(z, -condition) - images).abs().max() > 1e-3
+
+
+@torch.no_grad()
+def test_patches_start_without_a_checkerboard() -> None:
+    torch.manual_seed(0)
+    generator = StyleGenerator(16, 16, z_dim=5, condition_dim=3, style_dim=8, base_channels=4)
+    style = torch.randn(2, 8)
+    patches = F.pixel_shuffle(generator.to_patches(torch.randn(2, 4, 8, 8), style), 2)
+    for y, x in ((0, 1), (1, 0), (1, 1)):
+        torch.testing.assert_close(patches[:, :, y::2, x::2], patches[:, :, ::2, ::2])
