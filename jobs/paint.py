@@ -23,7 +23,7 @@ def paint(prompt: str, model_uri: str, tracking_uri: str, seed: int, out: str | 
         raise BadInput("the prompt is empty; say what to paint")
     tracking = TrackingConfig(tracking_uri=storage.absolute(tracking_uri))
     uri = model_uri if model_uri.startswith("models:") else storage.absolute(model_uri)
-    sampler = ModelSampler(model.fetch_files(uri, tracking), SamplingConfig(micro_batch_size=1))
+    sampler = ModelSampler(model.fetch_files(uri, tracking), SamplingConfig(micro_batch_size=8))
     if num_unknown := sampler.task.vocabulary.count_unknown(prompt):
         print(f"{num_unknown} words of the prompt are unknown to this model")
     picture = sampler.sample([prompt], [(seed, prompt)])[0]

@@ -93,7 +93,11 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class SamplingConfig:
-    """Where a model samples: actors of Ray Data, each with a fixed-shape micro-batch."""
+    """Where a model samples: actors of Ray Data, each with a fixed-shape micro-batch.
+
+    Matrix kernels treat the rows that fill no whole tile differently in the last bit; with `micro_batch_size` a multiple
+    of 8 there are none, and a row's sample does not depend on its place in the batch.
+    """
 
     num_workers: int = 2
     cpus_per_worker: float = 1
@@ -102,7 +106,9 @@ class SamplingConfig:
     shard_rows: int = 512
 
     def __post_init__(self) -> None:
-        _at_least("sampling", self, num_workers=1, micro_batch_size=1, shard_rows=1, gpus_per_worker=0)
+        _at_least("sampling", self, num_workers=1, micro_batch_size=8, shard_rows=1, gpus_per_worker=0)
+        if self.micro_batch_size % 8:
+            raise BadInput(f"sampling.micro_batch_size is {self.micro_batch_size}; allowed are multiples of 8")
 
 
 @dataclass(frozen=True)

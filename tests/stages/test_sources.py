@@ -53,8 +53,8 @@ def _rotten(path: Path) -> None:
         (lambda p: write(p, rows()), {"attribute_columns": ("image",)}, "column 'image' is of type struct"),
         (
             lambda p: write(p, rows()),
-            {"holdout_share": 0.0},
-            r"no row is left for val .* change ingest\.holdout_share \(0",
+            {"holdout_share": 1e-9},
+            r"no row is left for val .* change ingest\.holdout_share \(1e-09",
         ),
         (lambda p: None, {}, r"a\.parquet holds no \.parquet file; give an existing file or folder"),
         (lambda p: None, {"source_uri": "s4://bucket/a"}, "s4://bucket/a is no readable URI"),
