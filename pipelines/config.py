@@ -95,8 +95,8 @@ class TrainConfig:
 class SamplingConfig:
     """Where a model samples: actors of Ray Data, each with a fixed-shape micro-batch.
 
-    Matrix kernels treat the rows that fill no whole tile differently in the last bit; with `micro_batch_size` a multiple
-    of 8 there are none, and a row's sample does not depend on its place in the batch.
+    Matrix kernels treat the rows that fill no whole tile differently in the last bit; with `micro_batch_size` a
+    multiple of 8 there are none, and a row's sample does not depend on its place in the batch.
     """
 
     num_workers: int = 2
