@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+import pyarrow as pa
 import ray
 import torch
 from ray.util.queue import Queue
@@ -45,7 +46,7 @@ def _fit(recipe: Recipe, uris: list[str], num_threads: int, reports: Queue) -> b
     torch.set_num_threads(num_threads)
     torch.set_flush_denormal(True)
     config = recipe.evaluate.indomain
-    table = storage.read_table(uris, ["image", "text", "attributes"]).slice(0, config.max_rows).to_pydict()
+    table = _first_rows(uris, config.max_rows).to_pydict()
     images = to_tensor([image["bytes"] for image in table["image"]])
     keys = [meaning_key(t, a) for t, a in zip(table["text"], table["attributes"], strict=True)]
 
@@ -55,3 +56,13 @@ def _fit(recipe: Recipe, uris: list[str], num_threads: int, reports: Queue) -> b
 
     network = indomain.fit(config, images, table["text"], keys, recipe.seed, report)
     return indomain.pack(network)
+
+
+def _first_rows(uris: list[str], num_rows: int) -> pa.Table:
+    """The first rows of a split; later files are not opened."""
+    tables: list[pa.Table] = []
+    for uri in uris:
+        held = sum(table.num_rows for table in tables)
+        if held < num_rows:
+            tables.append(storage.read_table([uri], ["image", "text", "attributes"]).slice(0, num_rows - held))
+    return pa.concat_tables(tables)
