@@ -22,6 +22,8 @@ def session() -> Iterator[None]:
     if os.environ.get("RAY_ADDRESS"):
         ray.init(logging_level=logging.WARNING)
     else:
+        # Every actor pool of Ray Data prints a false alarm of the C++ core (ray-project/ray#53727) to the terminal.
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
         # Workers speak through exceptions and progress reports; their logs stay in Ray's session folder.
         ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     # The verbs show their own progress.
