@@ -12,9 +12,16 @@ def claim(folder_uri: str, file_name: str, identity: Mapping[str, Any], advice: 
 
     `advice` says which key to change to go elsewhere.
     """
+    require_unclaimed(folder_uri, file_name, identity, advice)
     uri = storage.join(folder_uri, file_name)
     if not storage.exists(uri):
         storage.commit_json(uri, identity)
+
+
+def require_unclaimed(folder_uri: str, file_name: str, identity: Mapping[str, Any], advice: str) -> None:
+    """The check of `claim` alone: BadInput where the folder belongs to another identity, nothing written."""
+    uri = storage.join(folder_uri, file_name)
+    if not storage.exists(uri):
         return
     there = _flat(storage.read_json(uri))
     for name, value in _flat(identity).items():

@@ -17,11 +17,12 @@ from ray.train.torch import TorchTrainer
 from torch import distributed as dist
 
 from ganrnn import checkpoint, distributed, images
+from ganrnn.data_order import RowOrder
 from ganrnn.errors import BadInput
 from ganrnn.text import Vocabulary
 from pipelines import cluster, storage, tracking
 from pipelines.checkpoints import Checkpoints
-from pipelines.claim import claim
+from pipelines.claim import claim, require_unclaimed
 from pipelines.config import Recipe, task_type
 from pipelines.dataset import TrainingRows, read_manifest, shard_uris
 from pipelines.progress import remote_bar
@@ -35,25 +36,27 @@ def train(recipe: Recipe) -> str:
     Raises BadInput when the data set does not fit the task or the folder holds another training.
     """
     manifest = read_manifest(recipe.ingest.dataset_uri)
-    _check_image_size(recipe, manifest)
+    _check_fit(recipe, manifest)
     uris = shard_uris(recipe.ingest.dataset_uri, manifest, "train")
     identity = training_identity(recipe, manifest)
     checkpoints = Checkpoints(recipe.train.checkpoint_uri, recipe.train.keep_checkpoints)
-    claim(recipe.train.checkpoint_uri, RUN_FILE, identity, "choose another run_uri")
+    place = (recipe.train.checkpoint_uri, RUN_FILE, identity, "choose another run_uri")
+    require_unclaimed(*place)
     newest = checkpoints.newest()
     if newest and newest.step >= recipe.task.num_steps:
         return newest.uri
     vocabulary = build_vocabulary(recipe, uris)
-    run_id = tracking.start_run(
-        recipe.tracking,
-        "train",
-        recipe.as_dict(),
-        identity["digest"],
-        {"train": (recipe.ingest.dataset_uri, identity["dataset_digest"])},
-        {},
-    )
     with cluster.session():
         cluster.require("train", recipe.train.num_workers, recipe.train.cpus_per_worker, float(recipe.train.use_gpu))
+        claim(*place)
+        run_id = tracking.start_run(
+            recipe.tracking,
+            "train",
+            recipe.as_dict(),
+            identity["digest"],
+            {"train": (recipe.ingest.dataset_uri, identity["dataset_digest"])},
+            {},
+        )
         job = {"uris": uris, "vocabulary": asdict(vocabulary), "run_id": run_id, "identity": identity["digest"]}
         with remote_bar("train", recipe.task.num_steps, "step") as reports:
             _fit({**job, "recipe": recipe, "reports": reports})
@@ -87,7 +90,9 @@ def build_vocabulary(recipe: Recipe, uris: list[str]) -> Vocabulary:
     return Vocabulary.build(texts, recipe.task.vocabulary)
 
 
-def _check_image_size(recipe: Recipe, manifest: Mapping[str, Any]) -> None:
+def _check_fit(recipe: Recipe, manifest: Mapping[str, Any]) -> None:
+    # Here and not only in the workers: they would be started again as after a crash.
+    RowOrder([manifest["totals"]["train"]], recipe.train.global_batch_size, recipe.train.window_rows, recipe.seed)
     for side in ("height", "width"):
         wanted, there = getattr(recipe.task, side), manifest["totals"][side]
         if wanted != there:

@@ -1,0 +1,132 @@
+"""What a benchmark leaves behind: figures with their goals and spread, a table, a JSON file with its provenance."""
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+
+# Name of a figure -> (whether it is at least or at most, the number).
+GOALS: dict[str, tuple[str, float]] = {
+    "ray_train_vs_torchrun": (">=", 0.95),
+    "ray_generate_vs_loop": (">=", 0.9),
+    "two_workers_vs_one": (">=", 1.7),
+    "generate_memory_20k_vs_2k": ("<=", 1.1),
+    "demo_seconds": ("<=", 720),
+    "colour": (">=", 0.95),
+    "background": (">=", 0.95),
+    "size": (">=", 0.9),
+    "position": (">=", 0.9),
+    "shape": (">=", 0.75),
+    "r_precision_100": (">=", 0.6),
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number, and what it was made from."""
+
+    name: str
+    value: float
+    details: dict[str, Any]
+
+    @property
+    def reaches_goal(self) -> bool:
+        """Whether the value is on the right side of its goal."""
+        relation, goal = GOALS[self.name]
+        return self.value >= goal if relation == ">=" else self.value <= goal
+
+
+def spread(values: Iterable[float]) -> dict[str, float]:
+    """Minimum, median and maximum of the repeats, to four digits."""
+    held = sorted(values)
+    return {"min": digits(held[0]), "median": digits(statistics.median(held)), "max": digits(held[-1])}
+
+
+def digits(value: float) -> float:
+    """A number to four significant digits."""
+    return float(f"{value:.4g}")
+
+
+def ratio_figure(name: str, ratios: Sequence[float], meaning: str, details: Mapping[str, Any]) -> Figure:
+    """The median of paired ratios with their spread; `meaning` says in a sentence what was divided by what."""
+    own = {"meaning": meaning, "ratios": [digits(ratio) for ratio in ratios], "spread": spread(ratios)}
+    return Figure(name, digits(statistics.median(ratios)), own | dict(details))
+
+
+def table(figures: Sequence[Figure]) -> str:
+    """One line a figure: value, spread over the repeats, goal."""
+    lines = [f"{'figure':<28}{'value':>9}   {'min .. max':<20}{'goal':<10}"]
+    for figure in figures:
+        relation, goal = GOALS[figure.name]
+        held = figure.details.get("spread")
+        between = f"{held['min']:g} .. {held['max']:g}" if held else ""
+        verdict = "reached" if figure.reaches_goal else "MISSED"
+        lines.append(f"{figure.name:<28}{figure.value:>9.4g}   {between:<20}{relation} {goal:<7g} {verdict}")
+    return "\n".join(lines)
+
+
+def save(path: Path, figures: Sequence[Figure], about: Mapping[str, Any]) -> None:
+    """Write figures into a JSON file; those that it holds and that were not measured now stay as they are.
+
+    `about` is the provenance of this run. It stands at the top of the file and, because older figures may stem from
+    another commit or machine, beside each figure too.
+    """
+    held: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    origin = {name: about[name] for name in ("commit", "date", "command")}
+    whole = {
+        **about,
+        "figures": held.get("figures", {}) | {figure.name: figure.value for figure in figures},
+        "details": held.get("details", {}) | {figure.name: origin | figure.details for figure in figures},
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(whole, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def provenance(command: str) -> dict[str, Any]:
+    """Commit, hardware, date, command and versions of a run that begins now."""
+    return {
+        "commit": _commit(),
+        "hardware": _hardware(),
+        "load_average_before": [digits(load) for load in os.getloadavg()],
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": command,
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in ("torch", "ray")}},
+    }
+
+
+def _commit() -> str:
+    """The commit of this checkout, marked where code or recipes differ from it."""
+    head = _git("rev-parse", "HEAD") or "unknown"
+    changed = _git("status", "--porcelain", "--", "ganrnn", "pipelines", "jobs", "tests/benchmarks/*.py")
+    return f"{head} with changes" if changed else head
+
+
+def _git(*arguments: str) -> str:
+    result = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    return result.stdout.strip()
+
+
+def _hardware() -> dict[str, Any]:
+    import torch
+
+    models = [line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
+    memory = [int(line.split()[1]) for line in _lines("/proc/meminfo") if line.startswith("MemTotal")]
+    return {
+        "cpu": models[0] if models else platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(memory[0] / 2**20, 1) if memory else None,
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
+
+
+def _lines(path: str) -> list[str]:
+    return Path(path).read_text().splitlines() if Path(path).exists() else []

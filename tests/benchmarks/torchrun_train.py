@@ -1,0 +1,41 @@
+"""The worker of pipelines.train under plain torchrun, without a Ray session: what Ray Train's speed is held against.
+
+torchrun --standalone --nproc-per-node 2 tests/benchmarks/torchrun_train.py RECIPE.yaml [--set a.b=value ...]
+"""
+
+from dataclasses import asdict
+
+from torch import distributed as dist
+
+from jobs import cli
+from pipelines import tracking
+from pipelines.config import Recipe
+from pipelines.dataset import read_manifest, shard_uris
+from pipelines.train import build_vocabulary, train_worker, training_identity
+
+
+class Unread:
+    """Stands where Ray Train's workers have the queue of the progress bar."""
+
+    def put(self, report: tuple[int, dict[str, float]]) -> None:
+        """Nobody is shown the report."""
+
+
+def act(recipe: Recipe) -> None:
+    """Train to the end on the ranks that torchrun started."""
+    dist.init_process_group("gloo")
+    manifest = read_manifest(recipe.ingest.dataset_uri)
+    uris = shard_uris(recipe.ingest.dataset_uri, manifest, "train")
+    identity = training_identity(recipe, manifest)["digest"]
+    is_first = dist.get_rank() == 0
+    run_id = tracking.start_run(recipe.tracking, "train", recipe.as_dict(), identity, {}, {}) if is_first else ""
+    vocabulary = asdict(build_vocabulary(recipe, uris))
+    job = {"uris": uris, "vocabulary": vocabulary, "run_id": run_id, "identity": identity}
+    train_worker({**job, "recipe": recipe, "reports": Unread()})
+    if is_first:
+        tracking.finish_run(recipe.tracking, run_id, "FINISHED")
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    cli.run("train", act)
