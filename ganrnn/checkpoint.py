@@ -133,7 +133,8 @@ def _load_networks(task: Any, tensors: Mapping[str, torch.Tensor], place: str) -
         try:
             task.networks[name].load_state_dict(_under(tensors, name))
         except (RuntimeError, KeyError) as error:
-            raise BadInput(f"{place}: the weights of {name} do not fit its config or vocabulary ({error})") from error
+            reason = " ".join(str(error).split())
+            raise BadInput(f"{place}: the weights of {name} do not fit its config or vocabulary ({reason})") from error
 
 
 def _prefixed(groups: Mapping[str, Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:

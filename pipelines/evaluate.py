@@ -21,7 +21,7 @@ from ganrnn.metrics.moments import Moments
 from ganrnn.metrics.partials import merge_in_order
 from ganrnn.metrics.retrieval import wilson_interval
 from ganrnn.text import meaning_key
-from pipelines import cluster, indomain, model, prompts, report, storage, tracking
+from pipelines import cluster, indomain, model, prompts, refusals, report, storage, tracking
 from pipelines.config import Recipe
 from pipelines.dataset import read_manifest, shard_uris
 from pipelines.schemas import MANIFEST, code_revision
@@ -58,7 +58,7 @@ def _subject(recipe: Recipe) -> tuple[dict[str, Any], list[Block], dict[str, byt
     if recipe.evaluate.from_prompts:
         prompt_set = prompts.plan(config.prompts_uri, config.sampling.shard_rows, config.max_reject_share)
         files = model.fetch_files(config.model_uri, recipe.tracking)
-        model_digest = checkpoint.verify(files, config.model_uri)["model_digest"]
+        model_digest = checkpoint.load_sampler(files, config.model_uri).model_digest
         blocks = [Block("samples", shard.index, shard=shard) for shard in prompt_set.shards]
         subject = {"model_digest": model_digest, "prompts_digest": prompt_set.digest, "samples_manifest_digest": None}
         return subject, blocks, files
@@ -100,7 +100,7 @@ def _distinct_captions(uris: Sequence[str]) -> dict[str, str]:
     """One text for each meaning, the first in code point order."""
     found: dict[str, str] = {}
     for uri in uris:
-        for batch in storage.open_parquet(uri).iter_batches(columns=["text", "attributes"]):
+        for batch in storage.read_batches(uri, ["text", "attributes"]):
             for text, attributes in zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True):
                 key = str(meaning_key(text, attributes))
                 found[key] = min(found.get(key, text), text)
@@ -135,7 +135,7 @@ def _score_blocks(
     )
     rows = []
     with tqdm(desc="evaluate", unit="row") as bar:
-        for row in scored.iter_rows():
+        for row in refusals.rows(scored):
             rows.append(row)
             bar.update(row["rows"])
     return sorted(rows, key=lambda row: str(row["block"]))
@@ -179,8 +179,9 @@ def metrics_of(
     for name, (correct, total) in sorted(subject["counts"].items()):
         kind, _, attribute = name.partition("/")
         metric = f"{attribute}_accuracy" if kind == "attribute" else f"r_precision_{protocol.num_candidates}"
-        metrics[metric] = correct / total
-        intervals[metric] = list(wilson_interval(correct, total))
+        if total:  # no prompt of one's own need be a caption of the reference
+            metrics[metric] = correct / total
+            intervals[metric] = list(wilson_interval(correct, total))
     return metrics, intervals
 
 

@@ -13,7 +13,7 @@ import ray
 from tqdm import tqdm
 
 from ganrnn import checkpoint
-from pipelines import cluster, model, prompts, storage, tracking
+from pipelines import cluster, model, prompts, refusals, storage, tracking
 from pipelines.claim import claim
 from pipelines.config import Recipe
 from pipelines.sampling import ShardWriter
@@ -30,9 +30,9 @@ def generate(recipe: Recipe) -> dict[str, Any]:
     config = recipe.generate
     prompt_set = prompts.plan(config.prompts_uri, config.sampling.shard_rows, config.max_reject_share)
     files = model.fetch_files(config.model_uri, recipe.tracking)
-    description = checkpoint.verify(files, config.model_uri)
+    model_digest = checkpoint.load_sampler(files, config.model_uri).model_digest
     plan = {
-        "model_digest": description["model_digest"],
+        "model_digest": model_digest,
         "prompts_digest": prompt_set.digest,
         "seed": config.seed,
         "shard_rows": config.sampling.shard_rows,
@@ -79,7 +79,7 @@ def _sample_shards(
             num_gpus=sampling.gpus_per_worker,
         )
         with tqdm(total=sum(shard.num_rows for shard in missing), desc="generate", unit="row") as bar:
-            for row in written.iter_rows():
+            for row in refusals.rows(written):
                 bar.update(row["rows"])
 
 

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from ganrnn.errors import BadInput
 from pipelines import storage
-from pipelines.schemas import PROMPT_COLUMNS
+from pipelines.schemas import PROMPT_COLUMNS, SAMPLES
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,9 @@ def plan(prompts_uri: str, shard_rows: int, max_reject_share: float) -> PromptSe
         file = storage.open_parquet(uri)
         _check_types(uri, file.schema_arrow)
         sizes.append(file.metadata.num_rows)
-        for batch in file.iter_batches(columns=["prompt_id", "prompt"]):
+        if "num_samples" in file.schema_arrow.names:
+            _check_counts(uri)
+        for batch in storage.read_batches(uri, ["prompt_id", "prompt"]):
             for prompt_id, prompt in zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True):
                 if prompt_id is None or prompt_id in ids:
                     raise BadInput(f"{uri}: prompt_id {prompt_id!r} is not unique; every row needs an id of its own")
@@ -100,11 +102,21 @@ def _column(table: pa.Table, name: str, default: int) -> list[int]:
 
 def _check_types(uri: str, schema: pa.Schema) -> None:
     storage.require_columns(uri, schema, PROMPT_COLUMNS[:2])
+    for name in SAMPLES.names:
+        if name in schema.names and name not in PROMPT_COLUMNS:
+            raise BadInput(f"{uri} has a column {name!r}, which samples have themselves; rename or drop it")
     wanted: dict[str, Any] = {"prompt_id": _is_text, "prompt": _is_text, "seed": pa.types.is_integer}
     for name, is_right in (wanted | {"num_samples": pa.types.is_integer}).items():
         if name in schema.names and not is_right(schema.field(name).type):
             kind = "string" if is_right is _is_text else "integer"
             raise BadInput(f"{uri}: column {name} is {schema.field(name).type}; allowed is {kind}")
+
+
+def _check_counts(uri: str) -> None:
+    for batch in storage.read_batches(uri, ["num_samples"]):
+        least = pc.min(batch.column(0)).as_py()
+        if least is not None and least < 0:
+            raise BadInput(f"{uri}: column num_samples holds {least}; allowed are whole numbers from 0 up")
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -141,4 +153,5 @@ def _read_rows(uri: str, start: int, stop: int) -> pa.Table:
             first = first if groups else begin
             groups.append(group)
         begin = end
-    return file.read_row_groups(groups).slice(start - first, stop - start)
+    with storage.reading_parquet(uri):
+        return file.read_row_groups(groups).slice(start - first, stop - start)

@@ -11,6 +11,7 @@ from ganrnn.checkpoint import load_sampler
 from ganrnn.images import encode_png
 from pipelines import prompts, storage
 from pipelines.config import SamplingConfig
+from pipelines.refusals import answered
 from pipelines.schemas import IMAGE, PROMPT_COLUMNS, SAMPLES
 
 
@@ -59,8 +60,11 @@ class ShardWriter:
         self.seed, self.shards, self.uris = seed, shards, uris
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        table = sample_table(self.sampler, self.shards[row["index"]], self.seed)
-        storage.commit_table(self.uris[row["index"]], table)
+        return answered(lambda: self._write(row["index"]))
+
+    def _write(self, index: int) -> dict[str, Any]:
+        table = sample_table(self.sampler, self.shards[index], self.seed)
+        storage.commit_table(self.uris[index], table)
         return {"rows": table.num_rows}
 
 

@@ -3,8 +3,10 @@
 Images stand in the Hugging Face layout, so that datasets, pandas, DuckDB and Ray read the files as they are.
 """
 
+import shutil
 import subprocess
 from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -74,13 +76,12 @@ def manifest(
 
 def code_revision() -> str:
     """The commit of this checkout, or the installed version where there is none."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    result = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-    )
-    if result.returncode == 0:
-        return result.stdout.strip()
+    if git := shutil.which("git"):
+        result = subprocess.run(
+            [git, "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+        )
+        if result.returncode == 0:
+            return result.stdout.strip()
     try:
         return version("ganrnn")
     except PackageNotFoundError:

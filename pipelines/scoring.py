@@ -23,6 +23,7 @@ from ganrnn.metrics.retrieval import is_retrieved_among_captions
 from ganrnn.text import meaning_key
 from pipelines import prompts, storage
 from pipelines.config import SamplingConfig
+from pipelines.refusals import answered
 from pipelines.sampling import ModelSampler
 
 NUM_EXTREMES = 8
@@ -88,14 +89,17 @@ class BlockScorer:
             self.classes = self.network.text_embedding(protocol.posterior_texts)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        block = self.blocks[row["index"]]
+        return answered(lambda: self._scored(self.blocks[row["index"]]))
+
+    def _scored(self, block: Block) -> dict[str, Any]:
         ids, texts, attributes, images, pngs = self._sampled(block) if block.shard else self._stored(block)
         if not ids:
             return {"block": block.name, "rows": 0, "shown": []}
         return {"block": block.name, "rows": len(ids)} | self._score(block, ids, texts, attributes, images, pngs)
 
     def _stored(self, block: Block) -> tuple[list[str], list[str], list[dict[str, str]], torch.Tensor, list[bytes]]:
-        table = storage.open_parquet(block.uri).read_row_group(block.row_group)
+        with storage.reading_parquet(block.uri):
+            table = storage.open_parquet(block.uri).read_row_group(block.row_group)
         is_samples = "sample_id" in table.column_names
         pngs = [image["bytes"] for image in table.column("image").to_pylist()]
         ids = table.column("sample_id" if is_samples else "id").to_pylist()

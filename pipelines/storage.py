@@ -10,7 +10,8 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -164,12 +165,27 @@ def commit_files(uri: str, files: Mapping[str, bytes], last: str) -> dict[str, s
 def open_parquet(uri: str) -> pq.ParquetFile:
     """A Parquet file ready for reading by row group."""
     fs, path = _open(uri)
-    try:
+    with reading_parquet(uri):
         return pq.ParquetFile(fs.open(path, "rb"))
+
+
+@contextmanager
+def reading_parquet(uri: str) -> Iterator[None]:
+    """Whatever goes wrong while a Parquet file is read becomes BadInput that names it."""
+    try:
+        yield
     except (*STORE_ERRORS, pa.ArrowException) as error:
         raise BadInput(
             f"{uri} cannot be read as Parquet ({_reason(error)}); it may be missing, empty or truncated"
         ) from error
+
+
+def read_batches(uri: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Rows of a Parquet file in pieces that fit in memory."""
+    file = open_parquet(uri)
+    require_columns(uri, file.schema_arrow, columns)
+    with reading_parquet(uri):
+        yield from file.iter_batches(columns=list(columns))
 
 
 def require_columns(uri: str, schema: pa.Schema, columns: Sequence[str]) -> None:
@@ -185,10 +201,8 @@ def read_table(uris: Sequence[str], columns: Sequence[str] | None = None) -> pa.
     for uri in uris:
         file = open_parquet(uri)
         require_columns(uri, file.schema_arrow, columns or [])
-        try:
+        with reading_parquet(uri):
             tables.append(file.read(columns=list(columns) if columns else None))
-        except (*STORE_ERRORS, pa.ArrowException) as error:
-            raise BadInput(f"{uri} cannot be read as Parquet ({_reason(error)}); it may be truncated") from error
     return pa.concat_tables(tables)
 
 

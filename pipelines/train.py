@@ -82,10 +82,7 @@ def training_identity(recipe: Recipe, manifest: Mapping[str, Any]) -> dict[str, 
 def build_vocabulary(recipe: Recipe, uris: list[str]) -> Vocabulary:
     """The vocabulary of the training captions."""
     texts = (
-        text
-        for uri in uris
-        for batch in storage.open_parquet(uri).iter_batches(columns=["text"])
-        for text in batch.column(0).to_pylist()
+        text for uri in uris for batch in storage.read_batches(uri, ["text"]) for text in batch.column(0).to_pylist()
     )
     return Vocabulary.build(texts, recipe.task.vocabulary)
 

@@ -270,7 +270,7 @@ def test_other_samples_in_the_same_folder_are_refused(
 
 def test_more_workers_than_the_cluster_holds_are_refused(trained: Run, tmp_path: Path) -> None:
     settings = [f"generate.samples_uri={tmp_path}/samples", "generate.sampling.num_workers=3"]
-    with pytest.raises(BadInput, match="generate.sampling.num_workers is 3 with 1 CPU each; the cluster has 2 CPU"):
+    with pytest.raises(BadInput, match=r"generate.sampling.num_workers is 3 with 1 CPU each; the cluster has 2 CPU"):
         generate(trained.recipe(*settings))
     assert not list((tmp_path / "samples").glob("*.parquet"))
 
@@ -315,7 +315,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_is_the_users_to_mend(trained: Run, small_disk: Path, tmp_path: Path) -> None:
     uri = write(tmp_path / "prompts.parquet", prompts_of(60))
     recipe = trained.recipe(f"generate.prompts_uri={uri}", f"generate.samples_uri={small_disk}/samples")
-    with pytest.raises(BadInput, match="cannot be written .no space left on device.; free space or grant acc") as raised:
+    with pytest.raises(BadInput, match=r"cannot be written .no space left on device") as raised:
         generate(recipe)
     assert "\n" not in str(raised.value)
     assert not (small_disk / "samples" / "manifest.json").exists()

@@ -122,7 +122,7 @@ def test_a_damaged_restore_leaves_the_task_alone(files: Files) -> None:
 
 
 def test_a_file_that_is_not_described_is_refused(files: Files) -> None:
-    with pytest.raises(BadInput, match="more.safetensors has sha256 .* expected none"):
+    with pytest.raises(BadInput, match=r"more.safetensors has sha256 .* expected none"):
         checkpoint.verify(files | {"more.safetensors": b"x"})
 
 
@@ -154,7 +154,7 @@ def test_an_unknown_format_is_refused(files: Files) -> None:
     ids=["config", "vocabulary", "task", "weights"],
 )
 def test_an_altered_description_is_refused(files: Files, change: Callable[[dict[str, Any]], Any]) -> None:
-    with pytest.raises(BadInput, match="model_digest is .* the file was altered"):
+    with pytest.raises(BadInput, match=r"model_digest is .* the file was altered"):
         checkpoint.verify(redescribed(files, change, consistent=False))
 
 

@@ -1,0 +1,196 @@
+"""Evaluation: the same scores from samples or prompts and for any number of workers, real pictures at the floor."""
+
+import io
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from ganrnn.errors import BadInput
+from pipelines import storage
+from pipelines.evaluate import count_name, evaluate
+from pipelines.generate import generate
+from tests.stages import tiny
+from tests.stages.tiny import NUM_TEST, Run
+
+MakeRun = Callable[[], Run]
+ATTRIBUTES = {"colour", "shape", "size", "position", "background", "relation", "other_colour", "other_shape"}
+
+
+@pytest.fixture(scope="module")
+def scored(trained: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Samples of the held-out prompts and their report, both below one folder."""
+    folder = tmp_path_factory.mktemp("scored")
+    places = (f"generate.samples_uri={folder}/samples", f"evaluate.report_uri={folder}/report")
+    run = Run(trained.folder, (*trained.shared, *places))
+    generate(run.recipe())
+    evaluate(run.recipe())
+    return run
+
+
+def report_of(run: Run) -> dict[str, Any]:
+    held: dict[str, Any] = storage.read_json(f"{run.recipe().evaluate.report_uri}/report.json")
+    return held
+
+
+def test_a_report(scored: Run) -> None:
+    report = report_of(scored)
+    attributes = {f"{name}_accuracy" for name in ATTRIBUTES}
+    suffix = f"{NUM_TEST}_indomain"
+    distances = {f"fid{suffix}", f"kid{suffix}", f"kid{suffix}_std", f"is{suffix}", f"is{suffix}_std"}
+    assert set(report["metrics"]) <= distances | {"r_precision_10"} | attributes
+    assert set(report["metrics"]) >= distances | {"r_precision_10", "colour_accuracy", "background_accuracy"}
+    assert set(report["floors"]) == set(report["metrics"])
+    assert report["counts"] == {"reference": NUM_TEST, "real": NUM_TEST, "samples": NUM_TEST}
+    assert report["floors"][f"fid{suffix}"] < report["metrics"][f"fid{suffix}"]
+    for name, (low, high) in report["intervals"].items():
+        assert 0 <= low <= report["metrics"][name] <= high <= 1
+    manifest = storage.read_json(f"{scored.recipe().generate.samples_uri}/manifest.json")
+    assert report["model_digest"] == report["digests"]["model_digest"] == manifest["model_digest"]
+    assert report["digests"]["prompts_digest"] == manifest["inputs"]["prompts_digest"]
+    assert report["samples_manifest_digest"] == storage.file_digest(
+        f"{scored.recipe().generate.samples_uri}/manifest.json"
+    )
+    (network,) = Path(scored.recipe().ingest.dataset_uri).glob("indomain-*/indomain.safetensors")
+    assert report["extractor"]["digest"] == storage.file_digest(str(network))
+    assert report["seed"] == {"evaluation": 0, "generation": 0}
+
+
+def test_report_files(scored: Run) -> None:
+    folder = Path(scored.recipe().evaluate.report_uri)
+    assert {path.name for path in folder.iterdir()} == {"report.json", "report.html", "contact_sheet.png"}
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert all(name in page for name in report_of(scored)["metrics"] if not name.endswith("_std"))
+    with Image.open(io.BytesIO((folder / "contact_sheet.png").read_bytes())) as sheet:
+        assert sheet.size == (8 * 16 * 3, 3 * 16 * 3)  # the 20 pictures of the first shard, magnified
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("evaluate.from_prompts=true",),
+        ("evaluate.from_prompts=true", "evaluate.num_workers=1", "generate.sampling.num_workers=1"),
+        ("evaluate.num_workers=1",),
+    ],
+    ids=["from_prompts", "from_prompts_by_one_worker", "one_worker"],
+)
+def test_the_scores_do_not_depend_on_the_way(scored: Run, tmp_path: Path, overrides: tuple[str, ...]) -> None:
+    nowhere = f"generate.samples_uri={tmp_path}/none" if "evaluate.from_prompts=true" in overrides else "seed=0"
+    report = evaluate(scored.recipe(*overrides, nowhere, f"evaluate.report_uri={tmp_path}"))
+    expected = report_of(scored)
+    for name in ("metrics", "floors", "intervals", "counts", "model_digest", "protocol_digest", "extractor"):
+        assert report[name] == expected[name], name
+    if "evaluate.from_prompts=true" in overrides:
+        assert report["samples_manifest_digest"] is None and not (tmp_path / "none").exists()
+
+
+def fake_samples(scored: Run, folder: Path, change: Callable[[dict[str, Any]], Any]) -> str:
+    """A samples folder whose pictures are the real ones of the test split; returns its URI."""
+    dataset = scored.recipe().ingest.dataset_uri
+    manifest = storage.read_json(f"{scored.recipe().generate.samples_uri}/manifest.json")
+    uris = [
+        f"{dataset}/{s['uri']}" for s in storage.read_json(f"{dataset}/manifest.json")["shards"] if "test" in s["uri"]
+    ]
+    real = storage.read_table(uris)
+    columns = {
+        "sample_id": real.column("id"),
+        "prompt": real.column("text"),
+        "image": real.column("image"),
+        "attributes": real.column("attributes"),
+    }
+    change(columns)
+    name = manifest["shards"][0]["uri"]
+    digest = storage.commit_table(f"{folder}/{name}", pa.table(columns))
+    storage.commit_json(
+        f"{folder}/manifest.json", manifest | {"shards": [{"uri": name, "rows": NUM_TEST, "sha256": digest}]}
+    )
+    return str(folder)
+
+
+def test_real_pictures_score_the_floor(scored: Run, tmp_path: Path) -> None:
+    uri = fake_samples(scored, tmp_path / "samples", lambda columns: None)
+    report = evaluate(scored.recipe(f"generate.samples_uri={uri}", f"evaluate.report_uri={tmp_path}"))
+    assert report["metrics"] == pytest.approx(report["floors"], rel=1e-9, abs=1e-12)
+    assert report["metrics"]["background_accuracy"] == 1
+
+
+def test_pictures_of_other_prompts_score_below_it(scored: Run, tmp_path: Path) -> None:
+    def roll(columns: dict[str, Any]) -> None:
+        image = columns["image"]
+        columns["image"] = pa.chunked_array([*image.slice(1).chunks, *image.slice(0, 1).chunks])
+
+    uri = fake_samples(scored, tmp_path / "samples", roll)
+    report = evaluate(scored.recipe(f"generate.samples_uri={uri}", f"evaluate.report_uri={tmp_path}"))
+    for name in ("r_precision_10", "colour_accuracy", "position_accuracy"):
+        assert report["metrics"][name] < report["floors"][name], name
+    # The same pictures under other captions: what looks at pictures alone is as it was.
+    for name in (f"fid{NUM_TEST}_indomain", f"kid{NUM_TEST}_indomain"):
+        assert report["metrics"][name] == pytest.approx(report["floors"][name], rel=1e-6)
+
+
+def test_prompts_that_no_real_picture_has_are_scored_without_retrieval(scored: Run, tmp_path: Path) -> None:
+    """A prompt set of one's own: nothing to retrieve, no attributes, distances as ever."""
+    table = pa.table({"prompt_id": ["a", "b", "c"], "prompt": ["a dog", "two red dogs", "left"]})
+    storage.commit_table(f"{tmp_path}/prompts.parquet", table)
+    settings = [f"generate.prompts_uri={tmp_path}/prompts.parquet", f"evaluate.report_uri={tmp_path}"]
+    report = evaluate(scored.recipe("evaluate.from_prompts=true", *settings))
+    assert report["counts"]["samples"] == 3
+    assert set(report["metrics"]) == {f"{n}3_indomain{s}" for n in ("kid", "is") for s in ("", "_std")} | {
+        "fid3_indomain"
+    }
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("evaluate.num_candidates=1000", r"evaluate.num_candidates is 1000; the prompts hold \d+ distinct captions"),
+        ("generate.samples_uri=/nowhere/samples", "/nowhere/samples/manifest.json does not exist; run generate first"),
+        ("ingest.dataset_uri=/nowhere/dataset", "/nowhere/dataset/manifest.json does not exist; run ingest first"),
+        ("evaluate.num_workers=3", "evaluate.num_workers is 3 with 1 CPU each; the cluster has 2 CPU"),
+    ],
+)
+def test_what_cannot_be_scored_is_refused_and_leaves_nothing(
+    scored: Run, tmp_path: Path, override: str, message: str
+) -> None:
+    with pytest.raises(BadInput, match=message):
+        evaluate(scored.recipe(override, f"evaluate.report_uri={tmp_path}/report"))
+    assert not (tmp_path / "report").exists()
+
+
+def test_damaged_samples_are_refused(scored: Run, tmp_path: Path) -> None:
+    samples = Path(shutil.copytree(scored.recipe().generate.samples_uri, tmp_path / "samples"))
+    path = samples / storage.read_json(f"{samples}/manifest.json")["shards"][1]["uri"]
+    data = bytearray(path.read_bytes())
+    data[100:400] = bytes(300)
+    path.write_bytes(data)
+    with pytest.raises(BadInput, match=path.name) as raised:
+        evaluate(scored.recipe(f"generate.samples_uri={samples}", f"evaluate.report_uri={tmp_path}/report"))
+    assert "\n" not in str(raised.value)
+    assert not (tmp_path / "report").exists()
+
+
+def test_a_damaged_in_domain_network_is_refused(scored: Run, tmp_path: Path) -> None:
+    dataset = Path(shutil.copytree(scored.recipe().ingest.dataset_uri, tmp_path / "dataset"))
+    (network,) = dataset.glob("indomain-*/indomain.safetensors")
+    network.write_bytes(network.read_bytes()[:-1])
+    with pytest.raises(BadInput, match=r"in-domain network: sha256 is .* delete its folder to train it anew"):
+        evaluate(scored.recipe(f"ingest.dataset_uri={dataset}", f"evaluate.report_uri={tmp_path}/report"))
+
+
+def test_the_network_is_trained_once_for_a_data_set(scored: Run) -> None:
+    dataset = Path(scored.recipe().ingest.dataset_uri)
+    (folder,) = dataset.glob("indomain-*")
+    described = json.loads((folder / "indomain.json").read_bytes())
+    manifest = storage.read_json(f"{dataset}/manifest.json")
+    assert described["dataset_digest"] == manifest["totals"]["dataset_digest"] and described["seed"] == 0
+    assert set(tiny.contents(folder)) == {"indomain.json", "indomain.safetensors"}
+
+
+@pytest.mark.parametrize(("count", "name"), [(2000, "2k"), (50_000, "50k"), (951, "951"), (1500, "1500"), (0, "0")])
+def test_counts_in_names(count: int, name: str) -> None:
+    assert count_name(count) == name
