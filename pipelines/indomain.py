@@ -32,7 +32,10 @@ def ensure(recipe: Recipe, manifest: dict[str, Any]) -> tuple[bytes, str]:
         uris = shard_uris(recipe.ingest.dataset_uri, manifest, "train")
         num_cpus = max(int(node["Resources"].get("CPU", 1)) for node in ray.nodes() if node["Alive"])
         with remote_bar("in-domain network", recipe.evaluate.indomain.num_steps, "step") as reports:
-            data = ray.get(_fit.options(num_cpus=num_cpus).remote(recipe, uris, num_cpus, reports))
+            # Threads that wait for each other in a busy loop stand still for seconds where cores are shared.
+            patient = {"env_vars": {"OMP_WAIT_POLICY": "PASSIVE"}}
+            fit = _fit.options(num_cpus=num_cpus, runtime_env=patient)
+            data = ray.get(fit.remote(recipe, uris, num_cpus, reports))
         digest = storage.commit_bytes(weights, data)
         storage.commit_json(description, identity | {"sha256": digest})
     digest = storage.read_json(description)["sha256"]
