@@ -54,7 +54,7 @@ class TextToImageConfig:
     ema_half_life_steps: float = 150.0
 
     def __post_init__(self) -> None:
-        check_image_size(self.height, self.width)
+        check_image_size(self.height, self.width, "task.")
         for name in ("max_tokens", "num_steps", "penalty_every_steps", "learning_rate", "ema_half_life_steps"):
             if getattr(self, name) <= 0:
                 raise BadInput(f"task.{name} is {getattr(self, name)}; allowed are values above 0")
