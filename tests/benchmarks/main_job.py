@@ -2,7 +2,7 @@
 
     python tests/benchmarks/main_job.py [--only NAME ...] [--quick]
 
-Prints a table and merges it into tests/benchmarks/results/main_job.json. Takes about a quarter of an hour on two idle
+Prints a table and merges it into tests/benchmarks/results/main_job.json. Takes about twenty minutes on two idle
 cores. `--quick` only shows that everything works: its numbers mean nothing and are not recorded.
 """
 
