@@ -18,7 +18,7 @@ def session() -> Iterator[None]:
         yield
         return
     # Ray Train asks its workers for reports at this interval; the default of 2 s delays every end of training.
-    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
+    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "1")
     if os.environ.get("RAY_ADDRESS"):
         ray.init(logging_level=logging.WARNING)
     else:
