@@ -9,8 +9,8 @@ from ganrnn.errors import BadInput
 class Pyramid:
     """Feature map sizes from the smallest to the largest, in pixels, with the number of channels of each.
 
-    The largest map is half the picture: pictures enter and leave as 2 x 2 patches folded into channels, which halves
-    the cost of the outermost, most expensive layers.
+    The largest map is half the picture, which spares both networks their outermost, most expensive layers: pictures
+    enter a discriminator as 2 x 2 patches folded into channels, and leave a generator by one doubling.
     """
 
     sizes: tuple[tuple[int, int], ...]

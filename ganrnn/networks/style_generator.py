@@ -63,9 +63,7 @@ class StyleGenerator(nn.Module):
             self.first.append(ModulatedConv(in_channels, channels, style_dim))
             self.second.append(ModulatedConv(channels, channels, style_dim))
             in_channels = channels
-        self.to_patches = ModulatedConv(in_channels, in_channels * 4, style_dim, kernel_size=1)
-        # The four pixels of a patch start equal: no checkerboard to unlearn (Aitken et al., 2017, arXiv:1707.02937).
-        self.to_patches.weight.data.copy_(self.to_patches.weight[::4].repeat_interleave(4, 0))
+        self.last = ModulatedConv(in_channels, in_channels, style_dim, kernel_size=1)
         self.to_rgb = nn.Conv2d(in_channels, 3, 3, padding=1)
 
     def forward(
@@ -77,8 +75,14 @@ class StyleGenerator(nn.Module):
         x = self.ground(style).view(len(z), -1, *self.smallest)
         for level, (first, second) in enumerate(zip(self.first, self.second, strict=True)):
             if level:
-                x = F.interpolate(x, scale_factor=2.0, mode="nearest")
+                x = _double(x)
             x = F.leaky_relu(first(x, style), SLOPE) * GAIN
             x = F.leaky_relu(second(x, style), SLOPE) * GAIN
-        x = F.leaky_relu(F.pixel_shuffle(self.to_patches(x, style), 2), SLOPE) * GAIN
+        x = F.leaky_relu(self.last(_double(x), style), SLOPE) * GAIN
         return self.to_rgb(x)
+
+
+def _double(x: torch.Tensor) -> torch.Tensor:
+    """Twice the height and width. Bilinear: features are smooth fields, and the step after it cuts sharp edges out of
+    them; pixels filled in by a layer of their own leave a checkerboard (Odena et al., Distill, 2016)."""
+    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)

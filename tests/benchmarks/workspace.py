@@ -29,7 +29,7 @@ class Sizes:
     warm_up_steps: int = 75
     log_every_steps: int = 25
     speed_repeats: int = 2
-    speed_prompts: int = 131_072
+    speed_prompts: int = 196_608
     memory_repeats: int = 2
     few_prompts: int = 2_000
     many_prompts: int = 20_000
