@@ -6,11 +6,15 @@ set that fits in one window is shuffled whole.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from ganrnn.errors import BadInput
 from ganrnn.sampling import noise
+
+# Many steps in a row ask for the same three: an epoch's row groups and the two windows that a batch may touch.
+_permutation = lru_cache(maxsize=3)(noise.permutation)
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class RowOrder:
         for number, window in enumerate(self._windows(epoch)):
             num_rows = sum(self.row_group_rows[group] for group in window)
             if start < begin + num_rows and begin < stop:
-                shuffled = noise.permutation(num_rows, self.seed, f"rows/{epoch}/{number}")
+                shuffled = _permutation(num_rows, self.seed, f"rows/{epoch}/{number}")
                 yield Piece(window, shuffled[max(start - begin, 0) : stop - begin])
             begin += num_rows
 
@@ -60,7 +64,7 @@ class RowOrder:
             return [tuple(range(len(self.row_group_rows)))]
         windows: list[list[int]] = []
         held = self.window_rows
-        for group in noise.permutation(len(self.row_group_rows), self.seed, f"groups/{epoch}").tolist():
+        for group in _permutation(len(self.row_group_rows), self.seed, f"groups/{epoch}").tolist():
             if held + self.row_group_rows[group] > self.window_rows:
                 windows.append([])
                 held = 0

@@ -67,6 +67,8 @@ class TrainingRows:
         return columns
 
     def _load(self, groups: Sequence[int]) -> pa.Table:
-        return pa.concat_tables(
+        tables = [
             file.read_row_group(index, columns=self._columns) for file, index in (self._row_groups[g] for g in groups)
-        )
+        ]
+        # In one piece: from many, `take` copies the whole window to get at a few rows.
+        return pa.concat_tables(tables).combine_chunks()
