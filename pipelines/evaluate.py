@@ -59,7 +59,7 @@ def _subject(recipe: Recipe) -> tuple[dict[str, Any], list[Block], dict[str, byt
         prompt_set = prompts.plan(config.prompts_uri, config.sampling.shard_rows, config.max_reject_share)
         files = model.fetch_files(config.model_uri, recipe.tracking)
         model_digest = checkpoint.load_sampler(files, config.model_uri).model_digest
-        blocks = [Block("samples", shard.index, shard=shard) for shard in prompt_set.shards]
+        blocks = [Block("samples", shard.index, shard.num_rows, shard=shard) for shard in prompt_set.shards]
         subject = {"model_digest": model_digest, "prompts_digest": prompt_set.digest, "samples_manifest_digest": None}
         return subject, blocks, files
     uri = storage.join(config.samples_uri, MANIFEST)
@@ -133,11 +133,11 @@ def _score_blocks(
         num_cpus=sampling.cpus_per_worker if model_files else 1,
         num_gpus=sampling.gpus_per_worker if model_files else 0,
     )
-    rows = []
-    with tqdm(desc="evaluate", unit="row") as bar:
+    rows, sizes = [], {block.name: block.num_rows for block in blocks}
+    with tqdm(total=sum(sizes.values()), desc="evaluate", unit="row") as bar:
         for row in refusals.rows(scored):
             rows.append(row)
-            bar.update(row["rows"])
+            bar.update(sizes[row["block"]])
     return sorted(rows, key=lambda row: str(row["block"]))
 
 

@@ -78,9 +78,9 @@ def _sample_shards(
             num_cpus=sampling.cpus_per_worker,
             num_gpus=sampling.gpus_per_worker,
         )
-        with tqdm(total=sum(shard.num_rows for shard in missing), desc="generate", unit="row") as bar:
+        with tqdm(total=sum(shard.num_rows for shard in missing), desc="generate", unit="prompt") as bar:
             for row in refusals.rows(written):
-                bar.update(row["rows"])
+                bar.update(missing[row["index"]].num_rows)
 
 
 def _finish(

@@ -63,9 +63,8 @@ class ShardWriter:
         return answered(lambda: self._write(row["index"]))
 
     def _write(self, index: int) -> dict[str, Any]:
-        table = sample_table(self.sampler, self.shards[index], self.seed)
-        storage.commit_table(self.uris[index], table)
-        return {"rows": table.num_rows}
+        storage.commit_table(self.uris[index], sample_table(self.sampler, self.shards[index], self.seed))
+        return {"index": index}
 
 
 def sample_table(sampler: ModelSampler, shard: prompts.Shard, run_seed: int) -> pa.Table:

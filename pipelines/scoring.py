@@ -35,6 +35,7 @@ class Block:
 
     set_name: str
     index: int
+    num_rows: int
     uri: str = ""
     row_group: int = 0
     shard: prompts.Shard | None = None
@@ -47,8 +48,13 @@ class Block:
 
 def blocks_of_files(set_name: str, uris: Sequence[str]) -> list[Block]:
     """A block for each row group."""
-    groups = [(uri, group) for uri in uris for group in range(storage.open_parquet(uri).num_row_groups)]
-    return [Block(set_name, index, uri, group) for index, (uri, group) in enumerate(groups)]
+    groups = [
+        (uri, group, file.metadata.row_group(group).num_rows)
+        for uri in uris
+        for file in [storage.open_parquet(uri)]
+        for group in range(file.num_row_groups)
+    ]
+    return [Block(set_name, index, rows, uri, group) for index, (uri, group, rows) in enumerate(groups)]
 
 
 @dataclass(frozen=True)

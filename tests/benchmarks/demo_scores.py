@@ -1,6 +1,8 @@
 """Figures of `make demo`: how long it took and what its pictures score, read from the files it left."""
 
 import json
+import shutil
+from pathlib import Path
 
 from record import ROOT, Figure, digits
 
@@ -35,3 +37,9 @@ def read(wanted: set[str]) -> list[Figure]:
                 }
                 figures.append(Figure(name, digits(content["metrics"][metric]), details))
     return figures
+
+
+def keep_contact_sheet(folder: Path) -> None:
+    """Copy the demo's contact sheet, which the README shows, to the figures that belong to it."""
+    if (FOLDER / "contact_sheet.png").exists():
+        shutil.copyfile(FOLDER / "contact_sheet.png", folder / "contact_sheet.png")

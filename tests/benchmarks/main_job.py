@@ -38,6 +38,8 @@ def main() -> None:
     print(table(figures))
     if not given.quick:
         save(RESULTS, figures, about)
+        if wanted & set(demo_scores.NAMES):
+            demo_scores.keep_contact_sheet(RESULTS.parent)
         print(f"\n{RESULTS.relative_to(ROOT)}, commit {about['commit']}")
 
 
