@@ -29,7 +29,9 @@ def test_a_step_moves_every_weight_and_counts() -> None:
     assert set(metrics) == METRICS | {"r1", "r2"}
     assert all(m.shape == () and not m.requires_grad and torch.isfinite(m) for m in metrics.values())
     after = tiny.weights(task)
-    assert [name for name in before if torch.equal(before[name], after[name])] == []
+    # All losses compare logits with each other: a constant added to every logit has no gradient but rounding errors.
+    moved_by_rounding = "discriminator/realism.bias"
+    assert [n for n in before if torch.equal(before[n], after[n]) and n != moved_by_rounding] == []
     assert all(not p.requires_grad for n in ("encoder_ema", "generator_ema") for p in task.networks[n].parameters())
     assert set(task.step(tiny.batch(16))) == METRICS
 
