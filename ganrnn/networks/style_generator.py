@@ -83,6 +83,9 @@ class StyleGenerator(nn.Module):
 
 
 def _double(x: torch.Tensor) -> torch.Tensor:
-    """Twice the height and width. Bilinear: features are smooth fields, and the step after it cuts sharp edges out of
-    them; pixels filled in by a layer of their own leave a checkerboard (Odena et al., Distill, 2016)."""
+    """Feature maps [N, C, H, W] to [N, C, 2 H, 2 W], bilinear.
+
+    Smooth fields, out of which the nonlinearity after the next layer cuts sharp edges; pixels filled in by weights of
+    their own would leave a checkerboard (Odena et al., "Deconvolution and checkerboard artifacts", Distill, 2016).
+    """
     return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
