@@ -6,9 +6,9 @@ from typing import Any
 
 import pyarrow as pa
 import ray
-import torch
 from ray.util.queue import Queue
 
+from ganrnn import cpu
 from ganrnn.images import to_tensor
 from ganrnn.metrics import indomain
 from ganrnn.text import meaning_key
@@ -46,8 +46,7 @@ def ensure(recipe: Recipe, manifest: dict[str, Any]) -> tuple[bytes, str]:
 
 @ray.remote
 def _fit(recipe: Recipe, uris: list[str], num_threads: int, reports: Queue) -> bytes:
-    torch.set_num_threads(num_threads)
-    torch.set_flush_denormal(True)
+    cpu.prepare(num_threads)
     config = recipe.evaluate.indomain
     table = _first_rows(uris, config.max_rows).to_pydict()
     images = to_tensor([image["bytes"] for image in table["image"]])

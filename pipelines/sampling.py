@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 
+from ganrnn import cpu
 from ganrnn.checkpoint import load_sampler
 from ganrnn.images import encode_png
 from pipelines import prompts, storage
@@ -23,8 +23,7 @@ class ModelSampler:
     """
 
     def __init__(self, files: Mapping[str, bytes], sampling: SamplingConfig) -> None:
-        torch.set_num_threads(max(1, int(sampling.cpus_per_worker)))
-        torch.set_flush_denormal(True)
+        cpu.prepare(max(1, int(sampling.cpus_per_worker)))
         self.task = load_sampler(files)
         self.model_digest: str = self.task.model_digest
         self.micro_batch_size = sampling.micro_batch_size

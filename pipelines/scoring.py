@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from ganrnn import cpu, scenes
 from ganrnn import images as pictures
-from ganrnn import scenes
 from ganrnn.metrics import indomain
 from ganrnn.metrics.inception_score import InceptionSums
 from ganrnn.metrics.kid import FeatureSubset
@@ -85,8 +85,7 @@ class BlockScorer:
         run_seed: int,
     ) -> None:
         self.sampler = ModelSampler(model_files, sampling) if model_files else None
-        torch.set_num_threads(1)
-        torch.set_flush_denormal(True)
+        cpu.prepare(num_threads=1)
         self.network = indomain.unpack(network, network_digest)
         self.blocks, self.protocol, self.run_seed = blocks, protocol, run_seed
         self.position = {key: i for i, key in enumerate(protocol.caption_keys)}

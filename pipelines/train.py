@@ -16,7 +16,7 @@ import torch
 from ray.train.torch import TorchTrainer
 from torch import distributed as dist
 
-from ganrnn import checkpoint, distributed, images
+from ganrnn import checkpoint, cpu, distributed, images
 from ganrnn.data_order import RowOrder
 from ganrnn.errors import BadInput
 from ganrnn.text import Vocabulary
@@ -159,10 +159,9 @@ def train_worker(job: dict[str, Any]) -> None:
 
 
 def _prepare_torch(recipe: Recipe, rank: int) -> torch.device:
-    torch.set_flush_denormal(True)
+    cpu.prepare(max(1, int(recipe.train.cpus_per_worker)))
     if recipe.train.use_gpu:
         return torch.device("cuda", torch.cuda.current_device())
-    torch.set_num_threads(max(1, int(recipe.train.cpus_per_worker)))
     return torch.device("cpu")
 
 
