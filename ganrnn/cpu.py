@@ -6,7 +6,8 @@ import torch
 
 # Numbers of <malloc.h> of the GNU C library.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_KEPT_BYTES = 1 << 30
+_MMAP_BYTES = 32 << 20  # the most that it accepts
+_TRIM_BYTES = 1 << 30
 
 
 def prepare(num_threads: int) -> None:
@@ -20,5 +21,5 @@ def prepare(num_threads: int) -> None:
     torch.set_flush_denormal(True)
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt:
-        mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
-        mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+        mallopt(_M_MMAP_THRESHOLD, _MMAP_BYTES)
+        mallopt(_M_TRIM_THRESHOLD, _TRIM_BYTES)
