@@ -6,7 +6,7 @@ Exit codes: 0 done, 2 input to mend (one sentence on stderr, nothing to retry), 
 import argparse
 import importlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ganrnn.errors import BadInput
 from pipelines.config import Recipe, load_recipe
@@ -14,7 +14,8 @@ from pipelines.config import Recipe, load_recipe
 VERBS = {
     "ingest": "pictures and captions to dataset Parquet",
     "train": "a dataset to checkpoints",
-    "generate": "prompts Parquet and a model to samples Parquet",
+    "generate": "prompts Parquet and a model to samples Parquet; --verify checks them",
+    "status": "how far a generation is, from its files alone",
     "evaluate": "samples against the reference: report.json and report.html",
     "promote": "a model that holds its thresholds to the registry",
     "nightly": "what a schedule calls: all verbs in order, each does what is missing",
@@ -23,13 +24,24 @@ VERBS = {
 }
 
 
-def run(verb: str, act: Callable[[Recipe], int | None], arguments: Sequence[str] | None = None) -> None:
-    """Parse `RECIPE [--set key=value ...]`, run a verb on the recipe and exit with its code."""
+def run(
+    verb: str,
+    act: Callable[[Recipe], int | None],
+    arguments: Sequence[str] | None = None,
+    instead: Mapping[str, tuple[Callable[[Recipe], int | None], str]] | None = None,
+) -> None:
+    """Parse `RECIPE [--set key=value ...]`, run a verb on the recipe and exit with its code.
+
+    `instead` holds flags, name -> (act, meaning), each of which has something else done with the recipe.
+    """
     parser = argparse.ArgumentParser(prog=f"ganrnn {verb}", description=VERBS[verb])
     parser.add_argument("recipe", metavar="RECIPE.yaml")
     parser.add_argument("--set", metavar="a.b=value", action="append", default=[], dest="overrides")
+    for flag, (other, meaning) in (instead or {}).items():
+        parser.add_argument(f"--{flag}", action="store_const", const=other, dest="act", help=meaning)
+    parser.set_defaults(act=act)
     given = parser.parse_args(arguments)
-    finish(lambda: act(load_recipe(given.recipe, given.overrides)))
+    finish(lambda: given.act(load_recipe(given.recipe, given.overrides)))
 
 
 def finish(act: Callable[[], int | None]) -> None:

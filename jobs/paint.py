@@ -26,7 +26,10 @@ def paint(prompt: str, model_uri: str, tracking_uri: str, seed: int, out: str | 
     sampler = ModelSampler(model.fetch_files(uri, tracking), SamplingConfig(micro_batch_size=8))
     if num_unknown := sampler.task.vocabulary.count_unknown(prompt):
         print(f"{num_unknown} words of the prompt are unknown to this model")
-    picture = sampler.sample([prompt], [(seed, prompt)])[0]
+    pictures, failed = sampler.sample([prompt], [(seed, prompt)])
+    if failed:
+        raise BadInput(f"the prompt cannot be painted: {failed[0]}")
+    picture = pictures[0]
     path = out or (re.sub(r"\W+", "-", prompt.strip())[:60].strip("-") or "picture") + ".png"
     storage.commit_bytes(storage.absolute(path), images.encode_png(picture.repeat(ZOOM, 0).repeat(ZOOM, 1)))
     return path

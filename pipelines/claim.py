@@ -23,13 +23,15 @@ def require_unclaimed(folder_uri: str, file_name: str, identity: Mapping[str, An
     uri = storage.join(folder_uri, file_name)
     if not storage.exists(uri):
         return
-    there = _flat(storage.read_json(uri))
+    require_same(folder_uri, storage.read_json(uri), identity, f"set it back, {advice}, or delete the folder")
+
+
+def require_same(folder_uri: str, there: Mapping[str, Any], identity: Mapping[str, Any], advice: str) -> None:
+    """BadInput for the first value of `identity` that `there`, which the folder was begun with, holds otherwise."""
+    before = _flat(there)
     for name, value in _flat(identity).items():
-        if there.get(name) != value:
-            raise BadInput(
-                f"{folder_uri} was begun with {name} = {there.get(name)!r}, now it is {value!r}; "
-                f"set it back, {advice}, or delete the folder"
-            )
+        if before.get(name) != value:
+            raise BadInput(f"{folder_uri} was begun with {name} = {before.get(name)!r}, now it is {value!r}; {advice}")
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The Ray session of a verb: embedded by default, an existing cluster where RAY_ADDRESS names one."""
 
+import json
 import logging
 import os
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ import ray
 import ray.data
 
 from ganrnn.errors import BadInput
+from pipelines import storage
 
 
 @contextmanager
@@ -17,10 +19,11 @@ def session() -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    storage.environment()  # for the workers of an embedded session, which inherit this process's variables
     # Ray Train asks its workers for reports at this interval; the default of 2 s delays every end of training.
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "1")
     if os.environ.get("RAY_ADDRESS"):
-        ray.init(logging_level=logging.WARNING)
+        ray.init(logging_level=logging.WARNING, runtime_env={"env_vars": _worker_environment()})
     else:
         # Every actor pool of Ray Data prints a false alarm of the C++ core (ray-project/ray#53727) to the terminal.
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
@@ -33,6 +36,12 @@ def session() -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _worker_environment() -> dict[str, str]:
+    """What workers on other machines need of this process's variables, but for those that the job hands them itself."""
+    job = json.loads(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")).get("runtime_env") or {}
+    return {name: value for name, value in storage.environment().items() if name not in job.get("env_vars", {})}
 
 
 def require(section: str, num_workers: int, cpus_per_worker: float, gpus_per_worker: float) -> None:

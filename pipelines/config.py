@@ -91,39 +91,65 @@ class TrainConfig:
             )
 
 
+LEAST_MICRO_BATCH = 8
+
+
 @dataclass(frozen=True)
 class SamplingConfig:
     """Where a model samples: actors of Ray Data, each with a fixed-shape micro-batch.
+
+    The pool starts with `min_workers` (0: all) and grows to `num_workers` as the cluster has room and there is work.
+    `gpus_per_worker` may be a fraction. `price_per_worker_hour`, in any currency, turns rows/s into a cost.
 
     Matrix kernels treat the rows that fill no whole tile differently in the last bit; with `micro_batch_size` a
     multiple of 8 there are none, and a row's sample does not depend on its place in the batch.
     """
 
     num_workers: int = 2
+    min_workers: int = 0
     cpus_per_worker: float = 1
     gpus_per_worker: float = 0
+    precision: Literal["float32", "bfloat16"] = "float32"
     micro_batch_size: int = 64
     shard_rows: int = 512
+    price_per_worker_hour: float = 0
 
     def __post_init__(self) -> None:
-        _at_least("sampling", self, num_workers=1, micro_batch_size=8, shard_rows=1, gpus_per_worker=0)
-        if self.micro_batch_size % 8:
+        _at_least("sampling", self, num_workers=1, min_workers=0, micro_batch_size=LEAST_MICRO_BATCH, shard_rows=1)
+        _at_least("sampling", self, gpus_per_worker=0, price_per_worker_hour=0)
+        if self.micro_batch_size % LEAST_MICRO_BATCH:
             raise BadInput(f"sampling.micro_batch_size is {self.micro_batch_size}; allowed are multiples of 8")
+        if self.min_workers > self.num_workers:
+            raise BadInput(
+                f"sampling.min_workers is {self.min_workers}; allowed are values up to sampling.num_workers "
+                f"({self.num_workers})"
+            )
 
 
 @dataclass(frozen=True)
 class GenerateConfig:
-    """Prompts Parquet to samples Parquet; `model_uri` is a checkpoint folder, models:/NAME@ALIAS or models:/NAME/N."""
+    """Prompts Parquet to samples Parquet; `model_uri` is a checkpoint folder, models:/NAME@ALIAS or models:/NAME/N.
+
+    Of Hive partitions KEY=VALUE, `since` takes values from the given one on and `where` those that equal it. With
+    `incremental` every prompt file has a folder of its own below `samples_uri`, and finished ones are left alone.
+    `--verify` makes `verify_share` of the shards again.
+    """
 
     model_uri: str = ""
     prompts_uri: str = ""
     samples_uri: str = ""
     seed: int | None = None
+    since: dict[str, str] = field(default_factory=dict)
+    where: dict[str, str] = field(default_factory=dict)
+    incremental: bool = False
     max_reject_share: float = 0.01
+    verify_share: float = 0.01
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
 
     def __post_init__(self) -> None:
         _share("generate", self, "max_reject_share")
+        if not 0 <= self.verify_share <= 1:
+            raise BadInput(f"generate.verify_share is {self.verify_share}; allowed are shares from 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -250,9 +276,13 @@ def load_recipe(path: str, overrides: Sequence[str] = ()) -> Recipe:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML in which 1e-3 is a number, as in version 1.2 and everywhere else; PyYAML reads a string."""
+    """YAML in which 1e-3 is a number and 2026-01-31 a string, as in version 1.2; PyYAML has it the other way round."""
 
 
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
 )

@@ -56,10 +56,12 @@ def _subject(recipe: Recipe) -> tuple[dict[str, Any], list[Block], dict[str, byt
     """What is scored: its digests, its blocks, and the model's files where pictures are made on the way."""
     config = recipe.generate
     if recipe.evaluate.from_prompts:
-        prompt_set = prompts.plan(config.prompts_uri, config.sampling.shard_rows, config.max_reject_share)
+        uris = prompts.find(config.prompts_uri, config.since, config.where)
+        prompt_set = prompts.plan(list(uris), config.sampling.shard_rows, config.max_reject_share)
         files = model.fetch_files(config.model_uri, recipe.tracking)
         model_digest = checkpoint.load_sampler(files, config.model_uri).model_digest
-        blocks = [Block("samples", shard.index, shard.num_rows, shard=shard) for shard in prompt_set.shards]
+        shards = [prompt_set.shard(index) for index in range(prompt_set.num_shards)]
+        blocks = [Block("samples", shard.index, shard.num_rows, shard=shard) for shard in shards]
         subject = {"model_digest": model_digest, "prompts_digest": prompt_set.digest, "samples_manifest_digest": None}
         return subject, blocks, files
     uri = storage.join(config.samples_uri, MANIFEST)

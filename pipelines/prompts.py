@@ -1,7 +1,11 @@
 """Prompts Parquet, checked once and cut into shards: what generate and evaluate sample from."""
 
-from collections.abc import Sequence
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 import pyarrow as pa
@@ -10,6 +14,9 @@ import pyarrow.compute as pc
 from ganrnn.errors import BadInput
 from pipelines import storage
 from pipelines.schemas import PROMPT_COLUMNS, SAMPLES
+from pipelines.unique import UniqueIds
+
+_HIVE = re.compile(r"(?:^|/)([^/=]+)=([^/]+)(?=/)")
 
 
 @dataclass(frozen=True)
@@ -27,57 +34,133 @@ class Shard:
 
 @dataclass(frozen=True)
 class PromptSet:
-    """A checked prompt set. `rejected` holds the ids of rows that have no prompt."""
+    """A checked prompt set: the rows of its files one after the other, cut every `shard_rows` rows.
+
+    A shard is worked out when it is asked for, so that the size of this object is that of the list of files.
+    """
 
     uris: tuple[str, ...]
+    file_rows: tuple[int, ...]
+    shard_rows: int
     digest: str
-    num_rows: int
-    rejected: tuple[str, ...]
-    shards: tuple[Shard, ...]
+
+    @cached_property
+    def _ends(self) -> tuple[int, ...]:
+        return tuple(accumulate(self.file_rows))
+
+    @property
+    def num_rows(self) -> int:
+        """Prompt rows, rejected ones included."""
+        return self._ends[-1]
+
+    @property
+    def num_shards(self) -> int:
+        """Shards, the last of which may be shorter."""
+        return -(-self.num_rows // self.shard_rows)
+
+    def shard(self, index: int) -> Shard:
+        """The shard of an index in [0, num_shards)."""
+        start, stop = index * self.shard_rows, min(self.num_rows, (index + 1) * self.shard_rows)
+        parts = []
+        while start < stop:
+            file = bisect_right(self._ends, start)
+            begin = self._ends[file] - self.file_rows[file]
+            end = min(stop, self._ends[file])
+            parts.append((self.uris[file], start - begin, end - begin))
+            start = end
+        return Shard(index, tuple(parts))
 
 
-def plan(prompts_uri: str, shard_rows: int, max_reject_share: float) -> PromptSet:
-    """Read the ids of a prompt set, refuse duplicates, and cut its rows into shards.
+def find(prompts_uri: str, since: Mapping[str, str], where: Mapping[str, str]) -> dict[str, int]:
+    """The Parquet files of a prompt set, sorted, and their bytes; of Hive partitions KEY=VALUE those asked for.
+
+    `since` keeps values that sort at or after the given one, `where` those that equal it. Raises BadInput when no file
+    is left.
+    """
+    files = storage.stat_files(prompts_uri, ".parquet")
+    if not files:
+        raise BadInput(f"{prompts_uri} holds no Parquet file; give a .parquet file or a folder of them")
+    kept, seen = {}, set[str]()
+    for uri, file in files.items():
+        keys = dict(_HIVE.findall(uri))
+        seen |= {f"{key}={value}" for key, value in keys.items()}
+        if all(keys.get(key, "") >= value for key, value in since.items()) and where.items() <= keys.items():
+            kept[uri] = file.num_bytes
+    if not kept:
+        wanted = [f"{k} from {v}" for k, v in since.items()] + [f"{k}={v}" for k, v in where.items()]
+        raise BadInput(
+            f"{prompts_uri} has no partition with {' and '.join(wanted)}; it has {', '.join(sorted(seen)) or 'none'}"
+        )
+    return kept
+
+
+def plan(uris: Sequence[str], shard_rows: int, max_reject_share: float) -> PromptSet:
+    """Check the files of a prompt set and cut their rows into shards. Memory does not grow with the rows.
 
     Raises BadInput when a file is unreadable or empty, a column is missing or of another type, an id is null or double,
     or more than `max_reject_share` of the rows have no prompt.
     """
-    uris = storage.list_files(prompts_uri, ".parquet")
-    if not uris:
-        raise BadInput(f"{prompts_uri} holds no Parquet file; give a .parquet file or a folder of them")
-    sizes, ids, rejected = [], set[str](), list[str]()
-    for uri in uris:
-        file = storage.open_parquet(uri)
-        _check_types(uri, file.schema_arrow)
-        sizes.append(file.metadata.num_rows)
-        if "num_samples" in file.schema_arrow.names:
-            _check_counts(uri)
-        for batch in storage.read_batches(uri, ["prompt_id", "prompt"]):
-            for prompt_id, prompt in zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True):
-                if prompt_id is None or prompt_id in ids:
-                    raise BadInput(f"{uri}: prompt_id {prompt_id!r} is not unique; every row needs an id of its own")
-                ids.add(prompt_id)
-                if not (prompt or "").strip():
-                    rejected.append(prompt_id)
-    if not ids:
-        raise BadInput(f"{prompts_uri} holds no row; give at least one prompt")
-    if len(rejected) > max_reject_share * len(ids):
+    sizes, num_empty, first_empty = [], 0, None
+    with UniqueIds("prompt_id") as ids:
+        for uri in uris:
+            file = storage.open_parquet(uri)
+            _check_types(uri, file.schema_arrow)
+            sizes.append(file.metadata.num_rows)
+            if "num_samples" in file.schema_arrow.names:
+                _check_counts(uri)
+            for batch in storage.read_batches(uri, ["prompt_id", "prompt"]):
+                ids.add(uri, batch.column(0))
+                empty = pc.invert(_has_text(batch.column(1)))
+                num_empty += pc.sum(empty).as_py() or 0
+                if first_empty is None and num_empty:
+                    first_empty = batch.column(0).filter(empty)[0].as_py()
+        if not ids.count:
+            raise BadInput(f"{', '.join(uris)} holds no row; give at least one prompt")
+        ids.check()
+    if num_empty > max_reject_share * ids.count:
         raise BadInput(
-            f"{prompts_uri}: {len(rejected)} of {len(ids)} rows have an empty prompt, the first {rejected[0]!r}; "
+            f"{uris[0]}: {num_empty} of {ids.count} rows have an empty prompt, the first {first_empty!r}; "
             f"generate.max_reject_share allows {max_reject_share:g}"
         )
     digest = storage.sha256("".join(storage.file_digest(uri) for uri in uris).encode())
-    return PromptSet(tuple(uris), digest, len(ids), tuple(sorted(rejected)), _cut(uris, sizes, shard_rows))
+    return PromptSet(tuple(uris), tuple(sizes), shard_rows, digest)
 
 
-def read_shard(shard: Shard) -> pa.Table:
-    """The prompts of a shard that can be sampled, in order, with every column of their file."""
-    parts = []
-    for uri, start, stop in shard.parts:
-        parts.append(_read_rows(uri, start, stop))
-    table = pa.concat_tables(parts, promote_options="default")
-    stripped = pc.utf8_trim_whitespace(table.column("prompt"))
-    return table.filter(pc.fill_null(pc.not_equal(stripped, ""), False))
+class ShardReader:
+    """Reads shards; the row group read last is kept, because the next shard often starts in it."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, Any] = {}
+        self.group: tuple[tuple[str, int], pa.Table] | None = None
+
+    def read(self, shard: Shard) -> pa.Table:
+        """The prompt rows of a shard, in order, with every column of their files."""
+        parts = [part for place in shard.parts for part in self._rows(*place)]
+        return pa.concat_tables(parts, promote_options="default")
+
+    def _rows(self, uri: str, start: int, stop: int) -> Iterator[pa.Table]:
+        """Rows [start, stop) of a file; only the row groups that hold them are read."""
+        if uri not in self.files:
+            self.files = {uri: storage.open_parquet(uri)}
+        file = self.files[uri]
+        begin = 0
+        for group in range(file.num_row_groups):
+            end = begin + file.metadata.row_group(group).num_rows
+            if begin < stop and start < end:
+                yield self._group(uri, group).slice(max(start - begin, 0), min(stop, end) - max(start, begin))
+            begin = end
+
+    def _group(self, uri: str, group: int) -> pa.Table:
+        if self.group is None or self.group[0] != (uri, group):
+            with storage.reading_parquet(uri):
+                self.group = ((uri, group), self.files[uri].read_row_group(group))
+        return self.group[1]
+
+
+def sampled(table: pa.Table) -> tuple[pa.Table, list[str]]:
+    """The prompt rows that can be sampled, and the ids of those that have no prompt."""
+    kept = _has_text(table.column("prompt"))
+    return table.filter(kept), table.column("prompt_id").filter(pc.invert(kept)).to_pylist()
 
 
 def expand(table: pa.Table, run_seed: int) -> tuple[pa.Table, list[str], list[int]]:
@@ -98,6 +181,10 @@ def _column(table: pa.Table, name: str, default: int) -> list[int]:
     if name not in table.column_names:
         return [default] * table.num_rows
     return [default if value is None else value for value in table.column(name).to_pylist()]
+
+
+def _has_text(prompts: Any) -> Any:
+    return pc.fill_null(pc.not_equal(pc.utf8_trim_whitespace(prompts), ""), False)
 
 
 def _check_types(uri: str, schema: pa.Schema) -> None:
@@ -121,37 +208,3 @@ def _check_counts(uri: str) -> None:
 
 def _is_text(kind: pa.DataType) -> bool:
     return pa.types.is_string(kind) or pa.types.is_large_string(kind)
-
-
-def _cut(uris: Sequence[str], sizes: Sequence[int], shard_rows: int) -> tuple[Shard, ...]:
-    shards: list[Shard] = []
-    parts: list[tuple[str, int, int]] = []
-    held = 0
-    for uri, size in zip(uris, sizes, strict=True):
-        start = 0
-        while start < size:
-            stop = min(size, start + shard_rows - held)
-            parts.append((uri, start, stop))
-            held += stop - start
-            start = stop
-            if held == shard_rows:
-                shards.append(Shard(len(shards), tuple(parts)))
-                parts, held = [], 0
-    if parts:
-        shards.append(Shard(len(shards), tuple(parts)))
-    return tuple(shards)
-
-
-def _read_rows(uri: str, start: int, stop: int) -> pa.Table:
-    """Rows [start, stop) of a file; only the row groups that hold them are read."""
-    file = storage.open_parquet(uri)
-    groups: list[int] = []
-    begin = first = 0
-    for group in range(file.num_row_groups):
-        end = begin + file.metadata.row_group(group).num_rows
-        if begin < stop and start < end:
-            first = first if groups else begin
-            groups.append(group)
-        begin = end
-    with storage.reading_parquet(uri):
-        return file.read_row_groups(groups).slice(start - first, stop - start)

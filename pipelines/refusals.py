@@ -16,9 +16,13 @@ def answered(act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         return {_REFUSAL: str(error)}
 
 
+def accepted(row: dict[str, Any]) -> dict[str, Any]:
+    """On the driver: the row; where it holds a BadInput, that is raised."""
+    if row.get(_REFUSAL):
+        raise BadInput(row[_REFUSAL])
+    return row
+
+
 def rows(dataset: Any) -> Iterator[dict[str, Any]]:
-    """On the driver: the rows of a Ray data set as they come; a BadInput among them is raised."""
-    for row in dataset.iter_rows():
-        if row.get(_REFUSAL):
-            raise BadInput(row[_REFUSAL])
-        yield row
+    """On the driver: the rows of a Ray data set as they come."""
+    return map(accepted, dataset.iter_rows())

@@ -1,18 +1,26 @@
-"""A model at work on prompts: fixed-shape micro-batches on one CPU or GPU, whole shards in one file each."""
+"""A model at work on prompts: fixed-shape micro-batches on one CPU or GPU, whole shards in one table each."""
 
+import json
+import logging
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import torch
 
 from ganrnn import cpu
 from ganrnn.checkpoint import load_sampler
+from ganrnn.errors import BadInput
 from ganrnn.images import encode_png
-from pipelines import prompts, storage
-from pipelines.config import SamplingConfig
-from pipelines.refusals import answered
-from pipelines.schemas import IMAGE, PROMPT_COLUMNS, SAMPLES
+from pipelines import prompts
+from pipelines.config import LEAST_MICRO_BATCH, SamplingConfig
+from pipelines.schemas import IMAGE, PROMPT_COLUMNS, SAMPLES, SHARD_NOTES
+
+logger = logging.getLogger(__name__)
 
 
 class ModelSampler:
@@ -23,68 +31,116 @@ class ModelSampler:
     """
 
     def __init__(self, files: Mapping[str, bytes], sampling: SamplingConfig) -> None:
-        cpu.prepare(max(1, int(sampling.cpus_per_worker)))
+        self.num_threads = max(1, int(sampling.cpus_per_worker))
+        cpu.prepare(self.num_threads)
         self.task = load_sampler(files)
         self.model_digest: str = self.task.model_digest
         self.micro_batch_size = sampling.micro_batch_size
-        device = "cuda" if sampling.gpus_per_worker else "cpu"
+        self.device = "cuda" if sampling.gpus_per_worker else "cpu"
+        self.half = sampling.precision == "bfloat16"
         for network in self.task.networks.values():
-            network.to(device)
+            network.to(self.device)
 
-    def sample(self, texts: Sequence[str], keys: Sequence[tuple[int, str]]) -> np.ndarray:
-        """Pictures uint8 [N, H, W, 3] for prompts [N] and their (seed, sample id) keys [N]."""
-        pictures = [np.empty((0, self.task.config.height, self.task.config.width, 3), np.uint8)]
-        for start in range(0, len(texts), self.micro_batch_size):
-            own = list(texts[start : start + self.micro_batch_size])
-            own_keys = list(keys[start : start + self.micro_batch_size])
-            missing = self.micro_batch_size - len(own)
-            rows: dict[str, Any] = {"prompt": own + own[-1:] * missing}
-            images = self.task.sample(rows, own_keys + own_keys[-1:] * missing)
-            pictures.append(images[: len(own)].permute(0, 2, 3, 1).cpu().numpy())
-        return np.concatenate(pictures)
+    def sample(self, texts: Sequence[str], keys: Sequence[tuple[int, str]]) -> tuple[np.ndarray, dict[int, str]]:
+        """Pictures uint8 [N, H, W, 3] for prompts [N] and their (seed, sample id) keys [N].
+
+        Rows that the model fails on are found by bisection; they come as row -> reason, their pictures are black. A
+        device out of memory halves the micro-batch, for good, down to 8 rows.
+        """
+        pictures = np.zeros((len(texts), self.task.config.height, self.task.config.width, 3), np.uint8)
+        failed: dict[int, str] = {}
+        waiting = [(0, len(texts))]
+        while waiting:
+            start, stop = waiting.pop()
+            if stop - start > self.micro_batch_size:
+                waiting += [(start + self.micro_batch_size, stop), (start, start + self.micro_batch_size)]
+                continue
+            try:
+                pictures[start:stop] = self._micro_batch(texts[start:stop], keys[start:stop])
+            except BadInput:
+                raise
+            except Exception as error:  # whatever a prompt may do to a model
+                if is_out_of_memory(error) and self.micro_batch_size > LEAST_MICRO_BATCH:
+                    self.micro_batch_size = max(LEAST_MICRO_BATCH, self.micro_batch_size // 16 * 8)
+                    logger.warning("out of memory: sampling.micro_batch_size is %d from here", self.micro_batch_size)
+                    waiting.append((start, stop))
+                elif stop - start > 1:
+                    middle = (start + stop) // 2
+                    waiting += [(middle, stop), (start, middle)]
+                else:
+                    failed[start] = f"the model fails on it: {type(error).__name__}: {' '.join(str(error).split())}"
+        return pictures, failed
+
+    def _micro_batch(self, texts: Sequence[str], keys: Sequence[tuple[int, str]]) -> np.ndarray:
+        """Pictures of at most `micro_batch_size` rows, filled up to just as many with copies of the last."""
+        missing = self.micro_batch_size - len(texts)
+        rows: dict[str, Any] = {"prompt": [*texts, *[texts[-1]] * missing]}
+        with torch.autocast(self.device, torch.bfloat16) if self.half else nullcontext():
+            images = self.task.sample(rows, [*keys, *[keys[-1]] * missing])
+        array: np.ndarray = images[: len(texts)].permute(0, 2, 3, 1).cpu().numpy()
+        return array
 
 
-class ShardWriter:
-    """An actor that samples whole shards and commits each as one file."""
-
-    def __init__(
-        self,
-        files: Mapping[str, bytes],
-        sampling: SamplingConfig,
-        seed: int,
-        shards: Sequence[prompts.Shard],
-        uris: Sequence[str],
-    ) -> None:
-        self.sampler = ModelSampler(files, sampling)
-        self.seed, self.shards, self.uris = seed, shards, uris
-
-    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        return answered(lambda: self._write(row["index"]))
-
-    def _write(self, index: int) -> dict[str, Any]:
-        storage.commit_table(self.uris[index], sample_table(self.sampler, self.shards[index], self.seed))
-        return {"index": index}
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether a device or this process has no memory left; torch has no type of its own for the latter."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
-def sample_table(sampler: ModelSampler, shard: prompts.Shard, run_seed: int) -> pa.Table:
-    """The samples of a shard, in prompt order, with the prompts' further columns passed through."""
-    table, sample_ids, seeds = prompts.expand(prompts.read_shard(shard), run_seed)
-    texts = table.column("prompt").to_pylist()
-    pictures = sampler.sample(texts, list(zip(seeds, sample_ids, strict=True)))
+@dataclass(frozen=True)
+class Drawn:
+    """What a sampler made of some prompt rows: one row a sample, and the prompt ids without samples -> reason."""
+
+    num_prompts: int
+    table: pa.Table
+    sample_ids: list[str]
+    seeds: list[int]
+    pictures: np.ndarray
+    rejects: dict[str, str]
+
+
+def draw(sampler: ModelSampler, rows: pa.Table, run_seed: int, skipped: Mapping[str, str] | None = None) -> Drawn:
+    """Sample prompt rows, but those without a prompt, those `skipped` (prompt id -> reason), those the model fails on.
+
+    A prompt has all of its samples or none.
+    """
+    table, empty = prompts.sampled(rows)
+    rejects = dict.fromkeys(empty, "the prompt is empty") | dict(skipped or {})
+    table = table.filter(pa.array([i not in rejects for i in table.column("prompt_id").to_pylist()], pa.bool_()))
+    table, ids, seeds = prompts.expand(table, run_seed)
+    pictures, failed = sampler.sample(table.column("prompt").to_pylist(), list(zip(seeds, ids, strict=True)))
+    if failed:
+        rejects |= {table.column("prompt_id")[row].as_py(): reason for row, reason in failed.items()}
+        kept = [row for row, i in enumerate(table.column("prompt_id").to_pylist()) if i not in rejects]
+        table, pictures = table.take(pa.array(kept, pa.int64())), pictures[kept]
+        ids, seeds = [ids[row] for row in kept], [seeds[row] for row in kept]
+    return Drawn(rows.num_rows, table, ids, seeds, pictures, rejects)
+
+
+def samples_table(sampler: ModelSampler, drawn: Drawn) -> pa.Table:
+    """The rows of a samples file, in prompt order, with the prompts' further columns passed through.
+
+    Its metadata counts its prompts and lists its rejects.
+    """
+    with ThreadPoolExecutor(sampler.num_threads) as threads:
+        pngs = list(threads.map(encode_png, drawn.pictures))
+    texts = drawn.table.column("prompt").to_pylist()
+    unknown = [sampler.task.vocabulary.count_unknown(text) for text in texts]
     columns = {
-        "sample_id": pa.array(sample_ids, pa.string()),
-        "prompt_id": table.column("prompt_id"),
-        "seed": pa.array(seeds, pa.int64()),
+        "sample_id": pa.array(drawn.sample_ids, pa.string()),
+        "prompt_id": drawn.table.column("prompt_id"),
+        "seed": pa.array(drawn.seeds, pa.int64()),
         "image": pa.array(
-            [{"bytes": encode_png(p), "path": f"{i}.png"} for p, i in zip(pictures, sample_ids, strict=True)], IMAGE
+            [{"bytes": png, "path": f"{i}.png"} for png, i in zip(pngs, drawn.sample_ids, strict=True)], IMAGE
         ),
-        "prompt": table.column("prompt"),
+        "prompt": drawn.table.column("prompt"),
         "model_digest": pa.array([sampler.model_digest] * len(texts), pa.string()),
-        "unknown_tokens": pa.array([sampler.task.vocabulary.count_unknown(text) for text in texts], pa.int32()),
+        "unknown_tokens": pa.array(unknown, pa.int32()),
     }
     fields = list(SAMPLES)
-    for name in table.column_names:
+    for name in drawn.table.column_names:
         if name not in columns and name not in PROMPT_COLUMNS:
-            columns[name] = table.column(name)
-            fields.append(table.schema.field(name))
-    return pa.table(columns, schema=pa.schema(fields))
+            columns[name] = drawn.table.column(name)
+            fields.append(drawn.table.schema.field(name))
+    notes = {"prompts": drawn.num_prompts, "rejects": drawn.rejects, "unknown_tokens": sum(unknown)}
+    metadata = {SHARD_NOTES: json.dumps(notes, sort_keys=True, ensure_ascii=False).encode()}
+    return pa.table(columns, schema=pa.schema(fields, metadata))

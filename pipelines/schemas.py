@@ -14,6 +14,8 @@ import pyarrow as pa
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
+# Key of a samples file's metadata: its counts and its rejects, as JSON.
+SHARD_NOTES = "ganrnn.shard"
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 ATTRIBUTES = pa.map_(pa.string(), pa.string())

@@ -24,7 +24,7 @@ from ganrnn.text import meaning_key
 from pipelines import prompts, storage
 from pipelines.config import SamplingConfig
 from pipelines.refusals import answered
-from pipelines.sampling import ModelSampler
+from pipelines.sampling import ModelSampler, draw
 
 NUM_EXTREMES = 8
 
@@ -84,6 +84,7 @@ class BlockScorer:
         sampling: SamplingConfig,
         run_seed: int,
     ) -> None:
+        self.reader = prompts.ShardReader()
         self.sampler = ModelSampler(model_files, sampling) if model_files else None
         cpu.prepare(num_threads=1)
         self.network = indomain.unpack(network, network_digest)
@@ -113,13 +114,10 @@ class BlockScorer:
 
     def _sampled(self, block: Block) -> tuple[list[str], list[str], list[dict[str, str]], torch.Tensor, list[bytes]]:
         assert block.shard and self.sampler
-        table, ids, seeds = prompts.expand(prompts.read_shard(block.shard), self.run_seed)
-        texts = table.column("prompt").to_pylist()
-        if not texts:
-            return [], [], [], torch.empty(0), []
-        arrays = self.sampler.sample(texts, list(zip(seeds, ids, strict=True)))
-        images = torch.from_numpy(arrays).permute(0, 3, 1, 2).contiguous()
-        return ids, texts, _attributes(table), images, [pictures.encode_png(array) for array in arrays]
+        drawn = draw(self.sampler, self.reader.read(block.shard), self.run_seed)
+        images = torch.from_numpy(drawn.pictures).permute(0, 3, 1, 2).contiguous()
+        pngs = [pictures.encode_png(array) for array in drawn.pictures]
+        return drawn.sample_ids, drawn.table.column("prompt").to_pylist(), _attributes(drawn.table), images, pngs
 
     @torch.no_grad()
     def _score(

@@ -2,6 +2,10 @@
 
 A URI is s3://bucket/key, file:///path or a plain path. A file appears whole or not at all: locally by a rename within
 its folder, on object stores by one PUT; either way it counts only after its size was read back.
+
+Endpoint and credentials of S3 come from the usual variables (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID,
+AWS_SECRET_ACCESS_KEY, AWS_DEFAULT_REGION, AWS_PROFILE ...). `environment` fills in what is left open, and goes to
+every worker: how often a request is tried, and no checksums beyond those that every server knows.
 """
 
 import errno
@@ -11,7 +15,8 @@ import os
 import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,7 +34,34 @@ _PART = ".part-"
 # s3fs passes on what is no answer of the server, such as missing credentials or an unreachable endpoint.
 STORE_ERRORS = (OSError, BotoCoreError)
 
+# A PUT of more is refused by S3; less is never cut into parts, which a killed process would leave behind.
+_ONE_PUT_BYTES = 5 << 30
+
+# A server that does not answer for this long is asked again, AWS_MAX_ATTEMPTS times in all.
+_S3_OPTIONS = {"config_kwargs": {"connect_timeout": 10, "read_timeout": 30}}
+
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class FileStat:
+    """Size and time of last change, in seconds since 1970 by the clock of the store."""
+
+    num_bytes: int
+    modified_seconds: float
+
+
+def environment() -> dict[str, str]:
+    """The variables that S3 clients of every kind read, given or by default, for this process's workers."""
+    defaults = {
+        "AWS_RETRY_MODE": "standard",
+        "AWS_MAX_ATTEMPTS": "6",
+        "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
+        "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
+    }
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+    return {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "MLFLOW_S3_"))}
 
 
 def absolute(uri: str) -> str:
@@ -54,15 +86,23 @@ def exists(uri: str) -> bool:
 
 def list_files(uri: str, suffix: str = "") -> list[str]:
     """URIs of all files below a folder, sorted, without hidden and unfinished ones; the file itself if it is one."""
+    return list(stat_files(uri, suffix))
+
+
+def stat_files(uri: str, suffix: str = "") -> dict[str, FileStat]:
+    """What `list_files` lists, with sizes and times, by one listing."""
     fs, path = _open(uri)
 
-    def find() -> list[str]:
+    def find() -> dict[str, dict[str, Any]]:
         fs.invalidate_cache()
-        return sorted(fs.find(path))
+        return dict(fs.find(path, detail=True))
 
-    names = [name for name in _asked(uri, find) if name.endswith(suffix) and not _is_hidden(name, path)]
     scheme = f"{uri.split('://')[0]}://" if "://" in uri else ""
-    return [name if name.startswith(scheme) else scheme + name for name in names]
+    return {
+        name if name.startswith(scheme) else scheme + name: FileStat(entry["size"], _modified_seconds(entry))
+        for name, entry in sorted(_asked(uri, find).items())
+        if name.endswith(suffix) and not _is_hidden(name, path)
+    }
 
 
 def list_folders(uri: str) -> list[str]:
@@ -131,7 +171,7 @@ def commit_bytes(uri: str, data: bytes) -> str:
         if isinstance(fs, LocalFileSystem):
             _rename_into_place(path, data)
         else:
-            fs.pipe_file(path, data)
+            fs.pipe_file(path, data, **_one_put(fs))
         fs.invalidate_cache()
         size = fs.size(path)
     except STORE_ERRORS as error:
@@ -143,6 +183,32 @@ def commit_bytes(uri: str, data: bytes) -> str:
     return sha256(data)
 
 
+def create_bytes(uri: str, data: bytes) -> bool:
+    """Write an object unless there is one, in one step; False where there is. For object stores."""
+    return _put_if(uri, data, mode="create")
+
+
+def replace_bytes(uri: str, data: bytes, tag: str) -> bool:
+    """Write an object if it is still the one of `tag`, in one step; False where it is not. For object stores."""
+    return _put_if(uri, data, IfMatch=tag)
+
+
+def read_tagged(uri: str) -> tuple[bytes | None, str]:
+    """An object and a tag that changes with it; (None, "") where there is none. For object stores."""
+    fs, path = _open(uri)
+
+    def read() -> tuple[bytes | None, str]:
+        fs.invalidate_cache()
+        try:
+            # Between the two calls the object may change; its tag then no longer fits, and nothing is replaced.
+            tag = fs.info(path).get("ETag", "")
+            return bytes(fs.cat_file(path)), tag
+        except FileNotFoundError:
+            return None, ""
+
+    return _asked(uri, read)
+
+
 def commit_json(uri: str, value: Any) -> str:
     """Write JSON atomically: sorted keys, one final newline, the same value the same bytes."""
     text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
@@ -150,10 +216,16 @@ def commit_json(uri: str, value: Any) -> str:
 
 
 def commit_table(uri: str, table: pa.Table, row_group_rows: int = 512) -> str:
-    """Write a Parquet file atomically and return its sha256; the same rows give the same bytes."""
+    """Write a Parquet file atomically and return its sha256."""
+    return commit_bytes(uri, parquet_bytes(table, row_group_rows))
+
+
+def parquet_bytes(table: pa.Table, row_group_rows: int = 512) -> bytes:
+    """A Parquet file in memory; the same rows give the same bytes."""
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd", row_group_size=row_group_rows)
-    return commit_bytes(uri, sink.getvalue().to_pybytes())
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
 
 
 def commit_files(uri: str, files: Mapping[str, bytes], last: str) -> dict[str, str]:
@@ -213,9 +285,31 @@ def delete_folder(uri: str) -> None:
         _asked(uri, lambda: fs.rm(path, recursive=True))
 
 
+def delete_file(uri: str) -> None:
+    """Remove a file, if it is there."""
+    fs, path = _open(uri)
+    with suppress(FileNotFoundError):
+        fs.rm_file(path)
+
+
+def delete_unfinished(uri: str) -> None:
+    """Remove what killed writers have left below a local folder; stores never show half an object."""
+    directory = local_path(uri)
+    for part in directory.rglob(f".*{_PART}*") if directory else ():
+        part.unlink(missing_ok=True)
+
+
+def local_path(uri: str) -> Path | None:
+    """The path behind a URI of this machine's file systems; None for any other."""
+    fs, path = _open(uri)
+    return Path(path) if isinstance(fs, LocalFileSystem) else None
+
+
 def _open(uri: str) -> tuple[Any, str]:
     try:
-        fs, path = fsspec.core.url_to_fs(uri)
+        environment()
+        options = _S3_OPTIONS if uri.startswith(("s3://", "s3a://")) else {}
+        fs, path = fsspec.core.url_to_fs(uri, **options)
     except (ValueError, ImportError) as error:
         raise BadInput(f"{uri} is no readable URI ({error}); allowed are paths, file:// and s3://") from error
     return fs, path
@@ -242,6 +336,29 @@ def _rename_into_place(path: str, data: bytes) -> None:
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _one_put(fs: Any) -> dict[str, int]:
+    return {"chunksize": _ONE_PUT_BYTES} if fs.protocol in ("s3", ("s3", "s3a")) else {}
+
+
+def _put_if(uri: str, data: bytes, **condition: str) -> bool:
+    fs, path = _open(uri)
+    try:
+        fs.pipe_file(path, data, **_one_put(fs), **condition)
+    except FileExistsError:
+        return False
+    except STORE_ERRORS as error:
+        if "PreconditionFailed" in str(error) or "pre-conditions" in str(error):
+            return False
+        raise BadInput(f"{uri} cannot be written ({_reason(error)})") from error
+    return True
+
+
+def _modified_seconds(entry: Mapping[str, Any]) -> float:
+    """fsspec has a name of its own for it in every file system."""
+    found = entry.get("mtime") or entry.get("LastModified") or entry.get("created") or 0.0
+    return float(found.timestamp() if hasattr(found, "timestamp") else found)
 
 
 def _is_hidden(name: str, folder: str) -> bool:

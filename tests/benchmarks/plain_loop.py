@@ -6,18 +6,20 @@ python tests/benchmarks/plain_loop.py RECIPE.yaml [--set a.b=value ...]
 from jobs import cli
 from pipelines import model, prompts, storage
 from pipelines.config import Recipe
-from pipelines.sampling import ModelSampler, sample_table
+from pipelines.sampling import ModelSampler, draw, samples_table
 
 
 def act(recipe: Recipe) -> None:
     """Sample every prompt, one shard after the other."""
     config = recipe.generate
     assert config.seed is not None  # a resolved recipe has one
-    prompt_set = prompts.plan(config.prompts_uri, config.sampling.shard_rows, config.max_reject_share)
+    uris = prompts.find(config.prompts_uri, config.since, config.where)
+    prompt_set = prompts.plan(list(uris), config.sampling.shard_rows, config.max_reject_share)
+    reader = prompts.ShardReader()
     sampler = ModelSampler(model.fetch_files(config.model_uri, recipe.tracking), config.sampling)
-    for shard in prompt_set.shards:
-        table = sample_table(sampler, shard, config.seed)
-        storage.commit_table(storage.join(config.samples_uri, f"loop-{shard.index:06d}.parquet"), table)
+    for index in range(prompt_set.num_shards):
+        table = samples_table(sampler, draw(sampler, reader.read(prompt_set.shard(index)), config.seed))
+        storage.commit_table(storage.join(config.samples_uri, f"loop-{index:06d}.parquet"), table)
 
 
 if __name__ == "__main__":

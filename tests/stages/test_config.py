@@ -70,7 +70,10 @@ def test_overrides_are_yaml_values_and_the_last_one_holds() -> None:
         ("ingest.holdout_share=.nan", "ingest.holdout_share is nan; allowed are shares from 0 to below 1"),
         ("ingest.scenes.languages=[fr]", "ingest.scenes.languages.0 is 'fr'; input should be 'en' or 'zh'"),
         ("promote.at_least.colour=high", "promote.at_least.colour is 'high'; input should be a valid number"),
-        ("seed=2026-01-01", "recipe holds a value that is no plain YAML"),
+        ("seed=2026-01-01", "seed is '2026-01-01'; input should be a valid integer"),
+        ("seed=!!binary aGk=", "recipe holds a value that is no plain YAML"),
+        ("generate.sampling.min_workers=3", "sampling.min_workers is 3; allowed are values up to sampling.num_workers"),
+        ("generate.verify_share=2", "generate.verify_share is 2; allowed are shares from 0 to 1"),
     ],
 )
 def test_a_mistake_is_named_with_its_value_and_what_is_allowed(override: str, sentence: str) -> None:

@@ -1,0 +1,118 @@
+"""The commit protocol of samples: a planned list of shards, each one file that appears whole or not at all.
+
+A shard's name and bytes are a function of (model digest, prompts digest, run seed, shard index). Whoever writes a
+shard, and however often, leaves the same file; one that is there is read, not made.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ganrnn import checkpoint
+from pipelines import model, prompts, storage
+from pipelines.config import Recipe, SamplingConfig
+from pipelines.schemas import SHARD_NOTES
+
+PLAN = "plan.json"
+
+
+@dataclass(frozen=True)
+class Output:
+    """A folder of samples and what it is a function of."""
+
+    uri: str
+    prompt_set: prompts.PromptSet
+    model_digest: str
+    seed: int
+    precision: str
+
+    @cached_property
+    def plan(self) -> dict[str, Any]:
+        """What plan.json holds: equal plans make equal files."""
+        return {
+            "model_digest": self.model_digest,
+            "prompts_digest": self.prompt_set.digest,
+            "seed": self.seed,
+            "precision": self.precision,
+            "shard_rows": self.prompt_set.shard_rows,
+            "num_shards": self.prompt_set.num_shards,
+            "num_prompts": self.prompt_set.num_rows,
+        }
+
+    def shard_uri(self, index: int) -> str:
+        """Where a shard lies."""
+        return storage.join(self.uri, f"{file_prefix(self.plan)}{index:06d}.parquet")
+
+
+@dataclass(frozen=True)
+class Work:
+    """All that a worker has to know: the model's files, how to sample, and the folders to fill."""
+
+    files: Mapping[str, bytes]
+    sampling: SamplingConfig
+    outputs: tuple[Output, ...]
+
+
+def prompt_files(recipe: Recipe) -> dict[str, dict[str, int]]:
+    """Output folder -> its prompt files and their bytes: one folder for all, or with `incremental` one for each file.
+
+    The folder of a file lies as the file does: prompts_uri/day=2026-01-31/a.parquet goes to
+    samples_uri/day=2026-01-31/a.
+    """
+    config = recipe.generate
+    files = prompts.find(config.prompts_uri, config.since, config.where)
+    if not config.incremental:
+        return {config.samples_uri: files}
+    folders = (storage.relative(uri, config.prompts_uri).removesuffix(".parquet") for uri in files)
+    return {
+        storage.join(config.samples_uri, folder): {uri: size}
+        for folder, (uri, size) in zip(folders, files.items(), strict=True)
+    }
+
+
+def plan(recipe: Recipe, sets: Mapping[str, Mapping[str, int]]) -> Work:
+    """Check the prompts of each folder and the model. Writes nothing; BadInput where one of them cannot be used."""
+    config = recipe.generate
+    planned = [prompts.plan(list(uris), config.sampling.shard_rows, config.max_reject_share) for uris in sets.values()]
+    files = model.fetch_files(config.model_uri, recipe.tracking)
+    digest = checkpoint.load_sampler(files, config.model_uri).model_digest
+    assert config.seed is not None  # a resolved recipe has one
+    outputs = [
+        Output(uri, prompt_set, digest, config.seed, config.sampling.precision)
+        for uri, prompt_set in zip(sets, planned, strict=True)
+    ]
+    return Work(files, config.sampling, tuple(outputs))
+
+
+def file_prefix(plan: Mapping[str, Any]) -> str:
+    """How the names of all shards of a plan begin."""
+    return storage.sha256(json.dumps(plan, sort_keys=True).encode())[:12] + "-"
+
+
+def commit(uri: str, table: pa.Table) -> dict[str, Any]:
+    """Write a shard and return its receipt.
+
+    A receipt holds the rows, size and digest of the file, the prompts it stands for, those it has no samples of, the
+    count of unknown tokens, and whether the file was made now or found.
+    """
+    data = storage.parquet_bytes(table)
+    return _receipt(table.schema, table.num_rows, len(data), storage.commit_bytes(uri, data)) | {"made_now": True}
+
+
+def receipt(uri: str) -> dict[str, Any]:
+    """The receipt of a shard from its file, read as a whole."""
+    data = storage.read_bytes(uri)
+    with storage.reading_parquet(uri):
+        file = pq.ParquetFile(pa.BufferReader(data))
+        whole = _receipt(file.schema_arrow, file.metadata.num_rows, len(data), storage.sha256(data))
+    return whole | {"made_now": False}
+
+
+def _receipt(schema: pa.Schema, num_rows: int, num_bytes: int, digest: str) -> dict[str, Any]:
+    notes = json.loads((schema.metadata or {}).get(SHARD_NOTES.encode(), b"{}"))
+    return {"rows": num_rows, "bytes": num_bytes, "sha256": digest, **notes}
