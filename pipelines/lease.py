@@ -100,7 +100,7 @@ def _leased(folder_uri: str) -> Iterator[None]:
                 if time.monotonic() - last > STALE_SECONDS / 2:
                     lost.set()
 
-    renewal = threading.Thread(target=renew, daemon=True)
+    renewal = threading.Thread(target=renew, name=f"renew {uri}", daemon=True)
     renewal.start()
     try:
         yield

@@ -77,7 +77,8 @@ class UniqueIds:
         self._held, self._num_held = [], 0
 
     def _twice_on_disk(self) -> np.ndarray:
-        self._spill()
+        if self._held:
+            self._spill()
         return np.concatenate([_twice(np.fromfile(self._file(n), np.uint64)) for n in range(_NUM_RANGES)])
 
     def _file(self, number: int) -> Path:

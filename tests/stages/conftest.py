@@ -3,19 +3,32 @@
 import os
 from collections.abc import Callable, Iterator
 
+import boto3
+import fsspec
 import pytest
 import ray
+from moto.server import ThreadedMotoServer
 
 from pipelines.ingest import ingest
 from pipelines.train import train
+from tests.stages import sabotage
 from tests.stages.tiny import Run
 
 
 @pytest.fixture(scope="session")
 def session() -> Iterator[None]:
-    """Two CPUs whatever the machine has; `pipelines.cluster.session` uses a session that is there."""
+    """Two CPUs whatever the machine has; `pipelines.cluster.session` uses a session that is there.
+
+    Its workers know the harmful prompts of sabotage.py, which no other prompt is like.
+    """
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    ray.init(
+        address="local",
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        runtime_env=sabotage.RUNTIME_ENV,
+    )
     ray.data.DataContext.get_current().enable_progress_bars = False
     yield
     ray.shutdown()
@@ -41,3 +54,22 @@ def make_run(trained: Run, tmp_path_factory: pytest.TempPathFactory) -> Callable
         return Run(tmp_path_factory.mktemp("run"), (*trained.shared, model))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def s3_bucket() -> Iterator[str]:
+    """A bucket of moto's server on 127.0.0.1: in memory, any credentials. The variables hold for this process."""
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as variables:
+        variables.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        variables.setenv("AWS_ACCESS_KEY_ID", "key")
+        variables.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        variables.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        variables.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        fsspec.get_filesystem_class("s3").clear_instance_cache()
+        boto3.client("s3").create_bucket(Bucket="pictures")
+        yield "s3://pictures"
+        fsspec.get_filesystem_class("s3").clear_instance_cache()
+    server.stop()
