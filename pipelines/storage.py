@@ -15,7 +15,7 @@ import os
 import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
+from aiohttp import ClientError
 from botocore.exceptions import BotoCoreError
 from fsspec.implementations.local import LocalFileSystem
 
@@ -31,8 +32,11 @@ from ganrnn.errors import BadInput
 _SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 _PART = ".part-"
 
-# s3fs passes on what is no answer of the server, such as missing credentials or an unreachable endpoint.
-STORE_ERRORS = (OSError, BotoCoreError)
+# s3fs passes on what is no answer of the server: no credentials, an unreachable endpoint, a connection cut for good.
+STORE_ERRORS = (OSError, BotoCoreError, ClientError)
+
+# What stores raise for a place that is not there, or that lies below a file.
+_ABSENT = (FileNotFoundError, NotADirectoryError)
 
 # A PUT of more is refused by S3; less is never cut into parts, which a killed process would leave behind.
 _ONE_PUT_BYTES = 5 << 30
@@ -81,7 +85,7 @@ def join(uri: str, *parts: str) -> str:
 def exists(uri: str) -> bool:
     """Whether a file or folder is there; a store that cannot be asked is BadInput."""
     fs, path = _open(uri)
-    return _asked(uri, lambda: bool(fs.exists(path)))
+    return _asked(uri, lambda: _is_there(fs, path))
 
 
 def list_files(uri: str, suffix: str = "") -> list[str]:
@@ -111,9 +115,10 @@ def list_folders(uri: str) -> list[str]:
 
     def find() -> list[str]:
         fs.invalidate_cache()
-        return (
-            sorted(e["name"] for e in fs.ls(path, detail=True) if e["type"] == "directory") if fs.exists(path) else []
-        )
+        try:
+            return sorted(entry["name"] for entry in fs.ls(path, detail=True) if entry["type"] == "directory")
+        except _ABSENT:
+            return []
 
     return [name.rstrip("/").rsplit("/", 1)[-1] for name in _asked(uri, find)]
 
@@ -121,7 +126,7 @@ def list_folders(uri: str) -> list[str]:
 def read_bytes(uri: str) -> bytes:
     """A whole file."""
     fs, path = _open(uri)
-    return _asked(uri, lambda: bytes(fs.cat_file(path)))
+    return _asked(uri, lambda: _cat(fs, path))
 
 
 def open_binary(uri: str) -> Any:
@@ -176,7 +181,7 @@ def commit_bytes(uri: str, data: bytes) -> str:
         size = fs.size(path)
     except STORE_ERRORS as error:
         raise BadInput(
-            f"{uri} cannot be written ({_reason(error)}); free space or grant access, then run again"
+            f"{uri} cannot be written ({_reason(error)}); free space, grant access or wait, then run again"
         ) from error
     if size != len(data):
         raise BadInput(f"{uri} holds {size} bytes after {len(data)} were written; the store has lost data, run again")
@@ -184,7 +189,7 @@ def commit_bytes(uri: str, data: bytes) -> str:
 
 
 def create_bytes(uri: str, data: bytes) -> bool:
-    """Write an object unless there is one, in one step; False where there is. For object stores."""
+    """Write an object unless there is one, in one step; False where there is. For object stores and unique data."""
     return _put_if(uri, data, mode="create")
 
 
@@ -202,7 +207,7 @@ def read_tagged(uri: str) -> tuple[bytes | None, str]:
         try:
             # Between the two calls the object may change; its tag then no longer fits, and nothing is replaced.
             tag = fs.info(path).get("ETag", "")
-            return bytes(fs.cat_file(path)), tag
+            return _cat(fs, path), tag
         except FileNotFoundError:
             return None, ""
 
@@ -281,15 +286,19 @@ def read_table(uris: Sequence[str], columns: Sequence[str] | None = None) -> pa.
 def delete_folder(uri: str) -> None:
     """Remove a folder with everything below it, if it is there."""
     fs, path = _open(uri)
-    if _asked(uri, lambda: fs.exists(path)):
+    if _asked(uri, lambda: _is_there(fs, path)):
         _asked(uri, lambda: fs.rm(path, recursive=True))
 
 
 def delete_file(uri: str) -> None:
     """Remove a file, if it is there."""
     fs, path = _open(uri)
-    with suppress(FileNotFoundError):
+    try:
         fs.rm_file(path)
+    except FileNotFoundError:
+        pass
+    except STORE_ERRORS as error:
+        raise BadInput(f"{uri} cannot be removed ({_reason(error)})") from error
 
 
 def delete_unfinished(uri: str) -> None:
@@ -338,11 +347,34 @@ def _rename_into_place(path: str, data: bytes) -> None:
         part.unlink(missing_ok=True)
 
 
+def _is_s3(fs: Any) -> bool:
+    return "s3" in fs.protocol
+
+
 def _one_put(fs: Any) -> dict[str, int]:
-    return {"chunksize": _ONE_PUT_BYTES} if fs.protocol in ("s3", ("s3", "s3a")) else {}
+    return {"chunksize": _ONE_PUT_BYTES} if _is_s3(fs) else {}
+
+
+def _cat(fs: Any, path: str) -> bytes:
+    # In pieces, s3fs gives up a whole read for one cut connection; at once, it reads again.
+    return bytes(fs.cat_file(path, **({"max_concurrency": 1} if _is_s3(fs) else {})))
+
+
+def _is_there(fs: Any, path: str) -> bool:
+    try:
+        fs.info(path)  # fs.exists of s3fs takes a bucket that cannot be asked for one that is not there
+    except _ABSENT:
+        return False
+    return True
 
 
 def _put_if(uri: str, data: bytes, **condition: str) -> bool:
+    """Whether the object is `data` now, written under a condition. `data` has to be unique to its writer."""
+    # A request that is tried again after its answer was lost meets its own object.
+    return _put_once(uri, data, **condition) or read_tagged(uri)[0] == data
+
+
+def _put_once(uri: str, data: bytes, **condition: str) -> bool:
     fs, path = _open(uri)
     try:
         fs.pipe_file(path, data, **_one_put(fs), **condition)

@@ -9,9 +9,7 @@ import pytest
 import ray
 from moto.server import ThreadedMotoServer
 
-from pipelines.ingest import ingest
-from pipelines.train import train
-from tests.stages import sabotage
+from tests.stages import sabotage, tiny
 from tests.stages.tiny import Run
 
 
@@ -37,12 +35,7 @@ def session() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def trained(session: None, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Ingested and trained, by two workers, in one go. Tests read it and write elsewhere."""
-    folder = tmp_path_factory.mktemp("trained")
-    store = (f"tracking.tracking_uri=sqlite:///{folder}/mlflow.db", f"tracking.artifact_uri={folder}/mlartifacts")
-    run = Run(folder, (f"ingest.dataset_uri={folder}/dataset", *store))
-    ingest(run.recipe())
-    train(run.recipe())
-    return run
+    return tiny.trained(tmp_path_factory.mktemp("trained"))
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from typing import Any
 
 _MODULE = "pipelines.sampling"
 
-RUNTIME_ENV = {
+RUNTIME_ENV: dict[str, Any] = {
     "worker_process_setup_hook": "tests.stages.sabotage.prepare",
     "env_vars": {"PYTHONPATH": str(Path(__file__).parents[2])},
 }
@@ -70,12 +70,15 @@ def _harm(module: Any) -> None:
 if __name__ == "__main__":
     import ray
 
+    from pipelines import cluster
+
+    prepare()
+    here = {"address": "local", "num_cpus": 2, "include_dashboard": False}
+    variables = {**cluster.worker_environment(), **RUNTIME_ENV["env_vars"]}
     ray.init(
-        address="local",
-        num_cpus=2,
-        include_dashboard=False,
+        **({} if "RAY_ADDRESS" in os.environ else here),
         log_to_driver=False,
-        runtime_env=RUNTIME_ENV,
+        runtime_env={**RUNTIME_ENV, "env_vars": variables},
     )
     verb = sys.argv.pop(1)
     importlib.import_module(f"jobs.{verb}").main()

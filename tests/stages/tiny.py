@@ -16,6 +16,8 @@ import yaml
 
 from pipelines import storage
 from pipelines.config import Recipe, load_recipe
+from pipelines.ingest import ingest
+from pipelines.train import train
 
 ROOT = Path(__file__).parents[2]
 NUM_STEPS = 60
@@ -81,6 +83,16 @@ class Run:
         """The verb on the recipe as a command."""
         settings = [word for setting in (*self.shared, *overrides) for word in ("--set", setting)]
         return [sys.executable, "-m", f"jobs.{verb}", str(self.path()), *settings]
+
+
+def trained(folder: Path) -> Run:
+    """A run in a folder, ingested and trained by two workers."""
+    store = (f"tracking.tracking_uri=sqlite:///{folder}/mlflow.db", f"tracking.artifact_uri={folder}/mlartifacts")
+    folder.mkdir(parents=True, exist_ok=True)
+    run = Run(folder, (f"ingest.dataset_uri={folder}/dataset", *store))
+    ingest(run.recipe())
+    train(run.recipe())
+    return run
 
 
 def contents(folder: str | Path, pattern: str = "*") -> dict[str, bytes]:

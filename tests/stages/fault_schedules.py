@@ -1,0 +1,299 @@
+"""Seeded schedules of faults against a whole generation, run until it says that it is done, and what is left then.
+
+    python -m tests.stages.fault_schedules --num 50 [--first 0]     (make faults)
+
+A schedule draws a store (disk, or an S3 server that fails one request in ten), whether prompts do harm, and up to three
+rounds of a driver of its own, each with a fault at a random shard: kill -9 of the driver with all it started, of an
+actor, of a node, a full disk, a full quota, a clock that went back. The last round runs undisturbed.
+"""
+
+import argparse
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import psutil
+import pyarrow as pa
+import pytest
+from ray.cluster_utils import Cluster
+
+from pipelines import storage
+from tests.stages import tiny
+from tests.stages.faulty_s3 import FaultyS3
+from tests.stages.tiny import Run
+
+NUM_PROMPTS, SHARD_ROWS = 600, 10
+DISK_FAULTS = ("driver", "actor", "node", "clock", "disk")
+S3_FAULTS = ("driver", "actor", "node", "quota")
+DEADLINE_SECONDS = 240
+
+
+@dataclass
+class Outcome:
+    """What schedules did and what they left: the sums of all of them."""
+
+    schedules: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+    rows_lost: int = 0
+    rows_doubled: int = 0
+    objects_differing: int = 0
+    objects_left_over: int = 0
+
+    def line(self) -> str:
+        """For people."""
+        kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(self.faults.items()))
+        return (
+            f"{self.schedules} schedules, {sum(self.faults.values())} faults ({kinds}): "
+            f"{self.rows_lost} rows lost, {self.rows_doubled} doubled, "
+            f"{self.objects_differing} objects differing, {self.objects_left_over} left over"
+        )
+
+
+def prompt_ids() -> list[str]:
+    return [f"p{row:03d}" for row in range(NUM_PROMPTS)]
+
+
+def write_prompts(uri: str, with_harm: bool) -> None:
+    """Prompts of which, with harm, one in a hundred makes the model fail."""
+    texts = ["a small red circle at the left", "黑色背景上有一个大的蓝色正方形", "a large green triangle"]
+    harm = [" RAISE" if with_harm and row % 100 == 37 else "" for row in range(NUM_PROMPTS)]
+    prompts = [texts[row % 3] + harm[row] for row in range(NUM_PROMPTS)]
+    storage.commit_table(uri, pa.table({"prompt_id": prompt_ids(), "prompt": prompts}), row_group_rows=100)
+
+
+class Reference:
+    """The undisturbed generations that every schedule has to equal, made when first asked for."""
+
+    def __init__(self, trained: Run, folder: Path) -> None:
+        self.trained, self.folder = trained, folder
+
+    def samples(self, with_harm: bool) -> Path:
+        """The folder of samples of the prompts with or without harm."""
+        samples = self.folder / f"harm-{with_harm}"
+        if not samples.exists():
+            uri = str(self.folder / f"prompts-{with_harm}.parquet")
+            write_prompts(uri, with_harm)
+            done = tiny.run(command(self.trained, uri, str(samples)))
+            assert done.returncode == 0, done.stderr
+        return samples
+
+
+def command(trained: Run, prompts_uri: str, samples_uri: str) -> list[str]:
+    """A driver whose workers know the harmful prompts."""
+    words = trained.command(
+        "generate",
+        f"generate.model_uri={trained.folder}/checkpoints",
+        f"generate.prompts_uri={prompts_uri}",
+        f"generate.samples_uri={samples_uri}",
+        f"generate.sampling.shard_rows={SHARD_ROWS}",
+    )
+    return [words[0], "-m", "tests.stages.sabotage", "generate", *words[3:]]
+
+
+def run(seed: int, trained: Run, reference: Reference, folder: Path, outcome: Outcome) -> None:
+    """Play one schedule to its end and add what it left to `outcome`."""
+    draw = random.Random(seed)
+    with_harm = draw.random() < 0.5
+    undisturbed = reference.samples(with_harm)
+    on_s3 = draw.random() < 0.5
+    faults = [draw.choice(S3_FAULTS if on_s3 else DISK_FAULTS) for _ in range(draw.randint(1, 3))]
+    with _store(seed, on_s3, folder) as place:
+        write_prompts(f"{place.uri}/prompts.parquet", with_harm)
+        words = command(trained, f"{place.uri}/prompts.parquet", f"{place.uri}/samples")
+        for number, fault in enumerate([*faults, None]):
+            after = draw.randint(1, NUM_PROMPTS // SHARD_ROWS // 2)
+            if _round(words, place, fault, after * (number + 1) // 2, outcome) and fault is None:
+                break
+        else:
+            raise AssertionError(f"schedule {seed} ({place.uri}, {faults}) did not end well")
+        outcome.faults.update(place.server.injected if place.server else {})
+        if place.server:
+            place.server.faults_on = False
+        _compare(f"{place.uri}/samples", undisturbed, outcome)
+    outcome.schedules += 1
+
+
+@dataclass
+class Place:
+    """Where a schedule writes. `environment` is that of the drivers."""
+
+    uri: str
+    environment: Mapping[str, str]
+    server: FaultyS3 | None = None
+
+    def num_shards(self) -> int:
+        """Files of samples that are there."""
+        with suppress(Exception):
+            return sum("-" in uri.rsplit("/", 1)[-1] for uri in storage.list_files(f"{self.uri}/samples", ".parquet"))
+        return 0
+
+
+@contextmanager
+def _store(seed: int, on_s3: bool, folder: Path) -> Iterator[Place]:
+    if not on_s3:
+        yield Place(str(folder), tiny.own_session())
+        return
+    with FaultyS3(seed=seed, share=0.1) as server, pytest.MonkeyPatch.context() as variables:
+        for name, value in server.environment().items():
+            variables.setenv(name, value)
+        fsspec.get_filesystem_class("s3").clear_instance_cache()
+        server.create_bucket("faults")
+        yield Place("s3://faults/run", tiny.own_session(), server)
+        fsspec.get_filesystem_class("s3").clear_instance_cache()
+
+
+def _round(words: list[str], place: Place, fault: str | None, after: int, outcome: Outcome) -> bool:
+    """One driver, one fault once `after` shards are there; whether it said that all is done."""
+    environment = dict(place.environment)
+    with _cluster(environment, fault == "node") as cluster, tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(
+            words, cwd=tiny.ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=said, start_new_session=True
+        )
+        try:
+            if fault in _ACTIONS and _wait(lambda: place.num_shards() >= after, process):
+                outcome.faults[fault] += _ACTIONS[fault](process, place, cluster)
+            code = process.wait(DEADLINE_SECONDS)
+        finally:
+            tiny.kill(process)
+            _undo(place)
+        said.seek(0)
+        errors = said.read().decode(errors="replace")
+    if code not in (0, 2, -9):
+        raise AssertionError(f"the driver ended with {code} after {fault}: {errors[-3000:]}")
+    return code == 0
+
+
+def _wait(holds: Callable[[], bool], process: subprocess.Popen[bytes]) -> bool:
+    """Until it holds or the process has ended; whether it holds while the process lives."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        if holds():
+            return process.poll() is None
+        time.sleep(0.01)
+    return False
+
+
+def _kill_driver(process: subprocess.Popen[bytes], place: Place, cluster: Any) -> int:
+    tiny.kill(process)
+    return 1
+
+
+def _kill_actor(process: subprocess.Popen[bytes], place: Place, cluster: Any) -> int:
+    with suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(process.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                if "ShardWriter" in " ".join(child.cmdline()):
+                    child.kill()
+                    return 1
+    return 0
+
+
+def _kill_node(process: subprocess.Popen[bytes], place: Place, cluster: Any) -> int:
+    cluster.remove_node(cluster.worker_nodes.copy().pop(), allow_graceful=False)
+    cluster.add_node(num_cpus=1)
+    return 1
+
+
+def _move_clock(process: subprocess.Popen[bytes], place: Place, cluster: Any) -> int:
+    """The machine is lost, and the one that goes on has a clock that is a day behind the files."""
+    tiny.kill(process)
+    tomorrow = time.time() + 86_400
+    for path in Path(place.uri, "samples").iterdir():
+        os.utime(path, (tomorrow, tomorrow))
+    return 1
+
+
+def _fill_disk(process: subprocess.Popen[bytes], place: Place, cluster: Any) -> int:
+    """What a full disk does to a writer: the folder takes no new file."""
+    samples = Path(place.uri, "samples")
+    return int(subprocess.run(["chattr", "+i", str(samples)], check=False, capture_output=True).returncode == 0)
+
+
+def _fill_quota(process: subprocess.Popen[bytes], place: Place, cluster: Any) -> int:
+    assert place.server
+    place.server.quota_bytes = 1
+    return 1
+
+
+def _undo(place: Place) -> None:
+    if place.server:
+        place.server.quota_bytes = None
+    else:
+        subprocess.run(["chattr", "-i", f"{place.uri}/samples"], check=False, capture_output=True)
+
+
+_ACTIONS: dict[str | None, Callable[[subprocess.Popen[bytes], Place, Any], int]] = {
+    "driver": _kill_driver,
+    "actor": _kill_actor,
+    "node": _kill_node,
+    "clock": _move_clock,
+    "disk": _fill_disk,
+    "quota": _fill_quota,
+}
+
+
+@contextmanager
+def _cluster(environment: dict[str, str], wanted: bool) -> Iterator[Any]:
+    """A head without CPUs and two nodes of one, for a driver in a process of its own."""
+    if not wanted:
+        yield None
+        return
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    try:
+        for _ in range(2):
+            cluster.add_node(num_cpus=1)
+        environment["RAY_ADDRESS"] = cluster.address
+        yield cluster
+    finally:
+        cluster.shutdown()
+
+
+def _compare(samples_uri: str, undisturbed: Path, outcome: Outcome) -> None:
+    """Rows against the prompts, files against those of the undisturbed run, the folder against the manifest."""
+    manifest = storage.read_json(f"{samples_uri}/manifest.json")
+    expected = storage.read_json(f"{undisturbed}/manifest.json")
+    names = [shard["uri"] for shard in manifest["shards"]]
+    ids = Counter(storage.read_table([f"{samples_uri}/{n}" for n in names], ["prompt_id"]).column(0).to_pylist())
+    rejects = storage.read_table([f"{samples_uri}/rejects.parquet"]).column("id").to_pylist()
+    outcome.rows_lost += sum(i not in ids and i not in rejects for i in prompt_ids())
+    outcome.rows_doubled += sum(count - 1 for count in ids.values()) + sum(i in ids for i in rejects)
+    outcome.objects_differing += sum(a != b for a, b in zip(manifest["shards"], expected["shards"], strict=True))
+    for name in names:
+        same = storage.read_bytes(f"{samples_uri}/{name}") == (undisturbed / name).read_bytes()
+        outcome.objects_differing += not same
+    there = {storage.relative(uri, samples_uri) for uri in storage.list_files(samples_uri)}
+    if directory := storage.local_path(samples_uri):
+        there |= {path.name for path in directory.iterdir()}
+    outcome.objects_left_over += len(there - {*names, "manifest.json", "plan.json", "rejects.parquet"})
+
+
+def main() -> None:
+    """The nightly run: many schedules, a line after each, the sums at the end; exit code 1 where anything is lost."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--num", type=int, default=50)
+    parser.add_argument("--first", type=int, default=0, help="seed of the first schedule")
+    given = parser.parse_args()
+    outcome = Outcome()
+    with tempfile.TemporaryDirectory(prefix="ganrnn-faults-") as scratch:
+        trained = tiny.trained(Path(scratch) / "trained")
+        reference = Reference(trained, Path(scratch))
+        for seed in range(given.first, given.first + given.num):
+            folder = Path(scratch) / str(seed)
+            folder.mkdir()
+            run(seed, trained, reference, folder, outcome)
+            print(f"{seed}: {outcome.line()}", flush=True)
+    sys.exit(any((outcome.rows_lost, outcome.rows_doubled, outcome.objects_differing, outcome.objects_left_over)))
+
+
+if __name__ == "__main__":
+    main()
