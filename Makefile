@@ -1,6 +1,8 @@
 # make demo   the main job from nothing to a report, about ten minutes on two cores
-# make test   all tests        make lint   style, types, import rules
-# make bench  benchmarks       make clean  remove the environment and all runs
+# make test   all tests        make test-stack   against a real S3 server, which it downloads, starts and stops
+# make lint   style, types, import rules         make clean   remove the environment and all runs
+# make bench  benchmarks of the main job         make bench-scale   of generation at scale
+# make faults fifty schedules of faults, half an hour
 #
 # Each target makes .venv from requirements.lock first when it is missing or older than the lock.
 
@@ -9,13 +11,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test unit lint bench clean
+.PHONY: demo test test-stack unit lint bench bench-scale faults clean
 
 demo: $(READY)
 	$(BIN)/python -m jobs.demo jobs/recipes/demo.yaml
 
 test: $(READY)
-	$(BIN)/python -m pytest tests --ignore=tests/benchmarks
+	$(BIN)/python -m pytest tests --ignore=tests/benchmarks --ignore=tests/stack
+
+test-stack: $(READY)
+	$(BIN)/python -m pytest tests/stack
 
 unit: $(READY)
 	$(BIN)/python -m pytest tests/unit
@@ -28,6 +33,12 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/python tests/benchmarks/main_job.py
+
+bench-scale: $(READY)
+	PYTHONPATH=. $(BIN)/python tests/benchmarks/scale.py
+
+faults: $(READY)
+	PYTHONPATH=. $(BIN)/python tests/benchmarks/faults.py --num 50
 
 clean:
 	rm -rf $(VENV) runs build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -195,7 +195,7 @@ def create_bytes(uri: str, data: bytes) -> bool:
 
 def replace_bytes(uri: str, data: bytes, tag: str) -> bool:
     """Write an object if it is still the one of `tag`, in one step; False where it is not. For object stores."""
-    return _put_if(uri, data, IfMatch=tag)
+    return _put_if(uri, data, IfMatch=tag.strip('"'))  # Ceph compares it without the quotes that it sends it with
 
 
 def read_tagged(uri: str) -> tuple[bytes | None, str]:
@@ -381,7 +381,7 @@ def _put_once(uri: str, data: bytes, **condition: str) -> bool:
     except FileExistsError:
         return False
     except STORE_ERRORS as error:
-        if "PreconditionFailed" in str(error) or "pre-conditions" in str(error):
+        if _answer(error).get("Code") in ("PreconditionFailed", "ConditionalRequestConflict"):
             return False
         raise BadInput(f"{uri} cannot be written ({_reason(error)})") from error
     return True
@@ -400,4 +400,13 @@ def _is_hidden(name: str, folder: str) -> bool:
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return "no space left on device"
+    if code := _answer(error).get("Code"):
+        return " ".join(f"{code} {_answer(error).get('Message') or ''}".split())
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def _answer(error: Exception) -> Mapping[str, Any]:
+    """What the store itself said: s3fs keeps only the message, and some stores send only a code."""
+    response = getattr(error.__cause__, "response", None) or {}
+    said: Mapping[str, Any] = response.get("Error", {})
+    return said

@@ -70,11 +70,11 @@ def tree_bytes(pid: int) -> int:
     while found:
         current = found.pop()
         found += children.get(current, [])
-        total += _process_bytes(current)
+        total += process_bytes(current)
     return total
 
 
-def _process_bytes(pid: int) -> int:
+def process_bytes(pid: int) -> int:
     """Proportional set size; resident set size where the kernel does not tell the former."""
     folder = Path(f"/proc/{pid}")
     lines = (_read(folder / "smaps_rollup") or _read(folder / "status")).splitlines()

@@ -1,4 +1,4 @@
-"""Generation under Ray Data: against a plain loop that writes the same bytes, and two workers against one."""
+"""Generation beside a plain loop that writes the same bytes and Ray Data's own writer; two workers beside one."""
 
 import filecmp
 import shutil
@@ -9,11 +9,20 @@ from typing import Any
 from record import Figure, digits, ratio_figure
 from workspace import RECIPE, Workspace
 
-LOOP, ONE, TWO = "plain_loop", "one_worker", "two_workers"
-NUM_WORKERS = {LOOP: 1, ONE: 1, TWO: 2}
+LOOP, WRITER, ONE, TWO = "plain_loop", "ray_write", "one_worker", "two_workers"
+NUM_WORKERS = {LOOP: 1, WRITER: 1, ONE: 1, TWO: 2}
+COMMANDS = {LOOP: ["tests/benchmarks/plain_loop.py"], WRITER: ["tests/benchmarks/ray_write.py"]}
 # Numerator and denominator of each figure, and what is said about it.
+VS_LOOP = (ONE, LOOP, "rows/s of `jobs.generate` with one worker by those of a plain loop")
 FIGURES = {
-    "ray_generate_vs_loop": (ONE, LOOP, "rows/s of `jobs.generate` with one worker by those of a plain loop"),
+    "ray_generate_vs_loop": VS_LOOP,
+    "generate_vs_loop": VS_LOOP,
+    "generate_vs_ray_write": (
+        ONE,
+        WRITER,
+        "rows/s of `jobs.generate` with one worker by those of Ray Data's read_parquet, map_batches and write_parquet "
+        "of the same samples, which promise nothing about a second run",
+    ),
     "two_workers_vs_one": (TWO, ONE, "rows/s of `jobs.generate` with two workers by those with one"),
 }
 END_TO_END = (
@@ -64,7 +73,7 @@ def measure(workspace: Workspace, wanted: set[str]) -> list[Figure]:
 
 def _generate(workspace: Workspace, side: str, model_uri: str, prompts_uri: str) -> Timed:
     sizes, folder = workspace.sizes, workspace.folder / side
-    command = ["tests/benchmarks/plain_loop.py"] if side == LOOP else ["-m", "jobs.generate"]
+    command = COMMANDS.get(side, ["-m", "jobs.generate"])
     overrides = workspace.overrides(
         f"generate.model_uri={model_uri}",
         f"generate.prompts_uri={prompts_uri}",
@@ -73,17 +82,17 @@ def _generate(workspace: Workspace, side: str, model_uri: str, prompts_uri: str)
         f"generate.sampling.shard_rows={sizes.shard_rows}",
     )
     seconds = workspace.run([*command, RECIPE], overrides)
-    commits = tuple(sorted(shard.stat().st_mtime for shard in _shards(folder)))
+    commits = tuple(sorted(file.stat().st_mtime for file in _files(folder)))
     return Timed(sizes.speed_prompts, sizes.shard_rows, NUM_WORKERS[side], seconds, commits)
 
 
-def _shards(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*-*.parquet"))
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.parquet") if path.name != "rejects.parquet")
 
 
 def _compare_and_remove(workspace: Workspace, sides: list[str]) -> None:
-    """Every side has written the same bytes; they are not needed any longer."""
-    first, *others = (_shards(workspace.folder / side) for side in sides)
+    """Every side but Ray Data's own writer has written the same bytes; they are not needed any longer."""
+    first, *others = (_files(workspace.folder / side) for side in sides if side != WRITER)
     for other in others:
         assert len(first) == len(other)
         for a, b in zip(first, other, strict=True):

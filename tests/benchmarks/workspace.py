@@ -83,9 +83,9 @@ class Workspace:
         """Write the data set that trainings read."""
         self.run(["-m", "jobs.ingest", RECIPE], self.overrides())
 
-    def write_model(self) -> str:
+    def write_model(self, *overrides: str) -> str:
         """A checkpoint of the recipe's task with untrained weights; returns its URI."""
-        config = self.recipe().task
+        config = self.recipe(*overrides).task
         texts = [text for _, text in _captions(2_000)]
         task = task_type(config.name)(config, Vocabulary.build(texts, config.vocabulary))
         uri = str(self.folder / "model")

@@ -49,9 +49,9 @@ def make_run(trained: Run, tmp_path_factory: pytest.TempPathFactory) -> Callable
     return make
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def s3_bucket() -> Iterator[str]:
-    """A bucket of moto's server on 127.0.0.1: in memory, any credentials. The variables hold for this process."""
+    """A bucket of moto's server on 127.0.0.1: in memory, any credentials."""
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

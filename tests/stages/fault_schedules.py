@@ -1,17 +1,13 @@
 """Seeded schedules of faults against a whole generation, run until it says that it is done, and what is left then.
 
-    python -m tests.stages.fault_schedules --num 50 [--first 0]     (make faults)
-
 A schedule draws a store (disk, or an S3 server that fails one request in ten), whether prompts do harm, and up to three
 rounds of a driver of its own, each with a fault at a random shard: kill -9 of the driver with all it started, of an
 actor, of a node, a full disk, a full quota, a clock that went back. The last round runs undisturbed.
 """
 
-import argparse
 import os
 import random
 import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -275,25 +271,3 @@ def _compare(samples_uri: str, undisturbed: Path, outcome: Outcome) -> None:
     if directory := storage.local_path(samples_uri):
         there |= {path.name for path in directory.iterdir()}
     outcome.objects_left_over += len(there - {*names, "manifest.json", "plan.json", "rejects.parquet"})
-
-
-def main() -> None:
-    """The nightly run: many schedules, a line after each, the sums at the end; exit code 1 where anything is lost."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--num", type=int, default=50)
-    parser.add_argument("--first", type=int, default=0, help="seed of the first schedule")
-    given = parser.parse_args()
-    outcome = Outcome()
-    with tempfile.TemporaryDirectory(prefix="ganrnn-faults-") as scratch:
-        trained = tiny.trained(Path(scratch) / "trained")
-        reference = Reference(trained, Path(scratch))
-        for seed in range(given.first, given.first + given.num):
-            folder = Path(scratch) / str(seed)
-            folder.mkdir()
-            run(seed, trained, reference, folder, outcome)
-            print(f"{seed}: {outcome.line()}", flush=True)
-    sys.exit(any((outcome.rows_lost, outcome.rows_doubled, outcome.objects_differing, outcome.objects_left_over)))
-
-
-if __name__ == "__main__":
-    main()

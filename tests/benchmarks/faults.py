@@ -1,0 +1,48 @@
+"""The nightly run of fault schedules: many, a line after each, the sums in tests/benchmarks/results/scale.json.
+
+    make faults      or      PYTHONPATH=. python tests/benchmarks/faults.py --num 50 [--first 0]
+
+Half a minute a schedule; exit code 1 where a row or a file is not what it should be.
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from record import Figure, provenance, save
+from scale import RESULTS
+
+from tests.stages import fault_schedules, tiny
+
+
+def main() -> None:
+    """Run the schedules of seeds `first` to `first + num`."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--num", type=int, default=50)
+    parser.add_argument("--first", type=int, default=0, help="seed of the first schedule")
+    given = parser.parse_args()
+    about = provenance(f"PYTHONPATH=. python tests/benchmarks/faults.py --num {given.num} --first {given.first}")
+    outcome = fault_schedules.Outcome()
+    with tempfile.TemporaryDirectory(prefix="ganrnn-faults-") as scratch:
+        trained = tiny.trained(Path(scratch) / "trained")
+        reference = fault_schedules.Reference(trained, Path(scratch))
+        for seed in range(given.first, given.first + given.num):
+            folder = Path(scratch) / str(seed)
+            folder.mkdir()
+            fault_schedules.run(seed, trained, reference, folder, outcome)
+            print(f"seed {seed}: {outcome.line()}", flush=True)
+    numbers = {
+        "fault_schedules": outcome.schedules,
+        "faults_injected": sum(outcome.faults.values()),
+        "rows_lost": outcome.rows_lost,
+        "rows_doubled": outcome.rows_doubled,
+        "objects_differing": outcome.objects_differing + outcome.objects_left_over,
+    }
+    details = {"faults": dict(sorted(outcome.faults.items())), "seeds": [given.first, given.first + given.num - 1]}
+    save(RESULTS, [Figure(name, float(value), details) for name, value in numbers.items()], about)
+    sys.exit(any((outcome.rows_lost, outcome.rows_doubled, numbers["objects_differing"])))
+
+
+if __name__ == "__main__":
+    main()

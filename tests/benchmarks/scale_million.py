@@ -1,0 +1,95 @@
+"""A million real prompt rows: planned, generated, resumed when nine tenths are done, verified; the driver's memory."""
+
+import shutil
+import threading
+import time
+
+from generate_memory import process_bytes
+from record import Figure, digits, ratio_figure
+from scale_sizes import TINY_TASK, ScaleSizes
+from workspace import RECIPE, Workspace
+
+from pipelines import prompts
+
+SECONDS_BETWEEN = 0.1
+
+
+def measure(workspace: Workspace, sizes: ScaleSizes) -> list[Figure]:
+    """Few rows and many, one worker; then a tenth of the many again."""
+    model_uri = workspace.write_model(*TINY_TASK)
+    peaks, seconds = {}, {}
+    for num in (sizes.few_prompts, sizes.many_prompts):
+        prompts_uri = workspace.write_prompts(num)
+        planning = time.monotonic()
+        prompts.plan([prompts_uri], sizes.many_shard_rows, 0)
+        planning = time.monotonic() - planning
+        settings = _settings(workspace, sizes, model_uri, prompts_uri, f"samples-{num}")
+        peaks[num], seconds[num] = _peak_bytes(workspace, settings)
+        print(f"  {num:>8} rows: {seconds[num]:.1f} s, driver {peaks[num] / 2**20:.0f} MiB", flush=True)
+    folder = workspace.folder / f"samples-{sizes.many_prompts}"
+    shards = sorted(folder.glob("*-*.parquet"))
+    before = {path.name: path.read_bytes() for path in shards[::10]}
+    for path in (*shards[::10], folder / "manifest.json"):
+        path.unlink()
+    resumed_peak, resumed = _peak_bytes(workspace, settings)
+    assert all((folder / name).read_bytes() == data for name, data in before.items())
+    verified = workspace.run(["-m", "jobs.generate", RECIPE, "--verify"], settings)
+    print(f"  resumed with {len(before)} of {len(shards)} shards missing: {resumed:.1f} s", flush=True)
+    print(f"  verified, a hundredth made again: {verified:.1f} s", flush=True)
+    shutil.rmtree(folder)
+    rows = sizes.many_prompts
+    details = {
+        "num_rows": rows,
+        "shard_rows": sizes.many_shard_rows,
+        "plan_rows_per_second": digits(rows / planning),
+        "generate_rows_per_second": digits(rows / seconds[rows]),
+        "verify_rows_per_second": digits(rows / verified),
+        "full_seconds": digits(seconds[rows]),
+        "resume_seconds": digits(resumed),
+        "verify_seconds": digits(verified),
+        "driver_mib": {str(num): digits(peak / 2**20) for num, peak in peaks.items()},
+        "driver_mib_resumed": digits(resumed_peak / 2**20),
+    }
+    whole = "whole commands, model of a few thousand weights, one worker"
+    return [
+        ratio_figure(
+            "resume_90_vs_full",
+            [resumed / seconds[rows]],
+            f"seconds of a run of which every tenth shard was missing by those of the whole run; {whole}",
+            details,
+        ),
+        ratio_figure(
+            "memory_1m_vs_10k",
+            [peaks[rows] / peaks[sizes.few_prompts]],
+            f"peak memory of the driver process for {rows} rows by that for {sizes.few_prompts}; {whole}",
+            details,
+        ),
+    ]
+
+
+def _settings(workspace: Workspace, sizes: ScaleSizes, model_uri: str, prompts_uri: str, samples: str) -> list[str]:
+    return workspace.overrides(
+        *TINY_TASK,
+        f"generate.model_uri={model_uri}",
+        f"generate.prompts_uri={prompts_uri}",
+        f"generate.samples_uri={workspace.folder}/{samples}",
+        f"generate.sampling.shard_rows={sizes.many_shard_rows}",
+        "generate.sampling.num_workers=1",
+    )
+
+
+def _peak_bytes(workspace: Workspace, settings: list[str]) -> tuple[int, float]:
+    """Peak memory of the driver alone, and the seconds of the command."""
+    started = time.monotonic()
+    process = workspace.start(["-m", "jobs.generate", RECIPE], settings)
+    output: list[bytes] = []
+    assert process.stdout is not None
+    reader = threading.Thread(target=lambda stream: output.append(stream.read()), args=(process.stdout,))
+    reader.start()
+    peak = 0
+    while process.poll() is None:
+        peak = max(peak, process_bytes(process.pid))
+        time.sleep(SECONDS_BETWEEN)
+    reader.join()
+    workspace.check(process, b"".join(output))
+    return peak, time.monotonic() - started
