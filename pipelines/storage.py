@@ -41,8 +41,9 @@ _ABSENT = (FileNotFoundError, NotADirectoryError)
 # A PUT of more is refused by S3; less is never cut into parts, which a killed process would leave behind.
 _ONE_PUT_BYTES = 5 << 30
 
-# A server that does not answer for this long is asked again, AWS_MAX_ATTEMPTS times in all.
-_S3_OPTIONS = {"config_kwargs": {"connect_timeout": 10, "read_timeout": 30}}
+# A server that does not answer for this long is asked again, AWS_MAX_ATTEMPTS times in all. Listings are not kept: they
+# would hide what other processes write.
+_S3_OPTIONS = {"config_kwargs": {"connect_timeout": 10, "read_timeout": 30}, "use_listings_cache": False}
 
 T = TypeVar("T")
 
@@ -98,7 +99,6 @@ def stat_files(uri: str, suffix: str = "") -> dict[str, FileStat]:
     fs, path = _open(uri)
 
     def find() -> dict[str, dict[str, Any]]:
-        fs.invalidate_cache()
         return dict(fs.find(path, detail=True))
 
     scheme = f"{uri.split('://')[0]}://" if "://" in uri else ""
@@ -114,7 +114,6 @@ def list_folders(uri: str) -> list[str]:
     fs, path = _open(uri)
 
     def find() -> list[str]:
-        fs.invalidate_cache()
         try:
             return sorted(entry["name"] for entry in fs.ls(path, detail=True) if entry["type"] == "directory")
         except _ABSENT:
@@ -177,7 +176,6 @@ def commit_bytes(uri: str, data: bytes) -> str:
             _rename_into_place(path, data)
         else:
             fs.pipe_file(path, data, **_one_put(fs))
-        fs.invalidate_cache()
         size = fs.size(path)
     except STORE_ERRORS as error:
         raise BadInput(
@@ -203,7 +201,6 @@ def read_tagged(uri: str) -> tuple[bytes | None, str]:
     fs, path = _open(uri)
 
     def read() -> tuple[bytes | None, str]:
-        fs.invalidate_cache()
         try:
             # Between the two calls the object may change; its tag then no longer fits, and nothing is replaced.
             tag = fs.info(path).get("ETag", "")
