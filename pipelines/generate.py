@@ -41,6 +41,8 @@ def generate(recipe: Recipe) -> dict[str, Any]:
     Raises BadInput when the prompts or the model cannot be used, the folder holds samples of another plan, or another
     driver works on it.
     """
+    if recipe.generate.incremental:
+        raise BadInput("generate.incremental is true; only `ganrnn generate` takes that, evaluate reads one folder")
     return _fill(recipe, prompt_files(recipe))[0]
 
 

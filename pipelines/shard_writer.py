@@ -25,7 +25,7 @@ class ShardWriter:
         return answered(lambda: self.write(row["output"], row["start"], row["stop"]))
 
     def write(self, output: int, start: int, stop: int, skipped: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """Shards [start, stop) of an output: a file is encoded and uploaded while the next is sampled.
+        """Shards [start, stop) of an output: a file is uploaded, and on a GPU encoded, while the next is sampled.
 
         A shard that is there is read for its receipt. `skipped` holds prompts to leave out, with the reason.
         """
@@ -40,8 +40,11 @@ class ShardWriter:
             drawn = draw(self.sampler, rows, folder.seed, skipped)
             if receipts:
                 receipts[-1].result()  # no more than one file waits
-            receipts.append(self.uploads.submit(self._commit, uri, drawn))
+            if self.sampler.device == "cpu":  # encoding beside the next shard would take a second CPU
+                receipts.append(self.uploads.submit(commit, uri, samples_table(self.sampler, drawn)))
+            else:
+                receipts.append(self.uploads.submit(self._encode_and_commit, uri, drawn))
         return {"output": output, "start": start, "receipts": json.dumps([made.result() for made in receipts])}
 
-    def _commit(self, uri: str, drawn: Drawn) -> dict[str, Any]:
+    def _encode_and_commit(self, uri: str, drawn: Drawn) -> dict[str, Any]:
         return commit(uri, samples_table(self.sampler, drawn))

@@ -24,7 +24,7 @@ NUM_TRAINING_SCENES = 4_000
 class Sizes:
     """How much to measure. Warm-up steps are trained but not counted."""
 
-    train_repeats: int = 3
+    train_repeats: int = 5
     train_steps: int = 300
     warm_up_steps: int = 75
     log_every_steps: int = 25

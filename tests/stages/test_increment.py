@@ -65,6 +65,13 @@ def test_only_new_files_are_generated(trained: Run, tmp_path: Path) -> None:
     assert pictures(whole) == pictures(tmp_path / "samples/day=2026-01-01/a")
 
 
+def test_who_reads_one_folder_refuses_many(trained: Run, tmp_path: Path) -> None:
+    day(tmp_path, 1, 5)
+    with pytest.raises(BadInput, match="only `ganrnn generate` takes that"):
+        generate(recipe_of(trained, tmp_path))
+    assert not (tmp_path / "samples").exists()
+
+
 def test_a_file_that_changed_after_it_was_done_is_refused(trained: Run, tmp_path: Path) -> None:
     day(tmp_path, 1, 5)
     generate_increment(recipe_of(trained, tmp_path))
