@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -89,16 +90,42 @@ def test_the_samples_are_those_of_the_model_at_hand(trained: Run, reference: Pat
         assert row["image"]["bytes"] == images.encode_png(image)
 
 
-def test_one_worker_writes_the_files_of_two(trained: Run, reference: Path, tmp_path: Path) -> None:
-    generate(trained.recipe(f"generate.samples_uri={tmp_path}/samples", "generate.sampling.num_workers=1"))
+@pytest.mark.parametrize(
+    "pool",
+    [
+        ["num_workers=1"],
+        ["num_workers=4", "cpus_per_worker=0.5"],
+        ["num_workers=2", "min_workers=1"],
+    ],
+)
+def test_any_pool_writes_the_files_of_two_workers(
+    pool: list[str], trained: Run, reference: Path, tmp_path: Path
+) -> None:
+    settings = [f"generate.sampling.{setting}" for setting in pool]
+    generate(trained.recipe(f"generate.samples_uri={tmp_path}/samples", *settings))
     assert shards(tmp_path / "samples") == shards(reference) and len(shards(reference)) == 2
 
 
-def test_shards_and_order_change_no_picture(trained: Run, reference: Path, tmp_path: Path) -> None:
+def test_bfloat16_is_close_and_a_plan_of_its_own(trained: Run, reference: Path, tmp_path: Path) -> None:
+    settings = [f"generate.samples_uri={tmp_path}/samples", "generate.sampling.precision=bfloat16"]
+    generate(trained.recipe(*settings))
+    halves, wholes = pictures(tmp_path / "samples"), pictures(reference)
+    assert halves.keys() == wholes.keys() and halves != wholes
+    difference = [
+        np.abs(np.asarray(images.decode(halves[i]), float) - np.asarray(images.decode(wholes[i]), float)).mean()
+        for i in wholes
+    ]
+    assert np.mean(difference) < 4
+    with pytest.raises(BadInput, match="was begun with precision = 'bfloat16', now it is 'float32'"):
+        generate(trained.recipe(settings[0]))
+
+
+@pytest.mark.parametrize("shard_rows", [3, 7, 100])
+def test_shards_and_order_change_no_picture(shard_rows: int, trained: Run, reference: Path, tmp_path: Path) -> None:
     table = storage.read_table([f"{trained.folder}/dataset/prompts.parquet"])
     shuffled = table.take(random.Random(1).sample(range(NUM_TEST), NUM_TEST))
     pq.write_table(shuffled, tmp_path / "shuffled.parquet")
-    settings = [f"generate.prompts_uri={tmp_path}/shuffled.parquet", "generate.sampling.shard_rows=7"]
+    settings = [f"generate.prompts_uri={tmp_path}/shuffled.parquet", f"generate.sampling.shard_rows={shard_rows}"]
     generate(trained.recipe(*settings, f"generate.samples_uri={tmp_path}/samples"))
     assert pictures(tmp_path / "samples") == pictures(reference)
     assert [row["prompt_id"] for row in samples(tmp_path / "samples")] == shuffled.column("prompt_id").to_pylist()

@@ -1,0 +1,51 @@
+"""Whole verbs with every URI on the Ceph gateway: the bytes of the disk, through a kill and through a full quota."""
+
+from pathlib import Path
+
+from pipelines import storage
+from tests.stack.ceph import CephGateway
+from tests.stages import tiny
+from tests.stages.test_generate import prompts_of, write
+from tests.stages.test_s3_run import run_on
+
+NUM_PROMPTS = 600
+
+
+def test_a_night_and_a_killed_generation(bucket: str, tmp_path: Path) -> None:
+    run = run_on(bucket, tmp_path)
+    night = tiny.run(run.command("nightly"))
+    assert night.returncode == 0, night.stderr[-2000:]
+    assert storage.exists(f"{bucket}/run/report.html")
+
+    local = write(tmp_path / "prompts.parquet", prompts_of(NUM_PROMPTS))
+    storage.commit_bytes(f"{bucket}/prompts.parquet", Path(local).read_bytes())
+    cut = ("generate.sampling.shard_rows=5",)
+    remote = (*cut, f"generate.prompts_uri={bucket}/prompts.parquet", f"generate.samples_uri={bucket}/samples")
+    with tiny.started(run.command("generate", *remote)) as process:
+        tiny.wait_until(lambda: len(storage.list_files(f"{bucket}/samples", ".parquet")) > 3, "shards", process)
+        tiny.kill(process)
+    assert not storage.exists(f"{bucket}/samples/manifest.json")
+    resumed = tiny.run(run.command("generate", *remote))
+    assert resumed.returncode == 0, resumed.stderr[-2000:]
+
+    quiet = (*cut, f"generate.prompts_uri={local}", f"generate.samples_uri={tmp_path}/samples")
+    assert tiny.run(run.command("generate", *quiet)).returncode == 0
+    shards = storage.read_json(f"{tmp_path}/samples/manifest.json")["shards"]
+    assert shards == storage.read_json(f"{bucket}/samples/manifest.json")["shards"]
+    for shard in shards:
+        assert storage.file_digest(f"{bucket}/samples/{shard['uri']}") == shard["sha256"]
+    there = {storage.relative(uri, f"{bucket}/samples") for uri in storage.list_files(f"{bucket}/samples")}
+    assert there == {shard["uri"] for shard in shards} | {"manifest.json", "plan.json", "rejects.parquet"}
+
+
+def test_a_training_whose_checkpoint_is_refused_says_so(ceph: CephGateway, bucket: str, tmp_path: Path) -> None:
+    run = run_on(bucket, tmp_path)
+    ingested = tiny.run(run.command("ingest"))
+    assert ingested.returncode == 0, ingested.stderr[-2000:]
+    ceph.set_quota(bucket.removeprefix("s3://"), 1 << 20)
+    refused = tiny.run(run.command("train"))
+    assert refused.returncode == 2, refused.stderr[-2000:]
+    assert "cannot be written (QuotaExceeded)" in refused.stderr.splitlines()[-1]
+    ceph.remove_quota(bucket.removeprefix("s3://"))
+    resumed = tiny.run(run.command("train"))
+    assert resumed.returncode == 0, resumed.stderr[-2000:]
