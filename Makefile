@@ -1,4 +1,4 @@
-# make demo   the main job from nothing to a report, about ten minutes on two cores
+# make demo   the main job from nothing to a report, about nine minutes on two cores
 # make test   all tests        make test-stack   against a real S3 server, which it downloads, starts and stops
 # make lint   style, types, import rules         make clean   remove the environment and all runs
 # make bench  benchmarks of the main job         make bench-scale   of generation at scale

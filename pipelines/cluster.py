@@ -10,7 +10,7 @@ import ray
 import ray.data
 
 from ganrnn.errors import BadInput
-from pipelines import storage
+from pipelines import s3
 
 
 @contextmanager
@@ -19,7 +19,7 @@ def session() -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    storage.environment()  # for the workers of an embedded session, which inherit this process's variables
+    s3.environment()  # for the workers of an embedded session, which inherit this process's variables
     # Ray Train asks its workers for reports at this interval; the default of 2 s delays every end of training.
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "1")
     if os.environ.get("RAY_ADDRESS"):
@@ -41,7 +41,7 @@ def session() -> Iterator[None]:
 def worker_environment() -> dict[str, str]:
     """What workers on other machines need of this process's variables, but for those that the job hands them itself."""
     job = json.loads(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")).get("runtime_env") or {}
-    return {name: value for name, value in storage.environment().items() if name not in job.get("env_vars", {})}
+    return {name: value for name, value in s3.environment().items() if name not in job.get("env_vars", {})}
 
 
 def require(section: str, num_workers: int, cpus_per_worker: float, gpus_per_worker: float) -> None:

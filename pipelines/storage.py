@@ -2,10 +2,6 @@
 
 A URI is s3://bucket/key, file:///path or a plain path. A file appears whole or not at all: locally by a rename within
 its folder, on object stores by one PUT; either way it counts only after its size was read back.
-
-Endpoint and credentials of S3 come from the usual variables (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID,
-AWS_SECRET_ACCESS_KEY, AWS_DEFAULT_REGION, AWS_PROFILE ...). `environment` fills in what is left open, and goes to
-every worker: how often a request is tried, and no checksums beyond those that every server knows.
 """
 
 import errno
@@ -28,6 +24,7 @@ from botocore.exceptions import BotoCoreError
 from fsspec.implementations.local import LocalFileSystem
 
 from ganrnn.errors import BadInput
+from pipelines import s3
 
 _SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 _PART = ".part-"
@@ -41,10 +38,6 @@ _ABSENT = (FileNotFoundError, NotADirectoryError)
 # A PUT of more is refused by S3; less is never cut into parts, which a killed process would leave behind.
 _ONE_PUT_BYTES = 5 << 30
 
-# A server that does not answer for this long is asked again, AWS_MAX_ATTEMPTS times in all. Listings are not kept: they
-# would hide what other processes write.
-_S3_OPTIONS = {"config_kwargs": {"connect_timeout": 10, "read_timeout": 30}, "use_listings_cache": False}
-
 T = TypeVar("T")
 
 
@@ -54,19 +47,6 @@ class FileStat:
 
     num_bytes: int
     modified_seconds: float
-
-
-def environment() -> dict[str, str]:
-    """The variables that S3 clients of every kind read, given or by default, for this process's workers."""
-    defaults = {
-        "AWS_RETRY_MODE": "standard",
-        "AWS_MAX_ATTEMPTS": "6",
-        "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
-        "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
-    }
-    for name, value in defaults.items():
-        os.environ.setdefault(name, value)
-    return {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "MLFLOW_S3_"))}
 
 
 def absolute(uri: str) -> str:
@@ -313,8 +293,8 @@ def local_path(uri: str) -> Path | None:
 
 def _open(uri: str) -> tuple[Any, str]:
     try:
-        environment()
-        options = _S3_OPTIONS if uri.startswith(("s3://", "s3a://")) else {}
+        s3.environment()
+        options = s3.OPTIONS if uri.startswith(("s3://", "s3a://")) else {}
         fs, path = fsspec.core.url_to_fs(uri, **options)
     except (ValueError, ImportError) as error:
         raise BadInput(f"{uri} is no readable URI ({error}); allowed are paths, file:// and s3://") from error

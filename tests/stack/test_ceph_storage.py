@@ -17,7 +17,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from ganrnn.errors import BadInput
-from pipelines import storage
+from pipelines import s3, storage
 from tests.stack import ceph as stack
 from tests.stack.ceph import CephGateway, Unavailable
 
@@ -242,12 +242,12 @@ def test_pyarrow_loses_a_copy_over_quota_in_silence(ceph: CephGateway, limited: 
 
 
 def test_pyarrow_needs_the_checksum_variable(ceph: CephGateway, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """This is why `storage.environment` goes to every worker."""
+    """This is why `pipelines.s3.environment` goes to every worker."""
     monkeypatch.delenv("AWS_REQUEST_CHECKSUM_CALCULATION")
     with pytest.raises(OSError, match="411"), arrow(ceph).open_output_stream(f"{name_of(bucket)}/a") as file:
         file.write(b"a")
     assert keys(ceph, bucket) == []
-    storage.environment()
+    s3.environment()
     with arrow(ceph).open_output_stream(f"{name_of(bucket)}/a") as file:
         file.write(b"a")
     assert keys(ceph, bucket) == ["a"]

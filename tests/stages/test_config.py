@@ -73,7 +73,7 @@ def test_overrides_are_yaml_values_and_the_last_one_holds() -> None:
         ("seed=2026-01-01", "seed is '2026-01-01'; input should be a valid integer"),
         ("seed=!!binary aGk=", "recipe holds a value that is no plain YAML"),
         ("generate.sampling.min_workers=3", "sampling.min_workers is 3; allowed are values up to sampling.num_workers"),
-        ("generate.verify_share=2", "generate.verify_share is 2; allowed are shares from 0 to 1"),
+        ("generate.verify_share=1.5", "generate.verify_share is 1.5; allowed are shares from 0 to 1"),
     ],
 )
 def test_a_mistake_is_named_with_its_value_and_what_is_allowed(override: str, sentence: str) -> None:
