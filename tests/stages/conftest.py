@@ -9,7 +9,7 @@ import pytest
 import ray
 from moto.server import ThreadedMotoServer
 
-from tests.stages import sabotage, tiny
+from tests.stages import tiny
 from tests.stages.tiny import Run
 
 
@@ -17,16 +17,11 @@ from tests.stages.tiny import Run
 def session() -> Iterator[None]:
     """Two CPUs whatever the machine has; `pipelines.cluster.session` uses a session that is there.
 
-    Its workers know the harmful prompts of sabotage.py, which no other prompt is like.
+    Its workers know the harmful prompts of site/sitecustomize.py, which no other prompt is like.
     """
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
-    ray.init(
-        address="local",
-        num_cpus=2,
-        include_dashboard=False,
-        log_to_driver=False,
-        runtime_env=sabotage.RUNTIME_ENV,
-    )
+    os.environ["PYTHONPATH"] = tiny.HARM
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     ray.data.DataContext.get_current().enable_progress_bars = False
     yield
     ray.shutdown()

@@ -86,15 +86,14 @@ class Reference:
 
 
 def command(trained: Run, prompts_uri: str, samples_uri: str) -> list[str]:
-    """A driver whose workers know the harmful prompts."""
-    words = trained.command(
+    """The driver."""
+    return trained.command(
         "generate",
         f"generate.model_uri={trained.folder}/checkpoints",
         f"generate.prompts_uri={prompts_uri}",
         f"generate.samples_uri={samples_uri}",
         f"generate.sampling.shard_rows={SHARD_ROWS}",
     )
-    return [words[0], "-m", "tests.stages.sabotage", "generate", *words[3:]]
 
 
 def run(seed: int, trained: Run, reference: Reference, folder: Path, outcome: Outcome, most_faults: int = 3) -> None:

@@ -20,6 +20,7 @@ from pipelines.ingest import ingest
 from pipelines.train import train
 
 ROOT = Path(__file__).parents[2]
+HARM = str(ROOT / "tests/stages/site")
 NUM_STEPS = 60
 NUM_TEST = 40
 DEADLINE_SECONDS = 300
@@ -157,5 +158,5 @@ def training_workers() -> list[psutil.Process]:
 
 
 def own_session() -> Mapping[str, str]:
-    """This process's variables without those of its Ray session."""
-    return {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    """This process's variables without those of its Ray session; workers know the harmful prompts."""
+    return {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"} | {"PYTHONPATH": HARM}

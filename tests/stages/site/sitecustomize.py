@@ -1,6 +1,4 @@
-"""Prompts that do harm to the model: for Ray workers, as their setup hook, and for a driver with a session of its own.
-
-    python -m tests.stages.sabotage VERB RECIPE.yaml [--set a.b=value ...]
+"""Prompts that do harm to the model, in every Python that finds this folder on PYTHONPATH: the tests' Ray workers.
 
 A prompt with KILL in it ends the process as the kernel does, one with RAISE makes the model fail, and one with GREEDY
 needs more memory than a micro-batch of more than 16 rows leaves.
@@ -13,24 +11,15 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 _MODULE = "pipelines.sampling"
 
-RUNTIME_ENV: dict[str, Any] = {
-    "worker_process_setup_hook": "tests.stages.sabotage.prepare",
-    "env_vars": {"PYTHONPATH": str(Path(__file__).parents[2])},
-}
-
 
 def prepare() -> None:
     """Have the sampler of this process harmed, as soon as it is imported; importing it here would cost seconds."""
-    if _MODULE in sys.modules:
-        _harm(sys.modules[_MODULE])
-    else:
-        sys.meta_path.insert(0, _WhenImported())
+    sys.meta_path.insert(0, _WhenImported())
 
 
 class _WhenImported(importlib.abc.MetaPathFinder):
@@ -67,18 +56,4 @@ def _harm(module: Any) -> None:
     module.ModelSampler._micro_batch = harmed
 
 
-if __name__ == "__main__":
-    import ray
-
-    from pipelines import cluster
-
-    prepare()
-    here = {"address": "local", "num_cpus": 2, "include_dashboard": False}
-    variables = {**cluster.worker_environment(), **RUNTIME_ENV["env_vars"]}
-    ray.init(
-        **({} if "RAY_ADDRESS" in os.environ else here),
-        log_to_driver=False,
-        runtime_env={**RUNTIME_ENV, "env_vars": variables},
-    )
-    verb = sys.argv.pop(1)
-    importlib.import_module(f"jobs.{verb}").main()
+prepare()
