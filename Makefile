@@ -2,7 +2,7 @@
 # make test   all tests        make test-stack   against a real S3 server, which it downloads, starts and stops
 # make lint   style, types, import rules         make clean   remove the environment and all runs
 # make bench  benchmarks of the main job         make bench-scale   of generation at scale
-# make faults fifty schedules of faults, half an hour
+# make faults fifty schedules of faults, about a minute each
 #
 # Each target makes .venv from requirements.lock first when it is missing or older than the lock.
 

@@ -19,11 +19,11 @@ def session() -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    s3.environment()  # for the workers of an embedded session, which inherit this process's variables
+    s3.fill_in()
     # Ray Train asks its workers for reports at this interval; the default of 2 s delays every end of training.
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "1")
     if os.environ.get("RAY_ADDRESS"):
-        ray.init(logging_level=logging.WARNING, runtime_env={"env_vars": worker_environment()})
+        ray.init(logging_level=logging.WARNING, runtime_env={"env_vars": _worker_environment()})
     else:
         # Every actor pool of Ray Data prints a false alarm of the C++ core (ray-project/ray#53727) to the terminal.
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
@@ -38,7 +38,7 @@ def session() -> Iterator[None]:
         ray.shutdown()
 
 
-def worker_environment() -> dict[str, str]:
+def _worker_environment() -> dict[str, str]:
     """What workers on other machines need of this process's variables, but for those that the job hands them itself."""
     job = json.loads(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")).get("runtime_env") or {}
     return {name: value for name, value in s3.environment().items() if name not in job.get("env_vars", {})}

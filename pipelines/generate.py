@@ -146,21 +146,20 @@ def _finish(recipe: Recipe, output: Output, prompts_bytes: int, receipts: Receip
     """Remove what killed writers left, write the rejects, and the manifest last."""
     storage.delete_unfinished(output.uri)
     ordered = [(index, receipts[index]) for index in range(output.prompt_set.num_shards)]
-    place = recipe.generate.prompts_uri
+    uris = output.prompt_set.uris
     rejects = [
-        {"place": place, "id": prompt_id, "reason": reason}
+        {"place": uris[0] if len(uris) == 1 else recipe.generate.prompts_uri, "id": prompt_id, "reason": reason}
         for _, receipt in ordered
         for prompt_id, reason in sorted(receipt["rejects"].items())
     ]
     shards = [
-        {"uri": storage.relative(output.shard_uri(index), output.uri)}
-        | {name: receipt[name] for name in ("rows", "bytes", "sha256")}
+        {"uri": output.shard_name(index)} | {name: receipt[name] for name in ("rows", "bytes", "sha256")}
         for index, receipt in ordered
     ]
     storage.commit_table(storage.join(output.uri, "rejects.parquet"), pa.Table.from_pylist(rejects, REJECTS))
     whole = manifest(
         "generate",
-        inputs={"prompts_uri": place, "prompts_bytes": prompts_bytes, **output.plan},
+        inputs={"prompts_uri": recipe.generate.prompts_uri, "prompts_bytes": prompts_bytes, **output.plan},
         config=recipe.as_dict(),
         shards=shards,
         totals={

@@ -16,8 +16,9 @@ from pipelines.shards import Output
 class Progress:
     """A bar with prompts/s and time left, rejects and, where a price is known, what a million prompts cost.
 
-    The same numbers are `ganrnn_prompts_total`, `ganrnn_rejects_total`, `ganrnn_prompts_left`,
-    `ganrnn_prompts_per_second` and `ganrnn_cost_per_million_prompts`, tagged with the output URI.
+    Ray exports the same numbers as `ray_ganrnn_prompts_total`, `ray_ganrnn_rejects_total` (once there is one),
+    `ray_ganrnn_prompts_left`, `ray_ganrnn_prompts_per_second` and `ray_ganrnn_cost_per_million_prompts`, tagged with
+    the output URI.
     """
 
     def __init__(self, recipe: Recipe, outputs: Sequence[Output]) -> None:

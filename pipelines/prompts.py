@@ -100,6 +100,7 @@ def plan(uris: Sequence[str], shard_rows: int, max_reject_share: float) -> Promp
     Raises BadInput when a file is unreadable or empty, a column is missing or of another type, an id is null or double,
     or more than `max_reject_share` of the rows have no prompt.
     """
+    place = uris[0] if len(uris) == 1 else f"{uris[0]} and {len(uris) - 1} more"
     sizes, num_empty, first_empty = [], 0, None
     with UniqueIds("prompt_id") as ids:
         for uri in uris:
@@ -115,11 +116,11 @@ def plan(uris: Sequence[str], shard_rows: int, max_reject_share: float) -> Promp
                 if first_empty is None and num_empty:
                     first_empty = batch.column(0).filter(empty)[0].as_py()
         if not ids.count:
-            raise BadInput(f"{', '.join(uris)} holds no row; give at least one prompt")
+            raise BadInput(f"{place} holds no row; give at least one prompt")
         ids.check()
     if num_empty > max_reject_share * ids.count:
         raise BadInput(
-            f"{uris[0]}: {num_empty} of {ids.count} rows have an empty prompt, the first {first_empty!r}; "
+            f"{place}: {num_empty} of {ids.count} rows have an empty prompt, the first {first_empty!r}; "
             f"generate.max_reject_share allows {max_reject_share:g}"
         )
     digest = storage.sha256("".join(storage.file_digest(uri) for uri in uris).encode())

@@ -13,14 +13,21 @@ from typing import Any
 OPTIONS: dict[str, Any] = {"config_kwargs": {"connect_timeout": 10, "read_timeout": 30}, "use_listings_cache": False}
 
 
-def environment() -> dict[str, str]:
-    """The variables that S3 clients of every kind read, given or by default, for this process's workers."""
-    defaults = {
-        "AWS_RETRY_MODE": "standard",
-        "AWS_MAX_ATTEMPTS": "6",
-        "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
-        "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
-    }
-    for name, value in defaults.items():
+_DEFAULTS = {
+    "AWS_RETRY_MODE": "standard",
+    "AWS_MAX_ATTEMPTS": "6",
+    "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
+    "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
+}
+
+
+def fill_in() -> None:
+    """Set what this process's variables leave open, for itself and the workers that inherit them."""
+    for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
+
+
+def environment() -> dict[str, str]:
+    """The variables that S3 clients of every kind read, given or by default, for workers elsewhere."""
+    fill_in()
     return {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "MLFLOW_S3_"))}

@@ -44,9 +44,17 @@ class Output:
             "num_prompts": self.prompt_set.num_rows,
         }
 
+    @cached_property
+    def _prefix(self) -> str:
+        return file_prefix(self.plan)
+
+    def shard_name(self, index: int) -> str:
+        """The file of a shard."""
+        return f"{self._prefix}{index:06d}.parquet"
+
     def shard_uri(self, index: int) -> str:
         """Where a shard lies."""
-        return storage.join(self.uri, f"{file_prefix(self.plan)}{index:06d}.parquet")
+        return storage.join(self.uri, self.shard_name(index))
 
 
 @dataclass(frozen=True)

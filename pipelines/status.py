@@ -1,5 +1,6 @@
 """How far a generation is, told by its files: of any age, on any machine, whether it runs or not."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,15 +32,20 @@ def status(samples_uri: str) -> tuple[list[Status], str | None]:
     plans = [uri for uri in files if uri.rsplit("/", 1)[-1] == PLAN]
     if not plans:
         raise BadInput(f"{samples_uri} holds no {PLAN}; give the samples_uri of a generation")
-    return [_status(uri.removesuffix(f"/{PLAN}"), files) for uri in plans], lease.holder(samples_uri)
+    names: dict[str, dict[str, float]] = {}
+    for uri, stat in files.items():
+        folder, _, name = uri.rpartition("/")
+        names.setdefault(folder, {})[name] = stat.modified_seconds
+    folders = [uri.removesuffix(f"/{PLAN}") for uri in plans]
+    return [_status(folder, names[folder]) for folder in folders], lease.holder(samples_uri)
 
 
-def _status(folder: str, files: dict[str, storage.FileStat]) -> Status:
+def _status(folder: str, files: Mapping[str, float]) -> Status:
+    """`files` holds the times of the folder's files by name."""
     plan = storage.read_json(storage.join(folder, PLAN))
-    start = storage.join(folder, file_prefix(plan))
-    times = sorted(stat.modified_seconds for uri, stat in files.items() if uri.startswith(start))
-    done = storage.join(folder, MANIFEST)
-    whole = storage.read_json(done) if done in files else None
+    prefix = file_prefix(plan)
+    times = sorted(seconds for name, seconds in files.items() if name.startswith(prefix))
+    whole = storage.read_json(storage.join(folder, MANIFEST)) if MANIFEST in files else None
     seconds = times[-1] - times[0] if times else 0
     return Status(
         uri=folder,

@@ -293,8 +293,10 @@ def local_path(uri: str) -> Path | None:
 
 def _open(uri: str) -> tuple[Any, str]:
     try:
-        s3.environment()
-        options = s3.OPTIONS if uri.startswith(("s3://", "s3a://")) else {}
+        options = {}
+        if uri.startswith(("s3://", "s3a://")):
+            s3.fill_in()
+            options = s3.OPTIONS
         fs, path = fsspec.core.url_to_fs(uri, **options)
     except (ValueError, ImportError) as error:
         raise BadInput(f"{uri} is no readable URI ({error}); allowed are paths, file:// and s3://") from error

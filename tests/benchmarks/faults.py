@@ -2,7 +2,7 @@
 
     make faults      or      PYTHONPATH=. python tests/benchmarks/faults.py --num 50 [--first 0]
 
-Half a minute a schedule; exit code 1 where a row or a file is not what it should be.
+About a minute a schedule; exit code 1 where a row or a file is not what it should be.
 """
 
 import argparse

@@ -3,6 +3,7 @@
 import shutil
 import threading
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from record import Figure, digits, ratio_figure
@@ -43,6 +44,14 @@ def _peak_bytes(workspace: Workspace, model_uri: str, prompts_uri: str) -> int:
         f"generate.samples_uri={samples}",
         f"generate.sampling.shard_rows={workspace.sizes.shard_rows}",
     )
+    peak, _ = watched(workspace, overrides, tree_bytes)
+    shutil.rmtree(samples)
+    return peak
+
+
+def watched(workspace: Workspace, overrides: Sequence[str], held_bytes: Callable[[int], int]) -> tuple[int, float]:
+    """Run `jobs.generate`; the most that `held_bytes` says of its process id, and the seconds it took."""
+    started = time.monotonic()
     process = workspace.start(["-m", "jobs.generate", RECIPE], overrides)
     output: list[bytes] = []
     assert process.stdout is not None
@@ -51,12 +60,11 @@ def _peak_bytes(workspace: Workspace, model_uri: str, prompts_uri: str) -> int:
     reader.start()
     peak = 0
     while process.poll() is None:
-        peak = max(peak, tree_bytes(process.pid))
+        peak = max(peak, held_bytes(process.pid))
         time.sleep(SECONDS_BETWEEN)
     reader.join()
     workspace.check(process, b"".join(output))
-    shutil.rmtree(samples)
-    return peak
+    return peak, time.monotonic() - started
 
 
 def tree_bytes(pid: int) -> int:

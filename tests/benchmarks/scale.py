@@ -2,8 +2,8 @@
 
     python tests/benchmarks/scale.py [--only NAME ...] [--quick]        (make bench-scale)
 
-Prints a table and merges it into tests/benchmarks/results/scale.json, beside what `make faults` leaves there. Takes
-about forty minutes on two idle cores. `--quick` only shows that everything works and records nothing.
+Prints a table and merges it into tests/benchmarks/results/scale.json, beside what `make faults` leaves there. `--quick`
+only shows that everything works and records nothing.
 """
 
 import argparse

@@ -1,17 +1,14 @@
 """A million real prompt rows: planned, generated, resumed when nine tenths are done, verified; the driver's memory."""
 
 import shutil
-import threading
 import time
 
-from generate_memory import process_bytes
+from generate_memory import process_bytes, watched
 from record import Figure, digits, ratio_figure
 from scale_sizes import TINY_TASK, ScaleSizes
 from workspace import RECIPE, Workspace
 
 from pipelines import prompts
-
-SECONDS_BETWEEN = 0.1
 
 
 def measure(workspace: Workspace, sizes: ScaleSizes) -> list[Figure]:
@@ -24,14 +21,14 @@ def measure(workspace: Workspace, sizes: ScaleSizes) -> list[Figure]:
         prompts.plan([prompts_uri], sizes.many_shard_rows, 0)
         planning = time.monotonic() - planning
         settings = _settings(workspace, sizes, model_uri, prompts_uri, f"samples-{num}")
-        peaks[num], seconds[num] = _peak_bytes(workspace, settings)
+        peaks[num], seconds[num] = watched(workspace, settings, process_bytes)
         print(f"  {num:>8} rows: {seconds[num]:.1f} s, driver {peaks[num] / 2**20:.0f} MiB", flush=True)
     folder = workspace.folder / f"samples-{sizes.many_prompts}"
     shards = sorted(folder.glob("*-*.parquet"))
     before = {path.name: path.read_bytes() for path in shards[::10]}
     for path in (*shards[::10], folder / "manifest.json"):
         path.unlink()
-    resumed_peak, resumed = _peak_bytes(workspace, settings)
+    resumed_peak, resumed = watched(workspace, settings, process_bytes)
     assert all((folder / name).read_bytes() == data for name, data in before.items())
     verified = workspace.run(["-m", "jobs.generate", RECIPE, "--verify"], settings)
     print(f"  resumed with {len(before)} of {len(shards)} shards missing: {resumed:.1f} s", flush=True)
@@ -50,7 +47,7 @@ def measure(workspace: Workspace, sizes: ScaleSizes) -> list[Figure]:
         "driver_mib": {str(num): digits(peak / 2**20) for num, peak in peaks.items()},
         "driver_mib_resumed": digits(resumed_peak / 2**20),
     }
-    whole = "whole commands, model of a few thousand weights, one worker"
+    whole = "whole commands, model of 6,700 weights, one worker"
     return [
         ratio_figure(
             "resume_90_vs_full",
@@ -76,20 +73,3 @@ def _settings(workspace: Workspace, sizes: ScaleSizes, model_uri: str, prompts_u
         f"generate.sampling.shard_rows={sizes.many_shard_rows}",
         "generate.sampling.num_workers=1",
     )
-
-
-def _peak_bytes(workspace: Workspace, settings: list[str]) -> tuple[int, float]:
-    """Peak memory of the driver alone, and the seconds of the command."""
-    started = time.monotonic()
-    process = workspace.start(["-m", "jobs.generate", RECIPE], settings)
-    output: list[bytes] = []
-    assert process.stdout is not None
-    reader = threading.Thread(target=lambda stream: output.append(stream.read()), args=(process.stdout,))
-    reader.start()
-    peak = 0
-    while process.poll() is None:
-        peak = max(peak, process_bytes(process.pid))
-        time.sleep(SECONDS_BETWEEN)
-    reader.join()
-    workspace.check(process, b"".join(output))
-    return peak, time.monotonic() - started

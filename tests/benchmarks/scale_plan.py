@@ -33,7 +33,7 @@ parts = sum(len(output.prompt_set.shard(index).parts) for index in range(shards)
 planned = time.monotonic()
 receipts = {i: {"rows": shard_rows, "bytes": 10**6, "sha256": f"{i:064x}", "rejects": {}} for i in range(shards)}
 listed = [
-    {"uri": storage.relative(output.shard_uri(i), folder), **{n: r[n] for n in ("rows", "bytes", "sha256")}}
+    {"uri": output.shard_name(i), **{n: r[n] for n in ("rows", "bytes", "sha256")}}
     for i, r in receipts.items()
 ]
 whole = manifest("generate", inputs=output.plan, config={}, shards=listed, totals={}, model_digest="m" * 64)

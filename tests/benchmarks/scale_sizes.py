@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import workspace
 
-# 16x16 pictures by a few thousand weights: what is measured is everything around the model.
+# 16x16 pictures by 6,700 weights: what is measured is everything around the model.
 TINY_TASK = (
     "task.height=16",
     "task.width=16",

@@ -13,12 +13,12 @@ import pytest
 from ganrnn import images
 from ganrnn.errors import BadInput
 from jobs import cli
-from pipelines import storage
+from pipelines import lease, storage
 from pipelines.config import Recipe
 from pipelines.generate import generate, generate_increment
 from pipelines.verify import verify
 from tests.stages import tiny
-from tests.stages.test_generate import pictures, prompts_of, samples, shards, write
+from tests.stages.test_generate import pictures, prompts_of, shards, write
 from tests.stages.tiny import Run
 
 Edit = Callable[[Path], Any]
@@ -72,6 +72,19 @@ def test_who_reads_one_folder_refuses_many(trained: Run, tmp_path: Path) -> None
     assert not (tmp_path / "samples").exists()
 
 
+def test_a_second_driver_is_refused_by_the_name_of_the_first(trained: Run, finished: Path, tmp_path: Path) -> None:
+    recipe = copy_of(trained, finished, tmp_path / "samples")
+    (tmp_path / "samples/manifest.json").unlink()
+    before = tiny.contents(tmp_path)
+    with (
+        lease.held(recipe.generate.samples_uri),
+        pytest.raises(BadInput, match=f"worked on by process {os.getpid()} on"),
+    ):
+        generate(recipe)
+    assert tiny.contents(tmp_path) == before
+    assert generate(recipe)["totals"]["samples"] == 60
+
+
 def test_a_file_that_changed_after_it_was_done_is_refused(trained: Run, tmp_path: Path) -> None:
     day(tmp_path, 1, 5)
     generate_increment(recipe_of(trained, tmp_path))
@@ -98,15 +111,15 @@ def copy_of(trained: Run, finished: Path, to: Path, *settings: str) -> Recipe:
 
 
 def test_verify_hashes_all_and_makes_a_share_again(trained: Run, finished: Path, tmp_path: Path) -> None:
-    before = tiny.contents(finished)
     recipe = copy_of(trained, finished, tmp_path / "samples")
+    before = tiny.contents(tmp_path)
     counts = {"shards": 3, "rows": 60, "shards_made_again": 3, "rows_made_again": 60, "rows_rounded": 0}
     assert verify(recipe) == counts
     assert verify(copy_of(trained, finished, tmp_path / "samples", "generate.verify_share=0")) == counts | {
         "shards_made_again": 0,
         "rows_made_again": 0,
     }
-    assert tiny.contents(finished) == before == tiny.contents(finished)
+    assert tiny.contents(tmp_path) == before
 
 
 def _repaint(folder: Path, levels: int) -> None:
@@ -188,4 +201,3 @@ def test_status_from_files_alone(
     assert status_of(finished / "samples", monkeypatch, capsys) == [
         f"{finished}/samples: 60 of 60 prompts (100.0%), finished: prompts 60, rejects 0, samples 60, unknown_tokens 80"
     ]
-    assert len(samples(finished / "samples")) == 60
