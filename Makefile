@@ -2,6 +2,7 @@
 # make test   all tests        make test-stack   against a real S3 server, which it downloads, starts and stops
 # make lint   style, types, import rules         make clean   remove the environment and all runs
 # make bench  benchmarks of the main job         make bench-scale   of generation at scale
+# make bench-gans  modes covered by each objective, trainings brought back by the guard
 # make faults fifty schedules of faults, about a minute each
 #
 # Each target makes .venv from requirements.lock first when it is missing or older than the lock.
@@ -11,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-stack unit lint bench bench-scale faults clean
+.PHONY: demo test test-stack unit lint bench bench-scale bench-gans faults clean
 
 demo: $(READY)
 	$(BIN)/python -m jobs.demo jobs/recipes/demo.yaml
@@ -36,6 +37,9 @@ bench: $(READY)
 
 bench-scale: $(READY)
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/scale.py
+
+bench-gans: $(READY)
+	PYTHONPATH=. $(BIN)/python tests/benchmarks/image_gans.py
 
 faults: $(READY)
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/faults.py --num 50

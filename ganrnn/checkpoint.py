@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from safetensors.torch import load, save
 
+from ganrnn.config import from_plain
 from ganrnn.errors import BadInput
-from ganrnn.text import Vocabulary
 
 FORMAT_VERSION = 1
 DESCRIPTION = "checkpoint.json"
@@ -44,8 +44,9 @@ def pack(task: Any, rng_states: Mapping[str, torch.Tensor], position: Mapping[st
         "format_version": FORMAT_VERSION,
         "task": task.config.name,
         "config": dataclasses.asdict(task.config),
-        "vocabulary": {"level": task.vocabulary.level, "tokens": list(task.vocabulary.tokens)},
+        "vocabulary": dataclasses.asdict(task.vocabulary),
         "step": task.step_index,
+        "caution": task.caution,
         "position": dict(position),
         "files": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
     }
@@ -105,15 +106,15 @@ def restore(
 ) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Put a whole training state into a task of the same config; returns (rng states, position)."""
     description = verify(files, place)
-    if description["config"] != json.loads(json.dumps(dataclasses.asdict(task.config))):
+    if description["config"] != _plain(task.config):
         raise BadInput(f"{place}: its task config differs from the recipe's; use the same or another run_uri")
-    if tuple(description["vocabulary"]["tokens"]) != task.vocabulary.tokens:
+    if description["vocabulary"] != _plain(task.vocabulary):
         raise BadInput(f"{place}: its vocabulary differs from the data set's; use the same data set or another run_uri")
     loaded = {name: dict(load(files[name])) for name in TRAINING_FILES}
     _load_networks(task, loaded[SAMPLER] | loaded["networks.safetensors"], place)
     for name, optimiser in task.optimisers.items():
         _load_optimiser(optimiser, _under(loaded["optimisers.safetensors"], name))
-    task.step_index = description["step"]
+    task.step_index, task.caution = description["step"], description["caution"]
     return loaded["rng.safetensors"], description["position"]
 
 
@@ -121,11 +122,16 @@ def _build(description: Mapping[str, Any], place: str) -> Any:
     name = description["task"]
     try:
         task_class = importlib.import_module(f"ganrnn.tasks.{name}").TASK
-        config = task_class.config_type(**description["config"])
+        config = from_plain(task_class.config_type, description["config"])
+        vocabulary = from_plain(task_class.vocabulary_type, description["vocabulary"])
     except (ImportError, TypeError) as error:
         raise BadInput(f"{place}: task {name!r} with this config is not known here ({error})") from error
-    vocabulary = description["vocabulary"]
-    return task_class(config, Vocabulary(vocabulary["level"], tuple(vocabulary["tokens"])))
+    return task_class(config, vocabulary)
+
+
+def _plain(config: Any) -> Any:
+    """A dataclass as JSON gives it back."""
+    return json.loads(json.dumps(dataclasses.asdict(config)))
 
 
 def _load_networks(task: Any, tensors: Mapping[str, torch.Tensor], place: str) -> None:

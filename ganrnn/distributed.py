@@ -1,10 +1,13 @@
 """Data-parallel arithmetic on torch.distributed; without a process group everything is the identity."""
 
 from collections.abc import Iterable
+from typing import TypeVar
 
 import torch
 from torch import distributed as dist
 from torch import nn
+
+T = TypeVar("T")
 
 
 def world_size() -> int:
@@ -15,6 +18,22 @@ def world_size() -> int:
 def rank() -> int:
     """This worker's number, 0 outside a process group."""
     return dist.get_rank() if dist.is_initialized() else 0
+
+
+def from_rank_0(value: T) -> T:
+    """Rank 0's value on every rank; what the others give is dropped. All ranks have to call it."""
+    held = [value]
+    if world_size() > 1:
+        dist.broadcast_object_list(held)
+    return held[0]
+
+
+def sum_over_workers(values: torch.Tensor) -> torch.Tensor:
+    """The sum of a tensor over the workers; the given one stays as it is."""
+    total = values.clone()
+    if world_size() > 1:
+        dist.all_reduce(total)
+    return total
 
 
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:

@@ -1,6 +1,7 @@
 """The command line of every verb: `python -m jobs.VERB RECIPE.yaml [--set a.b=value ...]`, or `ganrnn VERB ...`.
 
-Exit codes: 0 done, 2 input to mend (one sentence on stderr, nothing to retry), 3 not promoted, 1 anything else.
+Exit codes: 0 done, 2 input to mend (one sentence on stderr, nothing to retry), 3 not promoted, 1 anything else: the
+same command again may succeed.
 """
 
 import argparse
@@ -8,7 +9,7 @@ import importlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from ganrnn.errors import BadInput
+from ganrnn.errors import BadInput, TryAgain
 from pipelines.config import Recipe, load_recipe
 
 VERBS = {
@@ -45,12 +46,12 @@ def run(
 
 
 def finish(act: Callable[[], int | None]) -> None:
-    """Exit with what `act` returns; input to mend becomes one sentence and code 2."""
+    """Exit with what `act` returns; input to mend becomes one sentence and code 2, a store to wait for code 1."""
     try:
         code = act() or 0
     except BadInput as error:
         print(f"ganrnn: {error}", file=sys.stderr)
-        code = 2
+        code = 1 if isinstance(error, TryAgain) else 2
     sys.exit(code)
 
 

@@ -24,9 +24,14 @@ def paint(prompt: str, model_uri: str, tracking_uri: str, seed: int, out: str | 
     tracking = TrackingConfig(tracking_uri=storage.absolute(tracking_uri))
     uri = model_uri if model_uri.startswith("models:") else storage.absolute(model_uri)
     sampler = ModelSampler(model.fetch_files(uri, tracking), SamplingConfig(micro_batch_size=8))
-    if num_unknown := sampler.task.vocabulary.count_unknown(prompt):
+    if tuple(sampler.task.prompt_columns) != ("prompt",):
+        raise BadInput(
+            f"{model_uri} paints by {' and '.join(sampler.task.prompt_columns) or 'noise alone'}, not by text"
+        )
+    rows = {"prompt": [prompt]}
+    if num_unknown := sampler.task.count_unknown(rows)[0]:
         print(f"{num_unknown} words of the prompt are unknown to this model")
-    pictures, failed = sampler.sample([prompt], [(seed, prompt)])
+    pictures, failed = sampler.sample(rows, [(seed, prompt)])
     if failed:
         raise BadInput(f"the prompt cannot be painted: {failed[0]}")
     picture = pictures[0]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ganrnn import checkpoint
-from ganrnn.errors import BadInput
+from ganrnn.errors import BadInput, TryAgain
 from pipelines import storage
 
 
@@ -26,19 +26,30 @@ class Checkpoints:
     def __init__(self, uri: str, num_kept: int) -> None:
         self.uri, self.num_kept = uri, num_kept
 
-    def commit(self, step: int, files: Mapping[str, bytes]) -> str:
-        """Write a checkpoint, its description last; returns its URI."""
+    def commit(self, step: int, files: Mapping[str, bytes], best_step: int | None = None) -> str:
+        """Write a checkpoint, its description last; returns its URI. That of `best_step` is kept beside the newest."""
         uri = storage.join(self.uri, f"step-{step:08d}")
         storage.commit_files(uri, files, last=checkpoint.DESCRIPTION)
         for old in self._whole()[: -self.num_kept]:
-            storage.delete_folder(old.uri)
+            if old.step != best_step:
+                storage.delete_folder(old.uri)
         return uri
+
+    def go_back(self, step: int | None) -> int:
+        """Remove all checkpoints after a step, None being the newest whole one; returns the step that is newest now."""
+        newest = self.newest()
+        for later in self._whole():
+            if step is not None and later.step > step:
+                storage.delete_folder(later.uri)
+        return (newest.step if newest else 0) if step is None else step
 
     def newest(self) -> Saved | None:
         """The newest whole checkpoint whose files have the digests that its description states, if there is one."""
         for saved in reversed(self._whole()):
             try:
                 checkpoint.verify(saved.read(checkpoint.TRAINING_FILES), saved.uri)
+            except TryAgain:
+                raise  # a store that is away for a moment costs no steps
             except BadInput:
                 continue
             return saved

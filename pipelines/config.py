@@ -21,6 +21,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from ganrnn import tasks
 from ganrnn.errors import BadInput
+from ganrnn.guard import GuardConfig
 from ganrnn.metrics.indomain import InDomainConfig
 from ganrnn.scenes import ScenesConfig
 from pipelines import storage
@@ -80,6 +81,7 @@ class TrainConfig:
     keep_checkpoints: int = 2
     max_failures: int = 3
     checkpoint_uri: str = ""
+    guard: GuardConfig = field(default_factory=GuardConfig)
 
     def __post_init__(self) -> None:
         _at_least("train", self, num_workers=1, global_batch_size=2, window_rows=1, log_every_steps=1)

@@ -57,12 +57,16 @@ def _subject(recipe: Recipe) -> tuple[dict[str, Any], list[Block], dict[str, byt
     config = recipe.generate
     if recipe.evaluate.from_prompts:
         uris = prompts.find(config.prompts_uri, config.since, config.where)
-        prompt_set = prompts.plan(list(uris), config.sampling.shard_rows, config.max_reject_share)
         files = model.fetch_files(config.model_uri, recipe.tracking)
-        model_digest = checkpoint.load_sampler(files, config.model_uri).model_digest
+        task = checkpoint.load_sampler(files, config.model_uri)
+        prompt_set = prompts.plan(list(uris), task.prompt_columns, config.sampling.shard_rows, config.max_reject_share)
         shards = [prompt_set.shard(index) for index in range(prompt_set.num_shards)]
         blocks = [Block("samples", shard.index, shard.num_rows, shard=shard) for shard in shards]
-        subject = {"model_digest": model_digest, "prompts_digest": prompt_set.digest, "samples_manifest_digest": None}
+        subject = {
+            "model_digest": task.model_digest,
+            "prompts_digest": prompt_set.digest,
+            "samples_manifest_digest": None,
+        }
         return subject, blocks, files
     uri = storage.join(config.samples_uri, MANIFEST)
     if not storage.exists(uri):

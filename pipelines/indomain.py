@@ -15,7 +15,7 @@ from ganrnn.text import meaning_key
 from pipelines import storage
 from pipelines.config import Recipe
 from pipelines.dataset import shard_uris
-from pipelines.progress import remote_bar
+from pipelines.progress import RemoteBar
 
 
 def ensure(recipe: Recipe, manifest: dict[str, Any]) -> tuple[bytes, str]:
@@ -31,11 +31,11 @@ def ensure(recipe: Recipe, manifest: dict[str, Any]) -> tuple[bytes, str]:
     if not storage.exists(description):
         uris = shard_uris(recipe.ingest.dataset_uri, manifest, "train")
         num_cpus = max(int(node["Resources"].get("CPU", 1)) for node in ray.nodes() if node["Alive"])
-        with remote_bar("in-domain network", recipe.evaluate.indomain.num_steps, "step") as reports:
+        with RemoteBar("in-domain network", recipe.evaluate.indomain.num_steps, "step") as bar:
             # Threads that wait for each other in a busy loop stand still for seconds where cores are shared.
             patient = {"env_vars": {"OMP_WAIT_POLICY": "PASSIVE"}}
             fit = _fit.options(num_cpus=num_cpus, runtime_env=patient)
-            data = ray.get(fit.remote(recipe, uris, num_cpus, reports))
+            data = ray.get(fit.remote(recipe, uris, num_cpus, bar.queue))
         digest = storage.commit_bytes(weights, data)
         storage.commit_json(description, identity | {"sha256": digest})
     digest = storage.read_json(description)["sha256"]

@@ -11,13 +11,13 @@ samples.
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
-from ganrnn.checkpoint import DESCRIPTION, describe
+from ganrnn.checkpoint import DESCRIPTION, SAMPLER_FILES, describe, load_sampler
 from ganrnn.errors import BadInput
 from pipelines import model, storage, tracking
 from pipelines.config import PromoteConfig, Recipe
@@ -177,19 +177,21 @@ def _register(
         "ganrnn.report_digest": report.digest,
         "ganrnn.samples_manifest_digest": report.samples_manifest_digest or "none",
     }
-    name, prompt = recipe.promote.registered_model, _first_prompt(recipe.generate.prompts_uri)
-    return tracking.register(recipe.tracking, trained or run_id, name, folder, report.metrics, tags, prompt)
+    files = {file: (folder / file).read_bytes() for file in SAMPLER_FILES}
+    example = _first_prompt(recipe.generate.prompts_uri, load_sampler(files).prompt_columns)
+    name = recipe.promote.registered_model
+    return tracking.register(recipe.tracking, trained or run_id, name, folder, report.metrics, tags, example)
 
 
-def _first_prompt(uri: str) -> str:
-    """The example that the registry shows and on which the version is tried."""
+def _first_prompt(uri: str, columns: Sequence[str]) -> dict[str, Any]:
+    """The example that the registry shows and on which the version is tried: what the model reads of a prompt."""
     files = storage.list_files(uri, ".parquet")
     if not files:
         raise BadInput(f"{uri} holds no Parquet file; generate.prompts_uri names the prompts that were evaluated")
     file = storage.open_parquet(files[0])
-    storage.require_columns(files[0], file.schema_arrow, ["prompt"])
-    for batch in file.iter_batches(batch_size=1, columns=["prompt"]):
-        return str(batch.column(0)[0].as_py())
+    storage.require_columns(files[0], file.schema_arrow, columns)
+    for batch in file.iter_batches(batch_size=1, columns=list(columns) or None):
+        return {name: batch.column(name)[0].as_py() for name in columns}
     raise BadInput(f"{files[0]} holds no row; generate.prompts_uri names the prompts that were evaluated")
 
 

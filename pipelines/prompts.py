@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from ganrnn.errors import BadInput
 from pipelines import storage
-from pipelines.schemas import PROMPT_COLUMNS, SAMPLES
+from pipelines.schemas import ATTRIBUTES, PROMPT_COLUMNS, SAMPLES
 from pipelines.unique import UniqueIds
 
 _HIVE = re.compile(r"(?:^|/)([^/=]+)=([^/]+)(?=/)")
@@ -94,24 +94,24 @@ def find(prompts_uri: str, since: Mapping[str, str], where: Mapping[str, str]) -
     return kept
 
 
-def plan(uris: Sequence[str], shard_rows: int, max_reject_share: float) -> PromptSet:
+def plan(uris: Sequence[str], columns: Sequence[str], shard_rows: int, max_reject_share: float) -> PromptSet:
     """Check the files of a prompt set and cut their rows into shards. Memory does not grow with the rows.
 
-    Raises BadInput when a file is unreadable or empty, a column is missing or of another type, an id is null or double,
-    or more than `max_reject_share` of the rows have no prompt.
+    `columns` are those that the model reads. Raises BadInput when a file is unreadable or empty, a column is missing or
+    of another type, an id is null or double, or more than `max_reject_share` of the rows lack what the model reads.
     """
     place = uris[0] if len(uris) == 1 else f"{uris[0]} and {len(uris) - 1} more"
     sizes, num_empty, first_empty = [], 0, None
     with UniqueIds("prompt_id") as ids:
         for uri in uris:
             file = storage.open_parquet(uri)
-            _check_types(uri, file.schema_arrow)
+            _check_types(uri, file.schema_arrow, columns)
             sizes.append(file.metadata.num_rows)
             if "num_samples" in file.schema_arrow.names:
                 _check_counts(uri)
-            for batch in storage.read_batches(uri, ["prompt_id", "prompt"]):
+            for batch in storage.read_batches(uri, ["prompt_id", *columns]):
                 ids.add(uri, batch.column(0))
-                empty = pc.invert(_has_text(batch.column(1)))
+                empty = pc.invert(_is_whole(batch, columns))
                 num_empty += pc.sum(empty).as_py() or 0
                 if first_empty is None and num_empty:
                     first_empty = batch.column(0).filter(empty)[0].as_py()
@@ -120,7 +120,8 @@ def plan(uris: Sequence[str], shard_rows: int, max_reject_share: float) -> Promp
         ids.check()
     if num_empty > max_reject_share * ids.count:
         raise BadInput(
-            f"{place}: {num_empty} of {ids.count} rows have an empty prompt, the first {first_empty!r}; "
+            f"{place}: {num_empty} of {ids.count} rows have an empty {' or '.join(columns)}, "
+            f"the first {first_empty!r}; "
             f"generate.max_reject_share allows {max_reject_share:g}"
         )
     digest = storage.sha256("".join(storage.file_digest(uri) for uri in uris).encode())
@@ -158,9 +159,9 @@ class ShardReader:
         return self.group[1]
 
 
-def sampled(table: pa.Table) -> tuple[pa.Table, list[str]]:
-    """The prompt rows that can be sampled, and the ids of those that have no prompt."""
-    kept = _has_text(table.column("prompt"))
+def sampled(table: pa.Table, columns: Sequence[str]) -> tuple[pa.Table, list[str]]:
+    """The prompt rows that can be sampled, and the ids of those that lack what the model reads from `columns`."""
+    kept = _is_whole(table, columns)
     return table.filter(kept), table.column("prompt_id").filter(pc.invert(kept)).to_pylist()
 
 
@@ -184,20 +185,30 @@ def _column(table: pa.Table, name: str, default: int) -> list[int]:
     return [default if value is None else value for value in table.column(name).to_pylist()]
 
 
-def _has_text(prompts: Any) -> Any:
-    return pc.fill_null(pc.not_equal(pc.utf8_trim_whitespace(prompts), ""), False)
+def _is_whole(rows: Any, columns: Sequence[str]) -> Any:
+    """Of a table or batch, which rows have a text or a number in each of these columns. Attributes may be missing."""
+    whole = pa.array([True] * rows.num_rows, pa.bool_())
+    for name in columns:
+        column = rows.column(name)
+        if _is_text(column.type):
+            whole = pc.and_(whole, pc.fill_null(pc.not_equal(pc.utf8_trim_whitespace(column), ""), False))
+        elif pa.types.is_integer(column.type):
+            whole = pc.and_(whole, pc.is_valid(column))
+    return whole
 
 
-def _check_types(uri: str, schema: pa.Schema) -> None:
-    storage.require_columns(uri, schema, PROMPT_COLUMNS[:2])
+def _check_types(uri: str, schema: pa.Schema, columns: Sequence[str]) -> None:
+    storage.require_columns(uri, schema, ["prompt_id", *columns])
     for name in SAMPLES.names:
         if name in schema.names and name not in PROMPT_COLUMNS:
             raise BadInput(f"{uri} has a column {name!r}, which samples have themselves; rename or drop it")
-    wanted: dict[str, Any] = {"prompt_id": _is_text, "prompt": _is_text, "seed": pa.types.is_integer}
-    for name, is_right in (wanted | {"num_samples": pa.types.is_integer}).items():
+    texts, integers = ("prompt_id", "prompt"), ("seed", "num_samples", *({"label"} & set(columns)))
+    kinds = dict.fromkeys(texts, ("string", _is_text)) | dict.fromkeys(integers, ("integer", pa.types.is_integer))
+    if "attributes" in columns:
+        kinds["attributes"] = ("map<string, string>", lambda kind: kind.equals(ATTRIBUTES))
+    for name, (allowed, is_right) in kinds.items():
         if name in schema.names and not is_right(schema.field(name).type):
-            kind = "string" if is_right is _is_text else "integer"
-            raise BadInput(f"{uri}: column {name} is {schema.field(name).type}; allowed is {kind}")
+            raise BadInput(f"{uri}: column {name} is {schema.field(name).type}; allowed is {allowed}")
 
 
 def _check_counts(uri: str) -> None:

@@ -1,11 +1,11 @@
-"""BadInput on its way from a Ray Data worker to the driver: an exception would lose its type."""
+"""BadInput on its way from a Ray worker to the driver: an exception would lose its type."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ganrnn.errors import BadInput
+from ganrnn.errors import BadInput, TryAgain
 
-_REFUSAL = "bad_input"
+_REFUSALS: dict[str, type[BadInput]] = {"try_again": TryAgain, "bad_input": BadInput}
 
 
 def answered(act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -13,13 +13,14 @@ def answered(act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     try:
         return act()
     except BadInput as error:
-        return {_REFUSAL: str(error)}
+        return {next(name for name, kind in _REFUSALS.items() if isinstance(error, kind)): str(error)}
 
 
 def accepted(row: dict[str, Any]) -> dict[str, Any]:
     """On the driver: the row; where it holds a BadInput, that is raised."""
-    if row.get(_REFUSAL):
-        raise BadInput(row[_REFUSAL])
+    for name, kind in _REFUSALS.items():
+        if row.get(name):
+            raise kind(row[name])
     return row
 
 

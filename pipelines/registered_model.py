@@ -8,6 +8,7 @@ hands it the files of the version and takes its class by `set_model`. It travels
 rest of this package; nothing of it is pickled.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,10 @@ MICRO_BATCH_SIZE = 64
 
 
 class RegisteredModel(PythonModel):
-    """Prompts in, PNG pictures out, the same bytes as `load_sampler(...).sample(...)` gives."""
+    """Prompts in, PNG pictures out, the same bytes as `load_sampler(...).sample(...)` gives.
+
+    Prompts are the columns that the task reads: `prompt`, or `label`, or `attributes` as JSON objects of strings.
+    """
 
     def load_context(self, context: Any) -> None:
         """Read the two files of the version; raises BadInput when a digest does not fit."""
@@ -30,18 +34,21 @@ class RegisteredModel(PythonModel):
         self.sampler = checkpoint.load_sampler(files)
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """One row with column `image` (PNG bytes) for each row of `prompt` and, where given, `seed` and `sample_id`.
+        """One row with column `image` (PNG bytes) for each prompt and, where given, its `seed` and `sample_id`.
 
         The noise is a function of (seed, sample_id): rows equal in both differ by their prompts alone.
         """
-        prompts = model_input["prompt"].tolist()
+        columns = {name: model_input[name].tolist() for name in self.sampler.prompt_columns}
+        if "attributes" in columns:
+            columns["attributes"] = [json.loads(held) for held in columns["attributes"]]
         seeds = self._column(model_input, "seed", DEFAULT_SEED)
         sample_ids = self._column(model_input, "sample_id", DEFAULT_SAMPLE_ID)
         keys = [(int(seed), str(sample_id)) for seed, sample_id in zip(seeds, sample_ids, strict=True)]
+        columns["prompt_id"] = sample_ids
         pngs: list[bytes] = []
-        for start in range(0, len(prompts), MICRO_BATCH_SIZE):
+        for start in range(0, len(keys), MICRO_BATCH_SIZE):
             part = slice(start, start + MICRO_BATCH_SIZE)
-            pixels = self.sampler.sample({"prompt": prompts[part]}, keys[part])
+            pixels = self.sampler.sample({name: held[part] for name, held in columns.items()}, keys[part])
             pngs += [images.encode_png(image) for image in pixels.permute(0, 2, 3, 1).cpu().numpy()]
         return pd.DataFrame({"image": pd.Series(pngs, dtype=object)})
 

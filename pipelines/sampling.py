@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from ganrnn import cpu
 from ganrnn.checkpoint import load_sampler
 from ganrnn.errors import BadInput
 from ganrnn.images import encode_png
+from ganrnn.task import Keys, Rows
 from pipelines import prompts
 from pipelines.config import LEAST_MICRO_BATCH, SamplingConfig
 from pipelines.schemas import IMAGE, PROMPT_COLUMNS, SAMPLES, SHARD_NOTES
@@ -41,22 +42,22 @@ class ModelSampler:
         for network in self.task.networks.values():
             network.to(self.device)
 
-    def sample(self, texts: Sequence[str], keys: Sequence[tuple[int, str]]) -> tuple[np.ndarray, dict[int, str]]:
-        """Pictures uint8 [N, H, W, 3] for prompts [N] and their (seed, sample id) keys [N].
+    def sample(self, rows: Rows, keys: Keys) -> tuple[np.ndarray, dict[int, str]]:
+        """Pictures uint8 [N, H, W, 3] for prompt columns of N rows and their (seed, sample id) keys [N].
 
         Rows that the model fails on are found by bisection; they come as row -> reason, their pictures are black. A
         device out of memory halves the micro-batch, for good, down to 8 rows.
         """
-        pictures = np.zeros((len(texts), self.task.config.height, self.task.config.width, 3), np.uint8)
+        pictures = np.zeros((len(keys), self.task.config.height, self.task.config.width, 3), np.uint8)
         failed: dict[int, str] = {}
-        waiting = [(0, len(texts))]
+        waiting = [(0, len(keys))]
         while waiting:
             start, stop = waiting.pop()
             if stop - start > self.micro_batch_size:
                 waiting += [(start + self.micro_batch_size, stop), (start, start + self.micro_batch_size)]
                 continue
             try:
-                pictures[start:stop] = self._micro_batch(texts[start:stop], keys[start:stop])
+                pictures[start:stop] = self._micro_batch({n: c[start:stop] for n, c in rows.items()}, keys[start:stop])
             except BadInput:
                 raise
             except Exception as error:  # whatever a prompt may do to a model
@@ -71,13 +72,13 @@ class ModelSampler:
                     failed[start] = f"the model fails on it: {type(error).__name__}: {' '.join(str(error).split())}"
         return pictures, failed
 
-    def _micro_batch(self, texts: Sequence[str], keys: Sequence[tuple[int, str]]) -> np.ndarray:
+    def _micro_batch(self, rows: Rows, keys: Keys) -> np.ndarray:
         """Pictures of at most `micro_batch_size` rows, filled up to just as many with copies of the last."""
-        missing = self.micro_batch_size - len(texts)
-        rows: dict[str, Any] = {"prompt": [*texts, *[texts[-1]] * missing]}
+        missing = self.micro_batch_size - len(keys)
+        filled = {name: [*column, *[column[-1]] * missing] for name, column in rows.items()}
         with torch.autocast(self.device, torch.bfloat16) if self.half else nullcontext():
-            images = self.task.sample(rows, [*keys, *[keys[-1]] * missing])
-        array: np.ndarray = images[: len(texts)].permute(0, 2, 3, 1).cpu().numpy()
+            images = self.task.sample(filled, [*keys, *[keys[-1]] * missing])
+        array: np.ndarray = images[: len(keys)].permute(0, 2, 3, 1).cpu().numpy()
         return array
 
 
@@ -97,23 +98,36 @@ class Drawn:
     pictures: np.ndarray
     rejects: dict[str, str]
 
+    @property
+    def texts(self) -> Any:
+        """The column `prompt`, empty where the prompts have none."""
+        if "prompt" in self.table.column_names:
+            return self.table.column("prompt")
+        return pa.nulls(self.table.num_rows, pa.string())
+
 
 def draw(sampler: ModelSampler, rows: pa.Table, run_seed: int, skipped: Mapping[str, str] | None = None) -> Drawn:
-    """Sample prompt rows, but those without a prompt, those `skipped` (prompt id -> reason), those the model fails on.
+    """Sample prompt rows, but those that are empty, those `skipped` (prompt id -> reason), those the model fails on.
 
     A prompt has all of its samples or none.
     """
-    table, empty = prompts.sampled(rows)
-    rejects = dict.fromkeys(empty, "the prompt is empty") | dict(skipped or {})
+    columns = sampler.task.prompt_columns
+    table, empty = prompts.sampled(rows, columns)
+    rejects = dict.fromkeys(empty, f"the {' or '.join(columns)} is empty") | dict(skipped or {})
     table = table.filter(pa.array([i not in rejects for i in table.column("prompt_id").to_pylist()], pa.bool_()))
     table, ids, seeds = prompts.expand(table, run_seed)
-    pictures, failed = sampler.sample(table.column("prompt").to_pylist(), list(zip(seeds, ids, strict=True)))
+    pictures, failed = sampler.sample(read(sampler, table), list(zip(seeds, ids, strict=True)))
     if failed:
         rejects |= {table.column("prompt_id")[row].as_py(): reason for row, reason in failed.items()}
         kept = [row for row, i in enumerate(table.column("prompt_id").to_pylist()) if i not in rejects]
         table, pictures = table.take(pa.array(kept, pa.int64())), pictures[kept]
         ids, seeds = [ids[row] for row in kept], [seeds[row] for row in kept]
     return Drawn(rows.num_rows, table, ids, seeds, pictures, rejects)
+
+
+def read(sampler: ModelSampler, table: pa.Table) -> dict[str, list[Any]]:
+    """The columns of prompts that the model of a sampler reads."""
+    return {name: table.column(name).to_pylist() for name in ("prompt_id", *sampler.task.prompt_columns)}
 
 
 def samples_table(sampler: ModelSampler, drawn: Drawn) -> pa.Table:
@@ -123,8 +137,7 @@ def samples_table(sampler: ModelSampler, drawn: Drawn) -> pa.Table:
     """
     with ThreadPoolExecutor(sampler.num_threads) as threads:
         pngs = list(threads.map(encode_png, drawn.pictures))
-    texts = drawn.table.column("prompt").to_pylist()
-    unknown = [sampler.task.vocabulary.count_unknown(text) for text in texts]
+    unknown = sampler.task.count_unknown(read(sampler, drawn.table))
     columns = {
         "sample_id": pa.array(drawn.sample_ids, pa.string()),
         "prompt_id": drawn.table.column("prompt_id"),
@@ -132,8 +145,8 @@ def samples_table(sampler: ModelSampler, drawn: Drawn) -> pa.Table:
         "image": pa.array(
             [{"bytes": png, "path": f"{i}.png"} for png, i in zip(pngs, drawn.sample_ids, strict=True)], IMAGE
         ),
-        "prompt": drawn.table.column("prompt"),
-        "model_digest": pa.array([sampler.model_digest] * len(texts), pa.string()),
+        "prompt": drawn.texts,
+        "model_digest": pa.array([sampler.model_digest] * len(unknown), pa.string()),
         "unknown_tokens": pa.array(unknown, pa.int32()),
     }
     fields = list(SAMPLES)

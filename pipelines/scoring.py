@@ -117,7 +117,7 @@ class BlockScorer:
         drawn = draw(self.sampler, self.reader.read(block.shard), self.run_seed)
         images = torch.from_numpy(drawn.pictures).permute(0, 3, 1, 2).contiguous()
         pngs = [pictures.encode_png(array) for array in drawn.pictures]
-        return drawn.sample_ids, drawn.table.column("prompt").to_pylist(), _attributes(drawn.table), images, pngs
+        return drawn.sample_ids, drawn.texts.to_pylist(), _attributes(drawn.table), images, pngs
 
     @torch.no_grad()
     def _score(

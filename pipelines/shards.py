@@ -86,12 +86,13 @@ def prompt_files(recipe: Recipe) -> dict[str, dict[str, int]]:
 def plan(recipe: Recipe, sets: Mapping[str, Mapping[str, int]]) -> Work:
     """Check the prompts of each folder and the model. Writes nothing; BadInput where one of them cannot be used."""
     config = recipe.generate
-    planned = [prompts.plan(list(uris), config.sampling.shard_rows, config.max_reject_share) for uris in sets.values()]
     files = model.fetch_files(config.model_uri, recipe.tracking)
-    digest = checkpoint.load_sampler(files, config.model_uri).model_digest
+    task = checkpoint.load_sampler(files, config.model_uri)
+    shard_rows, max_reject_share = config.sampling.shard_rows, config.max_reject_share
+    planned = [prompts.plan(list(uris), task.prompt_columns, shard_rows, max_reject_share) for uris in sets.values()]
     assert config.seed is not None  # a resolved recipe has one
     outputs = [
-        Output(uri, prompt_set, digest, config.seed, config.sampling.precision)
+        Output(uri, prompt_set, task.model_digest, config.seed, config.sampling.precision)
         for uri, prompt_set in zip(sets, planned, strict=True)
     ]
     return Work(files, config.sampling, tuple(outputs))

@@ -20,8 +20,9 @@ import pyarrow as pa
 
 from ganrnn.errors import BadInput
 from ganrnn.scenes import Split, scenes
-from pipelines import storage
+from pipelines import storage, store_errors
 from pipelines.config import IngestConfig
+from pipelines.store_errors import STORE_ERRORS
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 FILE_NAME = "file_name"
@@ -215,9 +216,9 @@ def _table_rows(uri: str, columns: Sequence[str]) -> Iterator[tuple[str, Values 
                     values = f"a text is not UTF-8 ({error})"
                 yield f"{uri} row {index}", values
                 index += 1
-    except (*storage.STORE_ERRORS, pa.ArrowException) as error:
-        reason = " ".join(str(error).split())
-        raise BadInput(f"{uri} cannot be read as Parquet after row {index} ({reason}); it may be truncated") from error
+    except (*STORE_ERRORS, pa.ArrowException) as error:
+        text = f"{uri} cannot be read as Parquet after row {index}"
+        raise store_errors.refusal(text, error, "; it may be truncated") from error
 
 
 def _caption_files(config: IngestConfig, uri: str) -> list[str]:

@@ -4,7 +4,6 @@ A URI is s3://bucket/key, file:///path or a plain path. A file appears whole or 
 its folder, on object stores by one PUT; either way it counts only after its size was read back.
 """
 
-import errno
 import hashlib
 import json
 import os
@@ -19,18 +18,14 @@ from typing import Any, TypeVar
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
-from aiohttp import ClientError
-from botocore.exceptions import BotoCoreError
 from fsspec.implementations.local import LocalFileSystem
 
 from ganrnn.errors import BadInput
-from pipelines import s3
+from pipelines import s3, store_errors
+from pipelines.store_errors import STORE_ERRORS
 
 _SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 _PART = ".part-"
-
-# s3fs passes on what is no answer of the server: no credentials, an unreachable endpoint, a connection cut for good.
-STORE_ERRORS = (OSError, BotoCoreError, ClientError)
 
 # What stores raise for a place that is not there, or that lies below a file.
 _ABSENT = (FileNotFoundError, NotADirectoryError)
@@ -158,9 +153,8 @@ def commit_bytes(uri: str, data: bytes) -> str:
             fs.pipe_file(path, data, **_one_put(fs))
         size = fs.size(path)
     except STORE_ERRORS as error:
-        raise BadInput(
-            f"{uri} cannot be written ({_reason(error)}); free space, grant access or wait, then run again"
-        ) from error
+        advice = "; free space, grant access or wait, then run again"
+        raise store_errors.refusal(f"{uri} cannot be written", error, advice) from error
     if size != len(data):
         raise BadInput(f"{uri} holds {size} bytes after {len(data)} were written; the store has lost data, run again")
     return sha256(data)
@@ -229,9 +223,8 @@ def reading_parquet(uri: str) -> Iterator[None]:
     try:
         yield
     except (*STORE_ERRORS, pa.ArrowException) as error:
-        raise BadInput(
-            f"{uri} cannot be read as Parquet ({_reason(error)}); it may be missing, empty or truncated"
-        ) from error
+        advice = "; it may be missing, empty or truncated"
+        raise store_errors.refusal(f"{uri} cannot be read as Parquet", error, advice) from error
 
 
 def read_batches(uri: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
@@ -275,7 +268,7 @@ def delete_file(uri: str) -> None:
     except FileNotFoundError:
         pass
     except STORE_ERRORS as error:
-        raise BadInput(f"{uri} cannot be removed ({_reason(error)})") from error
+        raise store_errors.refusal(f"{uri} cannot be removed", error) from error
 
 
 def delete_unfinished(uri: str) -> None:
@@ -309,7 +302,7 @@ def _asked(uri: str, question: Callable[[], T]) -> T:
     except FileNotFoundError as error:
         raise BadInput(f"{uri} does not exist; check the path, or run the verb that writes it") from error
     except STORE_ERRORS as error:
-        raise BadInput(f"{uri} cannot be read ({_reason(error)})") from error
+        raise store_errors.refusal(f"{uri} cannot be read", error) from error
 
 
 def _rename_into_place(path: str, data: bytes) -> None:
@@ -360,9 +353,9 @@ def _put_once(uri: str, data: bytes, **condition: str) -> bool:
     except FileExistsError:
         return False
     except STORE_ERRORS as error:
-        if _answer(error).get("Code") in ("PreconditionFailed", "ConditionalRequestConflict"):
+        if store_errors.code(error) in ("PreconditionFailed", "ConditionalRequestConflict"):
             return False
-        raise BadInput(f"{uri} cannot be written ({_reason(error)})") from error
+        raise store_errors.refusal(f"{uri} cannot be written", error) from error
     return True
 
 
@@ -374,18 +367,3 @@ def _modified_seconds(entry: Mapping[str, Any]) -> float:
 
 def _is_hidden(name: str, folder: str) -> bool:
     return any(part.startswith((".", "_")) for part in name[len(folder) :].split("/"))
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return "no space left on device"
-    if code := _answer(error).get("Code"):
-        return " ".join(f"{code} {_answer(error).get('Message') or ''}".split())
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-def _answer(error: Exception) -> Mapping[str, Any]:
-    """What the store itself said: s3fs keeps only the message, and some stores send only a code."""
-    response = getattr(error.__cause__, "response", None) or {}
-    said: Mapping[str, Any] = response.get("Error", {})
-    return said

@@ -61,11 +61,9 @@ RunStatus = Literal["FINISHED", "FAILED", "KILLED"]
 _MODEL_URI = re.compile(r"models:/(?P<name>[^/@]+)(@(?P<alias>[^/@]+)|/(?P<version>\d+))")
 _PASSWORD = re.compile(r"(?<=://)[^/@\s]+@")
 _REQUIREMENTS = ("mlflow", "torch", "numpy", "pillow", "safetensors", "pandas")
-_INPUTS = (("string", "prompt", True), ("long", "seed", False), ("string", "sample_id", False))
-_SIGNATURE = ModelSignature(
-    Schema([ColSpec(kind, name, required=required) for kind, name, required in _INPUTS]),
-    Schema([ColSpec("binary", "image")]),
-)
+# Columns that a model may read, in the types of an MLflow signature; attributes are a JSON object.
+_KINDS = {"prompt": "string", "label": "long", "attributes": "string"}
+_OPTIONAL = (ColSpec("long", "seed", required=False), ColSpec("string", "sample_id", required=False))
 
 
 @dataclass(frozen=True)
@@ -164,7 +162,7 @@ def register(
     model_folder: Path,
     metrics: Mapping[str, float],
     tags: Mapping[str, str],
-    example_prompt: str,
+    example: Mapping[str, Any],
 ) -> RegisteredVersion:
     """Store a local model folder as the next version of a registered model.
 
@@ -190,14 +188,14 @@ def register(
             flavour = Model(
                 run_id=run_id, model_id=logged.model_id, artifact_path=logged.artifact_location, metadata=digests
             )
-            _save(Path(scratch) / "model", model_folder, flavour, example_prompt)
+            _save(Path(scratch) / "model", model_folder, flavour, example)
             client.log_model_artifacts(logged.model_id, f"{scratch}/model")
         # The source is a place: one of models:/ID would be looked up in mlflow's global store. The id goes to a tag,
         # because the registry's tables have no column for it.
         tags["ganrnn.logged_model_id"] = logged.model_id
         made = client.create_model_version(name, logged.artifact_location, run_id, tags=tags, model_id=logged.model_id)
         undo.callback(client.delete_model_version, name, made.version)
-        _check_loaded_back(tracking, name, made.version, files, example_prompt)
+        _check_loaded_back(tracking, name, made.version, files, example)
         client.set_model_version_tag(name, made.version, "ganrnn.loaded_back", "true")
         undo.pop_all()
     client.finalize_logged_model(logged.model_id, entities.LoggedModelStatus.READY)
@@ -353,14 +351,17 @@ def _location(client: mlflow.MlflowClient, name: str, version: str) -> str:
     return str(client.get_model_version_download_uri(name, version)).rstrip("/")
 
 
-def _save(target: Path, model_folder: Path, flavour: Model, example_prompt: str) -> None:
+def _save(target: Path, model_folder: Path, flavour: Model, example: Mapping[str, Any]) -> None:
     mlflow.pyfunc.save_model(
         path=str(target),
         python_model=str(Path(__file__).with_name("registered_model.py")),
         artifacts={file: str(model_folder / file) for file in SAMPLER_FILES},
         code_paths=[str(Path(ganrnn.__file__).parent)],
-        signature=_SIGNATURE,
-        input_example=pd.DataFrame({"prompt": [example_prompt]}),
+        signature=ModelSignature(
+            Schema([*(ColSpec(_KINDS[column], column) for column in example), *_OPTIONAL]),
+            Schema([ColSpec("binary", "image")]),
+        ),
+        input_example=_frame(example, seed=0),
         # Local version labels such as +cpu exist in no public index.
         pip_requirements=[f"{package}=={installed_version(package).split('+')[0]}" for package in _REQUIREMENTS],
         mlflow_model=flavour,
@@ -369,21 +370,28 @@ def _save(target: Path, model_folder: Path, flavour: Model, example_prompt: str)
         shutil.rmtree(cache)
 
 
+def _frame(example: Mapping[str, Any], **more: Any) -> pd.DataFrame:
+    """A prompt as the one row that the registered model takes."""
+    plain = {k: json.dumps(dict(v or {}), ensure_ascii=False) if k == "attributes" else v for k, v in example.items()}
+    return pd.DataFrame({name: [value] for name, value in (plain | more).items()})
+
+
 def _check_loaded_back(
-    tracking: TrackingConfig, name: str, version: str, files: Mapping[str, bytes], example_prompt: str
+    tracking: TrackingConfig, name: str, version: str, files: Mapping[str, bytes], example: Mapping[str, Any]
 ) -> None:
     location = _location(_client(tracking.tracking_uri), name, version)
     seed, sample_id = 1, "loaded-back"
     import_path = list(sys.path)
     with tempfile.TemporaryDirectory() as scratch:
         folder = mlflow.artifacts.download_artifacts(location, dst_path=scratch, tracking_uri=tracking.tracking_uri)
-        rows = pd.DataFrame({"prompt": [example_prompt], "seed": [seed], "sample_id": [sample_id]})
         try:
+            rows = _frame(example, seed=seed, sample_id=sample_id)
             registered = mlflow.pyfunc.load_model(folder).predict(rows)["image"][0]
         finally:
             # load_model puts the version's copy of ganrnn in front; its folder is about to go.
             sys.path[:] = import_path
-    pixels = load_sampler(files).sample({"prompt": [example_prompt]}, [(seed, sample_id)])
+    columns = {"prompt_id": [sample_id]} | {column: [value] for column, value in example.items()}
+    pixels = load_sampler(files).sample(columns, [(seed, sample_id)])
     if registered != encode_png(pixels[0].permute(1, 2, 0).cpu().numpy()):
         raise RuntimeError(f"models:/{name}/{version} does not paint what its checkpoint paints; it was deleted")
 

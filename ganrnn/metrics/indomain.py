@@ -20,9 +20,8 @@ from torch.nn import functional as F
 
 from ganrnn.errors import BadInput
 from ganrnn.images import to_float
-from ganrnn.networks.projection_discriminator import conv
+from ganrnn.networks.convolution import GAIN, SLOPE, conv
 from ganrnn.networks.pyramid import Pyramid
-from ganrnn.networks.style_generator import GAIN, SLOPE
 from ganrnn.networks.text_encoder import TextEncoder
 from ganrnn.objectives.matching import matching_loss
 from ganrnn.sampling import noise

@@ -10,26 +10,36 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from ganrnn.networks.convolution import GAIN, SLOPE, conv
 from ganrnn.networks.pyramid import Pyramid
-from ganrnn.networks.style_generator import GAIN, SLOPE
 
 
-def conv(in_channels: int, out_channels: int, kernel_size: int, gain: float = 1.0) -> nn.Conv2d:
-    """A convolution that keeps the variance of its input, times gain squared."""
-    layer = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
-    nn.init.normal_(layer.weight, std=gain * (in_channels * kernel_size**2) ** -0.5)
-    assert layer.bias is not None
-    nn.init.zeros_(layer.bias)
-    return layer
+class ProjectionLogits(nn.Module):
+    """What all discriminators end in. A base class, so that the layers have the same names in every state_dict."""
+
+    realism: nn.Linear
+    project: nn.Linear | None
+
+    def add_projection(self, condition_dim: int, feature_dim: int) -> None:
+        """Make the layers of `logits`; without conditions there is nothing to project."""
+        self.realism = nn.Linear(feature_dim, 1)
+        self.project = nn.Linear(condition_dim, feature_dim) if condition_dim else None
+
+    def logits(self, features: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+        """Every picture against every condition: [N, feature_dim], [M, condition_dim] -> [N, M]."""
+        if self.project is None:
+            return self.realism(features).expand(-1, len(condition))
+        agreement = features @ self.project(condition).T * features.shape[1] ** -0.5
+        return self.realism(features) + agreement
 
 
 class DownBlock(nn.Module):
     """Residual block without normalisation that halves the picture."""
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, wrap: bool = False) -> None:
         super().__init__()
-        self.first = conv(in_channels, in_channels, 3, GAIN)
-        self.second = conv(in_channels, out_channels, 3, GAIN)
+        self.first = conv(in_channels, in_channels, 3, GAIN, wrap)
+        self.second = conv(in_channels, out_channels, 3, GAIN, wrap)
         self.skip = conv(in_channels, out_channels, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # [N, C, H, W] -> [N, C', H/2, W/2]
@@ -39,30 +49,29 @@ class DownBlock(nn.Module):
         return (y + self.skip(F.avg_pool2d(x, 2))) * 0.5**0.5
 
 
-class ProjectionDiscriminator(nn.Module):
+class ProjectionDiscriminator(ProjectionLogits):
     """Pictures to features, features and conditions to logits."""
 
-    def __init__(self, height: int, width: int, condition_dim: int, feature_dim: int, base_channels: int) -> None:
+    def __init__(
+        self, height: int, width: int, condition_dim: int, feature_dim: int, base_channels: int, wrap: bool = False
+    ) -> None:
         super().__init__()
         pyramid = Pyramid.of(height, width, base_channels)
         channels = tuple(reversed(pyramid.channels))
-        self.from_patches = conv(3 * 4, channels[0], 3, GAIN)
-        self.blocks = nn.ModuleList(DownBlock(a, b) for a, b in pairwise(channels))
-        self.last = conv(channels[-1], channels[-1], 3, GAIN)
+        self.from_patches = conv(3 * 4, channels[0], 3, GAIN, wrap)
+        self.blocks = nn.ModuleList(DownBlock(a, b, wrap) for a, b in pairwise(channels))
+        self.last = conv(channels[-1], channels[-1], 3, GAIN, wrap)
         area = pyramid.sizes[0][0] * pyramid.sizes[0][1]
         self.features = nn.Linear(channels[-1] * area, feature_dim)
-        self.realism = nn.Linear(feature_dim, 1)
-        self.project = nn.Linear(condition_dim, feature_dim)
+        self.add_projection(condition_dim, feature_dim)
 
-    def read(self, images: torch.Tensor) -> torch.Tensor:
-        """Pictures float32 [N, 3, H, W] in -1 to 1 to features [N, feature_dim]."""
+    def trunk(self, images: torch.Tensor) -> torch.Tensor:
+        """Pictures float32 [N, 3, H, W] in -1 to 1 to the smallest maps [N, C, h, w]."""
         x = F.leaky_relu(self.from_patches(F.pixel_unshuffle(images, 2)), SLOPE)
         for block in self.blocks:
             x = block(x)
-        x = F.leaky_relu(self.last(x), SLOPE)
-        return F.leaky_relu(self.features(x.flatten(1)), SLOPE) * GAIN
+        return F.leaky_relu(self.last(x), SLOPE)
 
-    def logits(self, features: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
-        """Every picture against every condition: [N, feature_dim], [M, condition_dim] -> [N, M]."""
-        agreement = features @ self.project(condition).T * features.shape[1] ** -0.5
-        return self.realism(features) + agreement
+    def read(self, images: torch.Tensor) -> torch.Tensor:
+        """Pictures float32 [N, 3, H, W] in -1 to 1 to features [N, feature_dim]."""
+        return F.leaky_relu(self.features(self.trunk(images).flatten(1)), SLOPE) * GAIN

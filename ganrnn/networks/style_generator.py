@@ -9,18 +9,19 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from ganrnn.networks.convolution import GAIN, SLOPE, Conv, continued, double
 from ganrnn.networks.pyramid import Pyramid
-
-SLOPE = 0.2  # of the leaky ReLU
-GAIN = (2 / (1 + SLOPE**2)) ** 0.5  # keeps the variance through it
 
 
 class ModulatedConv(nn.Module):
     """Convolution whose input channels are scaled by a style, followed by demodulation and bias."""
 
-    def __init__(self, in_channels: int, out_channels: int, style_dim: int, kernel_size: int = 3) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, style_dim: int, kernel_size: int = 3, wrap: bool = False
+    ) -> None:
         super().__init__()
-        self.padding = kernel_size // 2
+        self.num_columns = kernel_size // 2 if wrap else 0
+        self.padding = (kernel_size // 2, kernel_size // 2 - self.num_columns)
         fan_in = in_channels * kernel_size**2
         self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel_size, kernel_size) * fan_in**-0.5)
         self.bias = nn.Parameter(torch.zeros(out_channels))
@@ -36,7 +37,8 @@ class ModulatedConv(nn.Module):
         scale = self.style(style)
         power = self.weight.square().sum((2, 3))
         demodulation = torch.rsqrt(scale.square() @ power.T + 1e-8)
-        x = F.conv2d(x * scale[:, :, None, None], self.weight, padding=self.padding)
+        x = continued(x * scale[:, :, None, None], self.num_columns)
+        x = F.conv2d(x, self.weight, padding=self.padding)
         return x * demodulation[:, :, None, None] + self.bias[:, None, None]
 
 
@@ -44,11 +46,18 @@ class StyleGenerator(nn.Module):
     """Noise and condition to pictures of any height x width that are multiples of 4 from 16 up."""
 
     def __init__(
-        self, height: int, width: int, z_dim: int, condition_dim: int, style_dim: int, base_channels: int
+        self,
+        height: int,
+        width: int,
+        z_dim: int,
+        condition_dim: int,
+        style_dim: int,
+        base_channels: int,
+        wrap: bool = False,
     ) -> None:
         super().__init__()
         pyramid = Pyramid.of(height, width, base_channels)
-        self.smallest = pyramid.sizes[0]
+        self.smallest, self.wrap = pyramid.sizes[0], wrap
         self.style = nn.Sequential(
             nn.Linear(z_dim + condition_dim, style_dim),
             nn.LeakyReLU(SLOPE),
@@ -60,11 +69,11 @@ class StyleGenerator(nn.Module):
         self.second = nn.ModuleList()
         in_channels = pyramid.channels[0]
         for channels in pyramid.channels:
-            self.first.append(ModulatedConv(in_channels, channels, style_dim))
-            self.second.append(ModulatedConv(channels, channels, style_dim))
+            self.first.append(ModulatedConv(in_channels, channels, style_dim, wrap=wrap))
+            self.second.append(ModulatedConv(channels, channels, style_dim, wrap=wrap))
             in_channels = channels
         self.last = ModulatedConv(in_channels, in_channels, style_dim, kernel_size=1)
-        self.to_rgb = nn.Conv2d(in_channels, 3, 3, padding=1)
+        self.to_rgb = Conv(in_channels, 3, 3, wrap)
 
     def forward(
         self,
@@ -75,17 +84,8 @@ class StyleGenerator(nn.Module):
         x = self.ground(style).view(len(z), -1, *self.smallest)
         for level, (first, second) in enumerate(zip(self.first, self.second, strict=True)):
             if level:
-                x = _double(x)
+                x = double(x, self.wrap)
             x = F.leaky_relu(first(x, style), SLOPE) * GAIN
             x = F.leaky_relu(second(x, style), SLOPE) * GAIN
-        x = F.leaky_relu(self.last(_double(x), style), SLOPE) * GAIN
+        x = F.leaky_relu(self.last(double(x, self.wrap), style), SLOPE) * GAIN
         return self.to_rgb(x)
-
-
-def _double(x: torch.Tensor) -> torch.Tensor:
-    """Feature maps [N, C, H, W] to [N, C, 2 H, 2 W], bilinear.
-
-    Smooth fields, out of which the nonlinearity after the next layer cuts sharp edges; pixels filled in by weights of
-    their own would leave a checkerboard (Odena et al., "Deconvolution and checkerboard artifacts", Distill, 2016).
-    """
-    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)

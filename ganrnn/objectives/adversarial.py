@@ -1,7 +1,76 @@
-"""Adversarial losses: functions of logits, float32 [N] each, to a scalar."""
+"""Adversarial objectives: functions of logits, float32 [N] each, to the scalar that a player minimises.
+
+Every loss is a mean over rows or pairs of rows, so that the mean over equal parts of a batch is that of the whole.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch.nn import functional as F
+
+Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+ObjectiveName = Literal["minimax", "non_saturating", "least_squares", "hinge", "wasserstein", "relativistic"]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What either player minimises, given the logits on real and on generated rows.
+
+    Only where `is_relative`, the generator's loss depends on the logits on real rows.
+    """
+
+    discriminator: Loss
+    generator: Loss
+    is_relative: bool = False
+
+
+def cross_entropy_discriminator(on_real: torch.Tensor, on_fake: torch.Tensor) -> torch.Tensor:
+    """-E log D(x) - E log(1 - D(G(z))), D being the sigmoid of the logit.
+
+    Goodfellow et al., "Generative adversarial nets" (NeurIPS 2014), equation 1.
+    """
+    return F.softplus(-on_real).mean() + F.softplus(on_fake).mean()
+
+
+def minimax_generator(on_real: torch.Tensor, on_fake: torch.Tensor) -> torch.Tensor:
+    """E log(1 - D(G(z))), the other side of equation 1: it has no slope where the discriminator is sure."""
+    return -F.softplus(on_fake).mean()
+
+
+def non_saturating_generator(on_real: torch.Tensor, on_fake: torch.Tensor) -> torch.Tensor:
+    """-E log D(G(z)), what section 3 of the same paper trains by."""
+    return F.softplus(-on_fake).mean()
+
+
+def least_squares_discriminator(on_real: torch.Tensor, on_fake: torch.Tensor) -> torch.Tensor:
+    """Half the squared distances to 1 and 0.
+
+    Mao et al., "Least squares generative adversarial networks" (ICCV 2017).
+    """
+    return ((on_real - 1).square().mean() + on_fake.square().mean()) / 2
+
+
+def least_squares_generator(on_real: torch.Tensor, on_fake: torch.Tensor) -> torch.Tensor:
+    """Half the squared distance to 1 (same paper)."""
+    return (on_fake - 1).square().mean() / 2
+
+
+def hinge_discriminator(on_real: torch.Tensor, on_fake: torch.Tensor) -> torch.Tensor:
+    """Margins of 1 on either side: Lim and Ye, "Geometric GAN" (2017)."""
+    return F.relu(1 - on_real).mean() + F.relu(1 + on_fake).mean()
+
+
+def wasserstein_discriminator(on_real: torch.Tensor, on_fake: torch.Tensor) -> torch.Tensor:
+    """The critic's difference of means: Arjovsky et al., "Wasserstein generative adversarial networks" (ICML 2017)."""
+    return on_fake.mean() - on_real.mean()
+
+
+def raise_logit_generator(on_real: torch.Tensor, on_fake: torch.Tensor) -> torch.Tensor:
+    """-E D(G(z)), for the Wasserstein critic and beside the hinge."""
+    return -on_fake.mean()
 
 
 def relativistic_loss(
@@ -15,3 +84,18 @@ def relativistic_loss(
     2024).
     """
     return F.softplus(behind - ahead).mean()
+
+
+def relativistic_generator(on_real: torch.Tensor, on_fake: torch.Tensor) -> torch.Tensor:
+    """`relativistic_loss` with generated rows ahead."""
+    return relativistic_loss(on_fake, on_real)
+
+
+OBJECTIVES: Mapping[str, Objective] = {
+    "minimax": Objective(cross_entropy_discriminator, minimax_generator),
+    "non_saturating": Objective(cross_entropy_discriminator, non_saturating_generator),
+    "least_squares": Objective(least_squares_discriminator, least_squares_generator),
+    "hinge": Objective(hinge_discriminator, raise_logit_generator),
+    "wasserstein": Objective(wasserstein_discriminator, raise_logit_generator),
+    "relativistic": Objective(relativistic_loss, relativistic_generator, is_relative=True),
+}

@@ -1,16 +1,100 @@
-"""Gradient penalties on the discriminator."""
+"""Gradient penalties on the discriminator: of the slope of its logits at real, generated or other points.
+
+All are differentiable and kept in float32. Points are rows of any shape, [N, ...], that require a gradient.
+"""
+
+from collections.abc import Callable
+from typing import Literal
 
 import torch
+
+PenaltyName = Literal["none", "r1", "r1_r2", "gradient", "one_sided_gradient", "dragan", "clip"]
+
+# What the papers multiply a penalty by: gamma (its half), lambda, or the bound of each weight.
+USUAL_WEIGHTS = {
+    "none": 0.0,
+    "r1": 0.5,
+    "r1_r2": 0.5,
+    "gradient": 10.0,
+    "one_sided_gradient": 10.0,
+    "dragan": 10.0,
+    "clip": 0.01,
+}
+
+
+def slope_penalty(
+    name: PenaltyName,
+    weight: float,
+    discriminate: Callable[[torch.Tensor], torch.Tensor],  # points [N, ...] to logits [N]
+    real: tuple[torch.Tensor, torch.Tensor],  # rows [N, ...], requiring a gradient, and their logits [N]
+    fake: tuple[torch.Tensor, torch.Tensor],  # the same of generated rows
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """The weighted penalty of a name, and its parts for the log. Random points come from torch's global generator."""
+    rows, on_rows = real
+    made, on_made = fake
+    if name in ("r1", "r1_r2"):
+        parts = {"r1": gradient_penalty(on_rows, rows)}
+        if name == "r1_r2":
+            parts["r2"] = gradient_penalty(on_made, made)
+        return weight / 2 * torch.stack([*parts.values()]).sum(), parts
+    if name == "dragan":
+        points = around(rows, torch.rand_like(rows))
+    else:
+        points = between(rows, made, torch.rand(len(made), device=made.device))
+    penalty = unit_norm_penalty(discriminate(points), points, one_sided=name == "one_sided_gradient")
+    return weight * penalty, {"slope_penalty": penalty}
 
 
 def gradient_penalty(
     logits: torch.Tensor,  # [N]
-    images: torch.Tensor,  # [N, 3, H, W], requires grad
+    points: torch.Tensor,  # [N, ...]
 ) -> torch.Tensor:
-    """Mean squared norm of the logits' gradient at the pictures: R1 on real ones, R2 on generated ones.
+    """Mean squared norm of the slope: R1 at real rows, R2 at generated ones; the caller multiplies by gamma / 2.
 
-    Mescheder et al., "Which training methods for GANs do actually converge?" (ICML 2018). The result is differentiable
-    and kept in float32; the caller multiplies by gamma / 2.
+    Mescheder et al., "Which training methods for GANs do actually converge?" (ICML 2018).
     """
-    (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
-    return gradient.float().square().sum((1, 2, 3)).mean()
+    return _squared_norms(logits, points).mean()
+
+
+def unit_norm_penalty(
+    logits: torch.Tensor,  # [N]
+    points: torch.Tensor,  # [N, ...]
+    one_sided: bool = False,
+) -> torch.Tensor:
+    """Mean squared difference of the slope's norm from 1; one-sided, only where it is more.
+
+    Gulrajani et al., "Improved training of Wasserstein GANs" (NeurIPS 2017), at points `between` real and generated
+    rows; the one-sided form is that of Petzka et al., "On the regularization of Wasserstein GANs" (ICLR 2018). The
+    caller multiplies by lambda, 10 in both papers.
+    """
+    # The root has no slope at 0, where a discriminator may well be flat.
+    excess = (_squared_norms(logits, points) + 1e-12).sqrt() - 1
+    return (excess.clamp(min=0) if one_sided else excess).square().mean()
+
+
+def between(
+    real: torch.Tensor,  # [N, ...]
+    fake: torch.Tensor,  # [N, ...]
+    share: torch.Tensor,  # [N], 0 to 1: uniform in the paper
+) -> torch.Tensor:
+    """Points on the lines from generated to real rows, for `unit_norm_penalty`; they require a gradient."""
+    share = share.view(-1, *[1] * (real.dim() - 1))
+    return torch.lerp(fake.detach(), real.detach(), share).requires_grad_()
+
+
+def around(
+    real: torch.Tensor,  # [N, ...]
+    noise: torch.Tensor,  # [N, ...], 0 to 1: uniform in the paper
+) -> torch.Tensor:
+    """Points near real rows, for `unit_norm_penalty`, as far off as half the spread of the row's values times noise.
+
+    Kodali et al., "On convergence and stability of GANs" (DRAGAN, 2017). The spread is that of the row and not of the
+    batch, so that a row's penalty does not depend on its neighbours.
+    """
+    spread = real.detach().flatten(1).std(1).view(-1, *[1] * (real.dim() - 1))
+    return (real.detach() + 0.5 * spread * noise).requires_grad_()
+
+
+def _squared_norms(logits: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+    (slope,) = torch.autograd.grad(logits.sum(), points, create_graph=True)
+    return slope.float().flatten(1).square().sum(1)

@@ -22,7 +22,8 @@ from workspace import Workspace
 RESULTS = ROOT / "tests/benchmarks/results/scale.json"
 GROUPS: dict[str, tuple[set[str], Callable[[Workspace, ScaleSizes], list[Figure]]]] = {
     "plan": ({"planned_rows_max"}, scale_plan.measure),
-    "million": ({"resume_90_vs_full", "memory_1m_vs_10k"}, scale_million.measure),
+    "million": ({"memory_1m_vs_10k"}, scale_million.measure),
+    "resume": ({"resume_90_vs_full"}, scale_million.measure_resume),
     "peers": ({"generate_vs_loop", "generate_vs_ray_write"}, scale_peers.measure),
     "s3": ({"s3_vs_local"}, scale_s3.measure),
 }

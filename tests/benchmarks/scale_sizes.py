@@ -26,6 +26,7 @@ class ScaleSizes:
     planned_shard_rows: int = 4_000
     many_prompts: int = 1_000_000
     few_prompts: int = 10_000
+    resumed_prompts: int = 4_000_000
     many_shard_rows: int = 4_000
     peer_repeats: int = 2
     s3_repeats: int = 3
@@ -38,6 +39,7 @@ QUICK = ScaleSizes(
     planned_file_rows=10_000,
     many_prompts=4_000,
     few_prompts=400,
+    resumed_prompts=4_000,
     many_shard_rows=100,
     peer_repeats=1,
     s3_repeats=1,

@@ -11,7 +11,8 @@ from jobs import cli
 from pipelines import tracking
 from pipelines.config import Recipe
 from pipelines.dataset import read_manifest, shard_uris
-from pipelines.train import build_vocabulary, train_worker, training_identity
+from pipelines.train import build_vocabulary, training_identity
+from pipelines.train_worker import train_worker
 
 
 class Unread:
@@ -30,8 +31,9 @@ def act(recipe: Recipe) -> None:
     is_first = dist.get_rank() == 0
     run_id = tracking.start_run(recipe.tracking, "train", recipe.as_dict(), identity, {}, {}) if is_first else ""
     vocabulary = asdict(build_vocabulary(recipe, uris))
-    job = {"uris": uris, "vocabulary": vocabulary, "run_id": run_id, "identity": identity}
-    train_worker({**job, "recipe": recipe, "reports": Unread()})
+    job = {"recipe": recipe, "uris": uris, "vocabulary": vocabulary, "run_id": run_id, "identity": identity}
+    job["val_uris"] = shard_uris(recipe.ingest.dataset_uri, manifest, "val")
+    train_worker({**job, "reports": Unread()})
     if is_first:
         tracking.finish_run(recipe.tracking, run_id, "FINISHED")
     dist.destroy_process_group()

@@ -48,9 +48,10 @@ pytestmark = [
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where jobs are sent, and the variables that let a client in."""
+    """Where jobs are sent, where metrics are read, and the variables that let a client in."""
 
     address: str
+    metrics_url: str
     environment: Mapping[str, str]
 
 
@@ -100,19 +101,20 @@ def cluster() -> Iterator[Cluster]:
         command += [f"--metrics-export-port={metrics}", f"--temp-dir={folder}", "--disable-usage-stats"]
         environment = clean_environment() | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         # After a job has run, a node that drains first needs more than 20 s to end.
-        environment |= {"RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0"}
+        environment |= {"RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0", "RAY_metrics_report_interval_ms": "500"}
         node = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder)
         stack.callback(end, node)
         address = f"http://127.0.0.1:{dashboard}"
         if not wait_until_up(node, f"{address}/api/version", environment["RAY_AUTH_TOKEN"]):
             log.seek(0)
             pytest.skip(f"no dashboard came up on this machine: {log.read()[-2_000:]}")
-        yield Cluster(address, environment)
+        yield Cluster(address, f"http://127.0.0.1:{metrics}/metrics", environment)
 
 
 def test_a_submitted_job_writes_the_bytes_of_the_embedded_run(cluster: Cluster, upload: Path, inputs: Path) -> None:
     submit = [str(BIN / "ray"), "job", "submit", "--address", cluster.address, "--working-dir", str(upload), "--"]
     run([*submit, "python", *generate(inputs, "submitted")], upload, cluster.environment)
+    assert_exported(cluster, inputs / "submitted")
     run([sys.executable, *generate(inputs, "embedded")], upload, clean_environment())
 
     submitted, embedded = inputs / "submitted", inputs / "embedded"
@@ -125,6 +127,19 @@ def test_a_submitted_job_writes_the_bytes_of_the_embedded_run(cluster: Cluster, 
     assert manifest["shards"] == storage.read_json(f"{embedded}/{MANIFEST}")["shards"]
     # It was the upload that ran, which is no git checkout, and not the package that is installed from one.
     assert manifest["code_revision"] == version("ganrnn")
+
+
+def assert_exported(cluster: Cluster, samples: Path) -> None:
+    """Ray's Prometheus exporter tells the numbers that the driver showed."""
+    wanted = {"prompts_total": NUM_PROMPTS, "prompts_left": 0, "cost_per_million_prompts": 0}
+    deadline, found = time.monotonic() + SECONDS_TO_STOP, dict[str, float]()
+    while not wanted.items() <= found.items() and time.monotonic() < deadline:
+        with urllib.request.urlopen(cluster.metrics_url, timeout=5) as answer:
+            lines = [line for line in answer.read().decode().splitlines() if f'output="{samples}"' in line]
+        found = {line.partition("{")[0].removeprefix("ray_ganrnn_"): float(line.split()[-1]) for line in lines}
+        time.sleep(0.1)
+    assert {name: found.get(name) for name in wanted} == wanted, found
+    assert found["prompts_per_second"] > 0
 
 
 def generate(inputs: Path, name: str) -> list[str]:

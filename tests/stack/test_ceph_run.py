@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from pipelines import storage
+from tests.stack.ceph import CephGateway
 from tests.stages import tiny
 from tests.stages.test_generate import prompts_of, write
 from tests.stages.test_s3_run import run_on
@@ -35,3 +36,20 @@ def test_a_night_and_a_killed_generation(bucket: str, tmp_path: Path) -> None:
         assert storage.file_digest(f"{bucket}/samples/{shard['uri']}") == shard["sha256"]
     there = {storage.relative(uri, f"{bucket}/samples") for uri in storage.list_files(f"{bucket}/samples")}
     assert there == {shard["uri"] for shard in shards} | {"manifest.json", "plan.json", "rejects.parquet"}
+
+
+def test_a_training_on_a_full_store_says_so_and_goes_on_once_there_is_room(
+    ceph: CephGateway, bucket: str, tmp_path: Path
+) -> None:
+    run = run_on(bucket, tmp_path)
+    assert tiny.run(run.command("ingest")).returncode == 0
+    used = sum(-(-file.num_bytes // 4096) * 4096 for file in storage.stat_files(bucket).values())
+    ceph.set_quota(bucket.removeprefix("s3://"), used + 32_768)  # room for notes, not for a checkpoint
+    full = tiny.run(run.command("train"))
+    assert full.returncode == 2, full.stderr[-2000:]
+    last = full.stderr.splitlines()[-1]
+    assert last.startswith(f"ganrnn: {bucket}/run/checkpoints/step-00000020/") and "QuotaExceeded" in last
+    assert not storage.exists(f"{bucket}/run/checkpoints/step-00000020/checkpoint.json")
+    ceph.remove_quota(bucket.removeprefix("s3://"))
+    assert tiny.run(run.command("train")).returncode == 0
+    assert storage.exists(f"{bucket}/run/checkpoints/step-{tiny.NUM_STEPS:08d}/checkpoint.json")

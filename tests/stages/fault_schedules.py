@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import fsspec
 import psutil
@@ -165,7 +166,8 @@ def _round(words: list[str], place: Place, fault: str | None, after: int, outcom
             _undo(place)
         said.seek(0)
         errors = said.read().decode(errors="replace")
-    if code not in (0, 2, -9):
+    is_told = errors.strip().rpartition("\n")[2].startswith("ganrnn: ")  # one sentence and no traceback
+    if code not in (0, -9) and not (code in (1, 2) and is_told):
         raise AssertionError(f"the driver ended with {code} after {fault}: {errors[-3000:]}")
     return code == 0
 
@@ -186,18 +188,26 @@ def _kill_driver(process: subprocess.Popen[bytes], place: Place, cluster: Any) -
 
 
 def _kill_actor(process: subprocess.Popen[bytes], place: Place, cluster: Any) -> int:
+    for actor in _actors(process):
+        actor.kill()
+        return 1
+    return 0
+
+
+def _actors(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """The processes that write shards, where the driver has started Ray itself."""
+    found = []
     with suppress(psutil.NoSuchProcess):
         for child in psutil.Process(process.pid).children(recursive=True):
             with suppress(psutil.NoSuchProcess):
                 if "ShardWriter" in " ".join(child.cmdline()):
-                    child.kill()
-                    return 1
-    return 0
+                    found.append(child)
+    return found
 
 
 def _kill_node(process: subprocess.Popen[bytes], place: Place, cluster: Any) -> int:
     cluster.remove_node(cluster.worker_nodes.copy().pop(), allow_graceful=False)
-    cluster.add_node(num_cpus=1)
+    _add_node(cluster, place.environment)
     return 1
 
 
@@ -211,9 +221,12 @@ def _move_clock(process: subprocess.Popen[bytes], place: Place, cluster: Any) ->
 
 
 def _fill_disk(process: subprocess.Popen[bytes], place: Place, cluster: Any) -> int:
-    """What a full disk does to a writer: the folder takes no new file."""
-    samples = Path(place.uri, "samples")
-    return int(subprocess.run(["chattr", "+i", str(samples)], check=False, capture_output=True).returncode == 0)
+    """What a full disk does to a writer: no file of it grows any more."""
+    actors = _actors(process)
+    for actor in actors:
+        with suppress(psutil.NoSuchProcess):
+            actor.rlimit(psutil.RLIMIT_FSIZE, (0, 0))
+    return min(1, len(actors))
 
 
 def _fill_quota(process: subprocess.Popen[bytes], place: Place, cluster: Any) -> int:
@@ -225,8 +238,6 @@ def _fill_quota(process: subprocess.Popen[bytes], place: Place, cluster: Any) ->
 def _undo(place: Place) -> None:
     if place.server:
         place.server.quota_bytes = None
-    else:
-        subprocess.run(["chattr", "-i", f"{place.uri}/samples"], check=False, capture_output=True)
 
 
 _ACTIONS: dict[str | None, Callable[[subprocess.Popen[bytes], Place, Any], int]] = {
@@ -239,6 +250,12 @@ _ACTIONS: dict[str | None, Callable[[subprocess.Popen[bytes], Place, Any], int]]
 }
 
 
+def _add_node(cluster: Any, environment: Mapping[str, str]) -> None:
+    """A node whose workers know the harmful prompts, as the driver's do."""
+    with mock.patch.dict(os.environ, {"PYTHONPATH": environment["PYTHONPATH"]}):
+        cluster.add_node(num_cpus=1)
+
+
 @contextmanager
 def _cluster(environment: dict[str, str], wanted: bool) -> Iterator[Any]:
     """A head without CPUs and two nodes of one, for a driver in a process of its own."""
@@ -248,7 +265,7 @@ def _cluster(environment: dict[str, str], wanted: bool) -> Iterator[Any]:
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
     try:
         for _ in range(2):
-            cluster.add_node(num_cpus=1)
+            _add_node(cluster, environment)
         environment["RAY_ADDRESS"] = cluster.address
         yield cluster
     finally:

@@ -56,7 +56,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def registered(store: TrackingConfig, model_folder: Path) -> tracking.RegisteredVersion:
     run_id = tracking.start_run(store, "promote", {}, "registered", {}, {})
     tags = {"ganrnn.report_digest": "r1"}
-    version = tracking.register(store, run_id, "scenes", model_folder, {"fid": 12.5}, tags, PROMPTS[0])
+    version = tracking.register(store, run_id, "scenes", model_folder, {"fid": 12.5}, tags, {"prompt": PROMPTS[0]})
     tracking.set_alias(store, "scenes", "champion", version.version)
     return version
 
@@ -165,7 +165,7 @@ def test_a_version_that_paints_otherwise_is_deleted_again(
     monkeypatch.setattr(tracking, "load_sampler", lambda files: other)
     before = list(sys.path)
     with pytest.raises(RuntimeError, match="models:/broken/1 does not paint what its checkpoint paints"):
-        tracking.register(store, run_id, "broken", model_folder, {}, {}, PROMPTS[0])
+        tracking.register(store, run_id, "broken", model_folder, {}, {}, {"prompt": PROMPTS[0]})
     assert client(store).search_model_versions("name = 'broken'") == []
     assert sys.path == before
 
@@ -177,7 +177,9 @@ def test_a_version_left_before_it_was_loaded_back_is_not_found(
     monkeypatch.setattr(tracking, "_check_loaded_back", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
     monkeypatch.setattr(mlflow.MlflowClient, "delete_model_version", lambda *_: None)
     with pytest.raises(KeyboardInterrupt):
-        tracking.register(store, run_id, "left", model_folder, {}, {"ganrnn.report_digest": "r1"}, PROMPTS[0])
+        tracking.register(
+            store, run_id, "left", model_folder, {}, {"ganrnn.report_digest": "r1"}, {"prompt": PROMPTS[0]}
+        )
     assert [str(made.version) for made in client(store).search_model_versions("name = 'left'")] == ["1"]
     assert tracking.find_version(store, "left", {"ganrnn.report_digest": "r1"}) is None
 
@@ -254,7 +256,7 @@ def test_runs_and_models_go_through_a_server(store: TrackingConfig, model_folder
         assert tracking.start_run(served, "train", {"seed": 1}, "over-http", {}, {}) == run_id
         tracking.log_metrics(served, run_id, {"loss": 0.25}, step=1)
         tracking.log_file(served, run_id, b"{}", "report.json")
-        version = tracking.register(served, run_id, "scenes", model_folder, {"fid": 1.0}, {}, PROMPTS[0])
+        version = tracking.register(served, run_id, "scenes", model_folder, {"fid": 1.0}, {}, {"prompt": PROMPTS[0]})
         tracking.set_alias(served, "scenes", "challenger", version.version)
         folder = tracking.download_model(served, "models:/scenes@challenger", tmp_path)
         assert (folder / checkpoint.SAMPLER).read_bytes() == (model_folder / checkpoint.SAMPLER).read_bytes()

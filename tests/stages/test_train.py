@@ -30,7 +30,8 @@ def test_a_finished_training(trained: Run) -> None:
     files = tiny.last_checkpoint(recipe)
     description = checkpoint.verify(files)
     assert set(files) == {checkpoint.DESCRIPTION, *checkpoint.TRAINING_FILES}
-    assert description["step"] == NUM_STEPS and description["position"] == {"identity": identity["digest"]}
+    assert description["step"] == NUM_STEPS and description["position"]["identity"] == identity["digest"]
+    assert description["position"]["guard"]["best_step"] in (40, 60) and description["caution"] == 0
 
 
 def test_the_run_is_on_mlflow(trained: Run) -> None:
@@ -60,7 +61,7 @@ def test_a_finished_training_run_again_does_nothing(trained: Run) -> None:
     ("override", "difference"),
     [
         ("seed=1", "seed = 0, now it is 1"),
-        ("task.learning_rate=0.5", "task.learning_rate = 0.001, now it is 0.5"),
+        ("task.generator.learning_rate=0.5", "task.generator.learning_rate = 0.001, now it is 0.5"),
         ("train.num_workers=1", "train.num_workers = 2, now it is 1"),
     ],
 )

@@ -62,3 +62,28 @@ def test_a_block_halves_and_keeps_the_variance() -> None:
     # Averaging four independent values divides the variance by four in both branches.
     assert 0.2 < out[:, :, 1:-1, 1:-1].std().item() < 1
     assert F.avg_pool2d(x, 2).std().item() == pytest.approx(0.5, rel=0.02)
+
+
+def test_without_conditions_the_logit_is_realism_alone() -> None:
+    torch.manual_seed(0)
+    D = ProjectionDiscriminator(24, 40, condition_dim=0, feature_dim=6, base_channels=4)
+    features = D.read(torch.randn(4, 3, 24, 40))
+    logits = D.logits(features, torch.randn(3, 0))
+    assert not [name for name in D.state_dict() if name.startswith("project")]
+    assert torch.equal(logits, D.realism(features).repeat(1, 3))
+    (logits * torch.randn(4, 3)).sum().backward()
+    for name, parameter in D.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().max() > 0, name
+
+
+@torch.no_grad()
+def test_a_picture_that_wraps_has_no_seam() -> None:
+    """Rolling the picture rolls the smallest maps, a quarter of its size."""
+    images = torch.randn(4, 3, 24, 40)
+    for wrap in (True, False):
+        torch.manual_seed(0)
+        D = ProjectionDiscriminator(24, 40, condition_dim=3, feature_dim=6, base_channels=4, wrap=wrap)
+        maps = D.trunk(images)
+        assert maps.shape == (4, 8, 6, 10)
+        error = (D.trunk(images.roll(3 * 4, 3)) - maps.roll(3, 3)).abs().max()
+        assert error < 1e-4 if wrap else error > 0.01

@@ -1,4 +1,4 @@
-"""The generator: any allowed size, modulation as published, rows that do not see each other."""
+"""The generator: any allowed size, modulation as published, rows that do not see each other, pictures that wrap."""
 
 import pytest
 import torch
@@ -83,3 +83,37 @@ def test_flat_features_give_a_flat_picture() -> None:
     generator.second[-1].register_forward_hook(lambda *_: flat)
     inside = generator(torch.randn(2, 5), torch.randn(2, 3))[:, :, 1:-1, 1:-1]
     torch.testing.assert_close(inside, inside[:, :, :1, :1].expand_as(inside))
+
+
+@pytest.mark.parametrize("wrap", [False, True])
+@torch.no_grad()
+def test_without_a_condition(wrap: bool) -> None:
+    torch.manual_seed(0)
+    generator = StyleGenerator(24, 40, z_dim=5, condition_dim=0, style_dim=8, base_channels=4, wrap=wrap)
+    images = generator(torch.randn(3, 5), torch.randn(3, 0))
+    assert images.shape == (3, 3, 24, 40) and torch.isfinite(images).all()
+    assert (images[0] - images[1]).abs().max() > 1e-3
+
+
+@torch.no_grad()
+def test_modulation_of_maps_that_wrap() -> None:
+    """The middle of three maps side by side, of which each continues in the next."""
+    torch.manual_seed(0)
+    flat, wrapped = ModulatedConv(6, 5, 7), ModulatedConv(6, 5, 7, wrap=True)
+    wrapped.load_state_dict(flat.state_dict())
+    x, style = torch.randn(4, 6, 9, 8), torch.randn(4, 7)
+    side_by_side = flat(torch.cat([x, x, x], dim=3), style)
+    torch.testing.assert_close(wrapped(x, style), side_by_side[..., 8:16], rtol=1e-5, atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_picture_that_wraps_has_no_seam() -> None:
+    """Rolling the smallest maps rolls the picture."""
+    for wrap in (True, False):
+        torch.manual_seed(0)
+        generator = StyleGenerator(24, 40, z_dim=5, condition_dim=3, style_dim=8, base_channels=4, wrap=wrap)
+        z, condition = torch.randn(2, 5), torch.randn(2, 3)
+        images = generator(z, condition)
+        generator.ground.register_forward_hook(lambda _, __, out: out.view(2, 8, 6, 10).roll(3, 3).flatten(1))
+        error = (generator(z, condition) - images.roll(3 * 4, 3)).abs().max()
+        assert error < 1e-4 if wrap else error > 0.01

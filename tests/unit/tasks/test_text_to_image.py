@@ -9,12 +9,14 @@ from ganrnn import scenes
 from ganrnn.errors import BadInput
 from ganrnn.images import encode_png, to_float
 from ganrnn.objectives.matching import matching_loss
+from ganrnn.optimisation import PlayerConfig
 from ganrnn.tasks.text_to_image import TASK, TextToImage, TextToImageConfig
 from tests.unit import tiny
 
 PROMPTS = tiny.CAPTIONS[::12]
 KEYS = [(3, f"p{i}/0") for i in range(len(PROMPTS))]
-METRICS = {"loss_d", "matching_d", "logit_gap", "loss_g", "matching_g"}
+METRICS = {"loss_d", "matching_d", "logit_gap", "real_ahead", "gradient_norm_d"}
+METRICS |= {"loss_g", "matching_g", "gradient_norm_g"}
 
 
 def test_the_task_is_found_by_its_name() -> None:
@@ -61,7 +63,8 @@ def test_the_average_follows_its_formula() -> None:
 
 
 def test_the_learning_rate_falls_linearly_to_nothing() -> None:
-    task = tiny.task(num_steps=4, learning_rate=0.01)
+    player = PlayerConfig(learning_rate=0.01)
+    task = tiny.task(num_steps=4, generator=player, discriminator=player)
     rates = []
     for _ in range(4):
         task.step(tiny.batch())
@@ -177,7 +180,7 @@ def test_painting_uses_the_averaged_networks_and_no_global_generator() -> None:
         ({"height": 18}, "height is 18; allowed are multiples of 4 from 16 up"),
         ({"num_steps": 0}, "task.num_steps is 0; allowed are values above 0"),
         ({"penalty_every_steps": 0}, "task.penalty_every_steps is 0"),
-        ({"learning_rate": -1e-3}, "task.learning_rate is -0.001"),
+        ({"generator": PlayerConfig(learning_rate=-1e-3)}, "task.generator.learning_rate is -0.001"),
         ({"ema_half_life_steps": 0.0}, "task.ema_half_life_steps is 0"),
     ],
 )

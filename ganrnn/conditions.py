@@ -1,0 +1,88 @@
+"""Class labels and attribute tables as numbers: what a picture is asked to show, other than in words."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ganrnn.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """The labels 0 to `num_labels` - 1, the values of each categorical attribute, the range of each numeric one.
+
+    A row becomes one vector: a place for each label and each value, 1 where it holds; for a numeric attribute its
+    value, -1 to 1 over the range, and a 1 that says that it is there. What is missing is 0 everywhere.
+    """
+
+    num_labels: int
+    categories: Mapping[str, Sequence[str]]
+    ranges: Mapping[str, Sequence[float]]
+
+    def __len__(self) -> int:
+        return self.num_labels + sum(map(len, self.categories.values())) + 2 * len(self.ranges)
+
+    @classmethod
+    def of_labels(cls, labels: Iterable[int | None]) -> "Conditions":
+        """As many labels as the largest one asks for; BadInput where there is none or a negative one."""
+        seen = {label for label in labels if label is not None}
+        if not seen or min(seen) < 0:
+            raise BadInput(f"label: the data set's smallest is {min(seen, default=None)}; allowed are 0 and up")
+        return cls(max(seen) + 1, {}, {})
+
+    @classmethod
+    def of_attributes(cls, rows: Iterable[Any], numeric: Sequence[str]) -> "Conditions":
+        """The attributes of data set rows, of which `numeric` hold numbers; BadInput where one of these does not."""
+        values: dict[str, set[str]] = {}
+        for row in rows:
+            for name, value in dict(row or {}).items():
+                if value is not None:
+                    values.setdefault(name, set()).add(value)
+        for name in numeric:
+            if name not in values:
+                raise BadInput(
+                    f"task.numeric_attributes has {name!r}; the data set has {', '.join(sorted(values)) or 'none'}"
+                )
+        if not values:
+            raise BadInput("attributes: no row of the data set has any")
+        ranges = {name: [_number(name, value) for value in values[name]] for name in sorted(numeric)}
+        return cls(
+            0,
+            {name: sorted(held) for name, held in sorted(values.items()) if name not in numeric},
+            {name: [min(held), max(held)] for name, held in ranges.items()},
+        )
+
+    def encode(self, labels: Sequence[int | None], attributes: Sequence[Any]) -> torch.Tensor:
+        """Columns of rows to float32 [N, len(self)]. A label or value that is not known counts as missing."""
+        vectors = torch.zeros(len(labels), len(self))
+        for vector, label, row in zip(vectors, labels, attributes, strict=True):
+            if label is not None and 0 <= label < self.num_labels:
+                vector[label] = 1
+            held, place = dict(row or {}), self.num_labels
+            for name, values in self.categories.items():
+                if held.get(name) in values:
+                    vector[place + list(values).index(held[name])] = 1
+                place += len(values)
+            for name, (low, high) in self.ranges.items():
+                if held.get(name) is not None:
+                    vector[place] = 2 * (_number(name, held[name]) - low) / max(high - low, 1e-12) - 1
+                    vector[place + 1] = 1
+                place += 2
+        return vectors
+
+    def count_unknown(self, label: int | None, attributes: Any) -> int:
+        """How many of a row's label and attributes the model was never taught."""
+        held = {name: value for name, value in dict(attributes or {}).items() if value is not None}
+        known = sum(value in self.categories.get(name, ()) or name in self.ranges for name, value in held.items())
+        return (len(held) - known if self.categories or self.ranges else 0) + (
+            self.num_labels > 0 and label is not None and not 0 <= label < self.num_labels
+        )
+
+
+def _number(name: str, value: str) -> float:
+    try:
+        return float(value)
+    except ValueError as error:
+        raise BadInput(f"attribute {name} is {value!r}; task.numeric_attributes says that it is a number") from error

@@ -1,0 +1,115 @@
+"""Pictures of a kind: unconditional, by class label, or by any table of attributes.
+
+The step and the sampling are those of ganrnn/gan.py. The encoder is one linear layer over labels and attribute values;
+it learns with the discriminator, as words do in text_to_image.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from ganrnn import images as pictures
+from ganrnn.conditions import Conditions
+from ganrnn.errors import BadInput
+from ganrnn.gan import Gan
+from ganrnn.gan_config import GanConfig
+from ganrnn.task import Rows
+from ganrnn.text import meaning_key
+
+
+@dataclass(frozen=True)
+class ImageGanConfig(GanConfig):
+    """What the pictures depend on; `numeric_attributes` names those that hold numbers."""
+
+    name: Literal["image_gan"] = "image_gan"
+    condition: Literal["none", "label", "attributes"] = "none"
+    numeric_attributes: tuple[str, ...] = ()
+    condition_dim: int = 64
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.condition_dim < 1:
+            raise BadInput(f"task.condition_dim is {self.condition_dim}; allowed are values from 1 up")
+        if self.condition == "none" and self.matching_weight:
+            raise BadInput(
+                f"task.matching_weight is {self.matching_weight} and task.condition none: there is nothing to match"
+            )
+        if self.condition != "attributes" and self.numeric_attributes:
+            raise BadInput(f"task.numeric_attributes needs task.condition attributes, not {self.condition}")
+
+
+class ConditionEncoder(nn.Module):
+    """A linear layer over what `Conditions.encode` gives; without conditions, vectors of no element."""
+
+    def __init__(self, num_values: int, out_dim: int) -> None:
+        super().__init__()
+        self.out_dim = out_dim if num_values else 0
+        self.linear = nn.Linear(num_values, out_dim) if num_values else None
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:  # float32 [N, num_values] -> [N, out_dim]
+        # A one-hot vector is shorter than noise of as many elements: the gain keeps the layer's variance at 1.
+        return self.linear(values) * values.shape[1] ** 0.5 if self.linear else values[:, :0]
+
+
+class ImageGan(Gan):
+    """The task."""
+
+    config_type = ImageGanConfig
+    vocabulary_type = Conditions
+    encoder_inputs = ("values",)
+    config: ImageGanConfig
+
+    def __init__(self, config: ImageGanConfig, vocabulary: Conditions, seed: int = 0) -> None:
+        torch.manual_seed(seed)
+        self.vocabulary = vocabulary
+        self.input_columns = ("image", *_columns(config))
+        self.prompt_columns = _columns(config)
+        super().__init__(config, ConditionEncoder(len(vocabulary), config.condition_dim))
+
+    @staticmethod
+    def vocabulary_columns(config: ImageGanConfig) -> Sequence[str]:
+        """The data set's columns that `build_vocabulary` reads."""
+        return _columns(config)
+
+    @staticmethod
+    def build_vocabulary(config: ImageGanConfig, rows: Iterable[tuple[Any, ...]]) -> Conditions:
+        """The labels or attributes of the training rows."""
+        if config.condition == "label":
+            return Conditions.of_labels(label for (label,) in rows)
+        if config.condition == "attributes":
+            return Conditions.of_attributes((held for (held,) in rows), config.numeric_attributes)
+        return Conditions(0, {}, {})
+
+    def collate(self, rows: Rows) -> dict[str, torch.Tensor]:
+        """Data set rows to images uint8 [N, 3, H, W], condition values float32 [N, V], keys of meaning int64 [N]."""
+        images = pictures.to_tensor([image["bytes"] for image in rows["image"]])
+        keys = [meaning_key(str(label), held) for label, held in zip(*self._conditions(rows, len(images)), strict=True)]
+        return {"images": images, "values": self._encode(rows, len(images)), "keys": torch.tensor(keys)}
+
+    def encode_prompts(self, rows: Rows) -> tuple[torch.Tensor, ...]:
+        """`label` or `attributes` of prompts, as far as the model has them."""
+        return (self._encode(rows, len(rows["prompt_id"])),)
+
+    def count_unknown(self, rows: Mapping[str, Sequence[Any]]) -> list[int]:
+        """Of each prompt, how much of it the model was never taught."""
+        return [
+            self.vocabulary.count_unknown(*row)
+            for row in zip(*self._conditions(rows, len(rows["prompt_id"])), strict=True)
+        ]
+
+    def _encode(self, rows: Rows, num_rows: int) -> torch.Tensor:
+        return self.vocabulary.encode(*self._conditions(rows, num_rows))
+
+    def _conditions(self, rows: Rows, num_rows: int) -> tuple[Sequence[Any], Sequence[Any]]:
+        missing = [None] * num_rows
+        return rows.get("label", missing), rows.get("attributes", missing)
+
+
+def _columns(config: ImageGanConfig) -> tuple[str, ...]:
+    return () if config.condition == "none" else (config.condition,)
+
+
+TASK = ImageGan

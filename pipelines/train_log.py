@@ -1,0 +1,46 @@
+"""What rank 0 says while it trains: means since the last line, speed, and pictures of fixed noise."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from ganrnn import images
+from ganrnn.metric_window import MetricWindow
+from pipelines import storage, tracking
+from pipelines.config import Recipe
+
+
+class TrainLog:
+    """Speaks to MLflow and to the driver's progress bar."""
+
+    def __init__(self, recipe: Recipe, job: Mapping[str, Any], task: Any) -> None:
+        self.recipe, self.job, self.task = recipe, job, task
+        self.prompts = _fixed_prompts(recipe, task)
+        self.window = MetricWindow()
+        self.since = time.monotonic()
+
+    def after_step(self, metrics: Mapping[str, torch.Tensor]) -> None:
+        """Collect a step's metrics; log every `log_every_steps` and paint every `sample_every_steps` steps."""
+        self.window.add(metrics)
+        step, train = self.task.step_index, self.recipe.train
+        if step % train.log_every_steps == 0:
+            means, _ = self.window.take()
+            seconds = time.monotonic() - self.since
+            means["images_per_second"] = train.log_every_steps * train.global_batch_size / seconds
+            tracking.log_metrics(self.recipe.tracking, self.job["run_id"], means, step)
+            self.job["reports"].put((step, {n: means[n] for n in ("loss_d", "loss_g", "images_per_second")}))
+            self.since = time.monotonic()
+        if step % train.sample_every_steps == 0 or step == self.recipe.task.num_steps:
+            keys = [(self.recipe.seed, f"grid/{i}") for i in range(len(self.prompts["prompt_id"]))]
+            sheet = images.grid(self.task.sample(self.prompts, keys), num_columns=8, zoom=2)
+            tracking.log_image(self.recipe.tracking, self.job["run_id"], sheet, f"samples/step-{step:08d}.png")
+
+
+def _fixed_prompts(recipe: Recipe, task: Any) -> dict[str, list[Any]]:
+    """The first 64 held-out prompts, the same at every step and in every attempt."""
+    uri = storage.join(recipe.ingest.dataset_uri, "prompts.parquet")
+    rows = storage.read_table([uri], ["prompt_id", *task.prompt_columns]).slice(0, 64)
+    prompts: dict[str, list[Any]] = rows.to_pydict()
+    return prompts

@@ -1,0 +1,37 @@
+"""Image GANs: modes covered by each objective, trainings brought back by the guard.
+
+    PYTHONPATH=. python tests/benchmarks/image_gans.py [--only NAME ...]        (make bench-gans)
+
+Prints a table and merges it into tests/benchmarks/results/image_gans.json.
+"""
+
+import argparse
+from collections.abc import Callable
+
+import collapses
+import modes
+from record import ROOT, Figure, provenance, save, table
+
+RESULTS = ROOT / "tests/benchmarks/results/image_gans.json"
+GROUPS: dict[str, Callable[[], list[Figure]]] = {"modes": modes.measure, "collapses": collapses.measure}
+
+
+def main() -> None:
+    """Measure, print, record."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", action="append", choices=sorted(GROUPS), help="a group of figures; may be repeated")
+    given = parser.parse_args()
+    only = "".join(f" --only {name}" for name in given.only or [])
+    about = provenance(f"PYTHONPATH=. python tests/benchmarks/image_gans.py{only}")
+    figures: list[Figure] = []
+    for name in given.only or GROUPS:
+        print(name, flush=True)
+        made = GROUPS[name]()
+        save(RESULTS, made, about)
+        figures += made
+    print()
+    print(table(figures))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""A training that goes wrong is set back and ends well; with the guard off it does not. One worker, in this process."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+import torch
+
+from ganrnn import checkpoint
+from ganrnn.checkpoint import load_sampler
+from ganrnn.tasks.text_to_image import TextToImage
+from pipelines import tracking
+from pipelines.checkpoints import Checkpoints
+from pipelines.config import Recipe
+from pipelines.dataset import read_manifest, shard_uris
+from pipelines.train import build_vocabulary, training_identity
+from pipelines.train_worker import train_worker
+from tests.stages.tiny import NUM_STEPS, Run
+
+Step = Callable[[TextToImage, Any], dict[str, torch.Tensor]]
+MakeRun = Callable[[], Run]
+BAD_STEP = 35
+SETTINGS = ("train.num_workers=1", "train.guard.check_every_steps=5")
+
+
+class Reports(list[Any]):
+    """Stands where the queue to the driver is."""
+
+    put = list.append
+
+
+@pytest.fixture
+def poison(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[TextToImage], bool]], None]:
+    """Has a weight of the generator become NaN before the steps for which a condition holds."""
+
+    def arrange(condition: Callable[[TextToImage], bool]) -> None:
+        step: Step = TextToImage.step
+
+        def poisoned(task: TextToImage, batch: Any) -> dict[str, torch.Tensor]:
+            if condition(task):
+                with torch.no_grad():
+                    task.networks["generator"].to_rgb.bias[0] = torch.nan  # type: ignore[index, union-attr]
+            return step(task, batch)
+
+        monkeypatch.setattr(TextToImage, "step", poisoned)
+
+    return arrange
+
+
+def job_of(recipe: Recipe) -> dict[str, Any]:
+    """What `train` hands to its workers."""
+    manifest = read_manifest(recipe.ingest.dataset_uri)
+    uris = shard_uris(recipe.ingest.dataset_uri, manifest, "train")
+    return {
+        "recipe": recipe,
+        "uris": uris,
+        "val_uris": shard_uris(recipe.ingest.dataset_uri, manifest, "val"),
+        "vocabulary": asdict(build_vocabulary(recipe, uris)),
+        "run_id": tracking.start_run(recipe.tracking, "train", recipe.as_dict(), recipe.run_uri, {}, {}),
+        "identity": training_identity(recipe, manifest)["digest"],
+        "reports": Reports(),
+    }
+
+
+def trained(recipe: Recipe) -> tuple[dict[str, bytes], Reports]:
+    """Files of the newest checkpoint, and what was reported that is no progress."""
+    job = job_of(recipe)
+    train_worker(job)
+    newest = Checkpoints(recipe.train.checkpoint_uri, 2).newest()
+    assert newest
+    return newest.read(checkpoint.TRAINING_FILES), Reports(r for r in job["reports"] if not isinstance(r, tuple))
+
+
+def is_finite(files: dict[str, bytes]) -> bool:
+    networks = load_sampler(files).networks.values()
+    return all(bool(p.isfinite().all()) for network in networks for p in network.parameters())
+
+
+def test_a_nan_is_set_back_and_the_training_ends_well(make_run: MakeRun, poison: Any) -> None:
+    poison(lambda task: task.step_index == BAD_STEP and not task.caution)
+    recipe = make_run().recipe(*SETTINGS)
+    files, reports = trained(recipe)
+    description = checkpoint.verify(files)
+    assert (description["step"], description["caution"]) == (NUM_STEPS, 1)
+    assert is_finite(files)
+    (line,) = reports
+    assert line.startswith("guard: step 40: ") and " is nan; back to step 20, learning rates x 0.25" in line
+    client = mlflow.MlflowClient(recipe.tracking.tracking_uri)
+    (run,) = client.search_runs(
+        [client.get_experiment_by_name("tiny").experiment_id],  # type: ignore[union-attr]
+        f"tags.`ganrnn.identity` = '{recipe.run_uri}'",
+    )
+    assert run.data.metrics["guard_interventions"] == 1 and run.data.metrics["quick_distance"] > 0
+    assert run.data.metrics["activation_bytes"] > 10_000
+    assert mlflow.artifacts.load_text(f"{run.info.artifact_uri}/guard/1.txt") == line
+
+
+def test_without_the_guard_the_nan_stays(make_run: MakeRun, poison: Any) -> None:
+    poison(lambda task: task.step_index == BAD_STEP and not task.caution)
+    files, reports = trained(make_run().recipe(*SETTINGS, "train.guard.enabled=false"))
+    assert not is_finite(files) and not reports
+
+
+def test_what_goes_wrong_every_time_ends_with_the_reason_and_the_best_checkpoint(
+    make_run: MakeRun, poison: Any
+) -> None:
+    poison(lambda task: task.step_index == BAD_STEP)
+    recipe = make_run().recipe(*SETTINGS, "train.guard.max_interventions=2")
+    files, reports = trained(recipe)
+    *lines, refusal = reports
+    assert len(lines) == 2 and all("back to step 20" in line for line in lines)
+    assert refusal["bad_input"].startswith(
+        f"{recipe.train.checkpoint_uri}: stopped at step 40 after 2 interventions, because "
+    )
+    assert "checkpoint step-00000020 is its best; lower the learning rates" in refusal["bad_input"]
+    assert checkpoint.verify(files)["step"] == 20 and is_finite(files)
+
+
+def test_killed_after_an_intervention_it_ends_with_the_same_bytes(
+    make_run: MakeRun, poison: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poison(lambda task: task.step_index == BAD_STEP and not task.caution)
+    expected, _ = trained(make_run().recipe(*SETTINGS))
+    recipe = make_run().recipe(*SETTINGS)
+    commit = Checkpoints.commit
+
+    def commit_and_die(self: Checkpoints, step: int, *rest: Any) -> str:
+        uri = commit(self, step, *rest)
+        if step == 40:
+            raise KeyboardInterrupt
+        return uri
+
+    monkeypatch.setattr(Checkpoints, "commit", commit_and_die)
+    with pytest.raises(KeyboardInterrupt):
+        trained(recipe)
+    monkeypatch.setattr(Checkpoints, "commit", commit)
+    assert trained(recipe)[0] == expected
+
+
+def test_the_best_checkpoint_outlives_newer_ones(tmp_path: Path, make_run: MakeRun) -> None:
+    files, _ = trained(make_run().recipe(*SETTINGS))
+    checkpoints = Checkpoints(str(tmp_path), num_kept=1)
+    for step in (20, 40, 60):
+        checkpoints.commit(step, files, best_step=20)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000020", "step-00000060"]
+    assert checkpoints.go_back(None) == 60
+    assert checkpoints.go_back(20) == 20
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000020"]

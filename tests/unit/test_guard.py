@@ -1,0 +1,82 @@
+"""The guard's verdicts on windows made by hand, and what it remembers."""
+
+import json
+import math
+
+import pytest
+
+from ganrnn.errors import BadInput
+from ganrnn.guard import Guard, GuardConfig, Memory
+from ganrnn.metrics.quick_score import Quality
+
+GOOD = Quality(distance=10.0, diversity=0.9)
+
+
+def guard(**changes: float) -> Guard:
+    """A guard that has seen six quiet windows and good samples at step 6."""
+    watching = Guard(GuardConfig(**changes))  # type: ignore[arg-type]
+    for step in range(1, 6):
+        assert watching.judge(step, {"real_ahead": 0.7}, {"gradient_norm_d": 2.0, "gradient_norm_g": 1.0}) is None
+    assert watching.judge(6, {"real_ahead": 0.7}, {"gradient_norm_d": 2.0, "gradient_norm_g": 1.0}, GOOD) is None
+    return watching
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_what_is_not_finite_is_named(value: float) -> None:
+    assert guard().judge(7, {}, {"loss_g": value, "loss_d": 1.0}) == f"loss_g is {value}"
+
+
+def test_a_gradient_far_above_its_median_is_trouble() -> None:
+    assert guard().judge(7, {}, {"gradient_norm_d": 199.0}) is None
+    assert guard().judge(7, {}, {"gradient_norm_d": 201.0}) == "gradient_norm_d is 201, usual are 2"
+    assert guard(most_gradient_ratio=1000.0).judge(7, {}, {"gradient_norm_d": 201.0}) is None
+    assert Guard(GuardConfig()).judge(1, {}, {"gradient_norm_d": 1e9}) is None, "nothing is usual at first"
+
+
+def test_samples_that_have_become_alike_have_collapsed() -> None:
+    assert guard().judge(7, {}, {}, Quality(10.0, 0.26)) is None
+    assert "diversity is 0.24" in str(guard().judge(7, {}, {}, Quality(10.0, 0.24)))
+    fresh = Guard(GuardConfig())
+    assert fresh.judge(1, {}, {}, Quality(10.0, 0.01)) is None, "before a training has begun to vary"
+
+
+def test_samples_much_worse_than_the_best_are_trouble() -> None:
+    assert guard().judge(7, {}, {}, Quality(29.0, 0.9)) is None
+    assert "3.1 times as far" in str(guard().judge(7, {}, {}, Quality(31.0, 0.9)))
+
+
+def test_a_discriminator_that_is_always_right_is_trouble_only_when_samples_sink() -> None:
+    watching = guard()
+    assert watching.judge(7, {"real_ahead": 1.0}, {}) is None
+    assert watching.judge(8, {"real_ahead": 1.0}, {}, Quality(11.0, 0.9)) is None, "a tenth is noise"
+    assert watching.judge(9, {"real_ahead": 0.9}, {}) is None
+    assert watching.judge(10, {"real_ahead": 1.0}, {}, Quality(13.0, 0.9)) is None, "it was wrong once"
+    assert "always right" in str(watching.judge(11, {"real_ahead": 1.0}, {}, Quality(14.0, 0.9)))
+
+
+def test_the_best_step_is_kept_and_trouble_leaves_no_trace() -> None:
+    watching = guard()
+    watching.judge(7, {}, {}, Quality(8.0, 0.9))
+    before = watching.memory.as_dict()
+    assert (before["best_step"], before["best_distance"]) == (7, 8.0)
+    assert watching.judge(8, {}, {"loss_d": math.nan}, Quality(1.0, 0.9))
+    assert watching.judge(8, {}, {}, Quality(99.0, 0.9))
+    assert watching.memory.as_dict() == before
+
+
+def test_memory_survives_json() -> None:
+    for memory in (Memory(), guard().memory):
+        assert Memory.from_dict(json.loads(json.dumps(memory.as_dict(), allow_nan=False))) == memory
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"check_every_steps": 0}, "train.guard.check_every_steps is 0"),
+        ({"num_samples": 8}, "train.guard.num_samples is 8; allowed are values from 16 up"),
+        ({"most_distance_ratio": 1.0}, "train.guard.most_distance_ratio is 1.0; allowed are values above 1"),
+    ],
+)
+def test_impossible_settings_are_refused(changes: dict[str, float], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        GuardConfig(**changes)  # type: ignore[arg-type]
