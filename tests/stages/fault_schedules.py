@@ -166,7 +166,7 @@ def _round(words: list[str], place: Place, fault: str | None, after: int, outcom
             _undo(place)
         said.seek(0)
         errors = said.read().decode(errors="replace")
-    is_told = errors.strip().rpartition("\n")[2].startswith("ganrnn: ")  # one sentence and no traceback
+    is_told = any(line.startswith("ganrnn: ") for line in errors.splitlines()) and "Traceback" not in errors
     if code not in (0, -9) and not (code in (1, 2) and is_told):
         raise AssertionError(f"the driver ended with {code} after {fault}: {errors[-3000:]}")
     return code == 0
