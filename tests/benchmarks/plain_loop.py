@@ -14,9 +14,10 @@ def act(recipe: Recipe) -> None:
     config = recipe.generate
     assert config.seed is not None  # a resolved recipe has one
     uris = prompts.find(config.prompts_uri, config.since, config.where)
-    prompt_set = prompts.plan(list(uris), config.sampling.shard_rows, config.max_reject_share)
-    reader = prompts.ShardReader()
     sampler = ModelSampler(model.fetch_files(config.model_uri, recipe.tracking), config.sampling)
+    columns = sampler.task.prompt_columns
+    prompt_set = prompts.plan(list(uris), columns, config.sampling.shard_rows, config.max_reject_share)
+    reader = prompts.ShardReader()
     for index in range(prompt_set.num_shards):
         table = samples_table(sampler, draw(sampler, reader.read(prompt_set.shard(index)), config.seed))
         storage.commit_table(storage.join(config.samples_uri, f"loop-{index:06d}.parquet"), table)

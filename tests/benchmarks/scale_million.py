@@ -21,7 +21,7 @@ def measure(workspace: Workspace, sizes: ScaleSizes) -> list[Figure]:
     for num in (sizes.few_prompts, sizes.many_prompts):
         prompts_uri = workspace.write_prompts(num)
         planning = time.monotonic()
-        prompts.plan([prompts_uri], sizes.many_shard_rows, 0)
+        prompts.plan([prompts_uri], ["prompt"], sizes.many_shard_rows, 0)
         planning = time.monotonic() - planning
         settings = _settings(workspace, sizes, model_uri, prompts_uri, f"samples-{num}")
         peaks[num], seconds[num] = watched(workspace, settings, process_bytes)

@@ -25,7 +25,7 @@ def test_shards_are_all_rows_in_order_whatever_the_files_and_sizes(tmp_path: Pat
     rest = iter(ids)
     uris = [write(tmp_path / f"{n}.parquet", [next(rest) for _ in range(size)]) for n, size in enumerate(sizes)]
     for shard_rows in (1, 7, 20, 59, 1000):
-        planned = prompts.plan(uris, shard_rows, 0)
+        planned = prompts.plan(uris, ["prompt"], shard_rows, 0)
         shards = [planned.shard(index) for index in range(planned.num_shards)]
         assert [shard.num_rows for shard in shards[:-1]] == [shard_rows] * (len(shards) - 1)
         reader = ShardReader()
@@ -50,17 +50,17 @@ def test_a_double_id_is_found_among_many_with_and_without_the_disk(
     monkeypatch.setattr(unique, "_HELD_HASHES", held)
     ids = [f"行{i}" for i in range(5_000)]
     a, b = write(tmp_path / "a.parquet", ids[:3000], 100), write(tmp_path / "b.parquet", ids[3000:], 100)
-    assert prompts.plan([a, b], 512, 0).num_rows == 5_000
+    assert prompts.plan([a, b], ["prompt"], 512, 0).num_rows == 5_000
     c = write(tmp_path / "c.parquet", ["new", "行77"])
     with pytest.raises(BadInput, match=r"c\.parquet: prompt_id '行77' is not unique"):
-        prompts.plan([a, b, c], 512, 0)
+        prompts.plan([a, b, c], ["prompt"], 512, 0)
 
 
 def test_equal_hashes_of_different_ids_are_no_double(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hashes = unique._hashes
     monkeypatch.setattr(unique, "_hashes", lambda ids: hashes(ids) & 0xFF)
     uri = write(tmp_path / "a.parquet", [f"p{i}" for i in range(1000)])
-    assert prompts.plan([uri], 512, 0).num_rows == 1000
+    assert prompts.plan([uri], ["prompt"], 512, 0).num_rows == 1000
 
 
 def test_hive_partitions_are_selected(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import importlib.machinery
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -44,14 +44,15 @@ class _WhenImported(importlib.abc.MetaPathFinder):
 def _harm(module: Any) -> None:
     sample = module.ModelSampler._micro_batch
 
-    def harmed(self: Any, texts: Sequence[str], keys: Sequence[tuple[int, str]]) -> Any:
+    def harmed(self: Any, rows: Mapping[str, Sequence[Any]], keys: Sequence[tuple[int, str]]) -> Any:
+        texts = rows.get("prompt", [])
         if any("KILL" in text for text in texts):
             os.kill(os.getpid(), signal.SIGKILL)
         if any("RAISE" in text for text in texts):
             raise ValueError("no such\nword")
         if any("GREEDY" in text for text in texts) and self.micro_batch_size > 16:
             raise MemoryError
-        return sample(self, texts, keys)
+        return sample(self, rows, keys)
 
     module.ModelSampler._micro_batch = harmed
 
