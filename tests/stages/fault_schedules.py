@@ -188,21 +188,13 @@ def _kill_driver(process: subprocess.Popen[bytes], place: Place, cluster: Any) -
 
 
 def _kill_actor(process: subprocess.Popen[bytes], place: Place, cluster: Any) -> int:
-    for actor in _actors(process):
-        actor.kill()
-        return 1
-    return 0
-
-
-def _actors(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
-    """The processes that write shards, where the driver has started Ray itself."""
-    found = []
     with suppress(psutil.NoSuchProcess):
         for child in psutil.Process(process.pid).children(recursive=True):
             with suppress(psutil.NoSuchProcess):
                 if "ShardWriter" in " ".join(child.cmdline()):
-                    found.append(child)
-    return found
+                    child.kill()
+                    return 1
+    return 0
 
 
 def _kill_node(process: subprocess.Popen[bytes], place: Place, cluster: Any) -> int:
@@ -221,12 +213,13 @@ def _move_clock(process: subprocess.Popen[bytes], place: Place, cluster: Any) ->
 
 
 def _fill_disk(process: subprocess.Popen[bytes], place: Place, cluster: Any) -> int:
-    """What a full disk does to a writer: no file of it grows any more."""
-    actors = _actors(process)
-    for actor in actors:
-        with suppress(psutil.NoSuchProcess):
-            actor.rlimit(psutil.RLIMIT_FSIZE, (0, 0))
-    return min(1, len(actors))
+    """What a full disk does to a writer: the folder takes no new file. Where root cannot have that, the driver dies."""
+    samples = Path(place.uri, "samples")
+    if os.geteuid():
+        samples.chmod(0o555)
+        return 1
+    done = subprocess.run(["chattr", "+i", str(samples)], check=False, capture_output=True)
+    return 1 if done.returncode == 0 else _kill_driver(process, place, cluster)
 
 
 def _fill_quota(process: subprocess.Popen[bytes], place: Place, cluster: Any) -> int:
@@ -238,6 +231,10 @@ def _fill_quota(process: subprocess.Popen[bytes], place: Place, cluster: Any) ->
 def _undo(place: Place) -> None:
     if place.server:
         place.server.quota_bytes = None
+    elif os.geteuid():
+        Path(place.uri, "samples").chmod(0o755)
+    else:
+        subprocess.run(["chattr", "-i", f"{place.uri}/samples"], check=False, capture_output=True)
 
 
 _ACTIONS: dict[str | None, Callable[[subprocess.Popen[bytes], Place, Any], int]] = {
