@@ -3,7 +3,7 @@
 # make lint   style, types, import rules         make clean   remove the environment and all runs
 # make bench  benchmarks of the main job         make bench-scale   of generation at scale
 # make bench-gans  modes covered by each objective, trainings brought back by the guard
-# make faults fifty schedules of faults, about a minute each
+# make faults fifty schedules of faults, about half an hour
 #
 # Each target makes .venv from requirements.lock first when it is missing or older than the lock.
 
@@ -42,7 +42,7 @@ bench-gans: $(READY)
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/image_gans.py
 
 faults: $(READY)
-	PYTHONPATH=. $(BIN)/python tests/benchmarks/faults.py --num 50
+	PYTHONPATH=. $(BIN)/python tests/benchmarks/faults.py --num 50 --jobs 3
 
 clean:
 	rm -rf $(VENV) runs build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

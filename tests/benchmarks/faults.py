@@ -1,13 +1,16 @@
 """The nightly run of fault schedules: many, a line after each, the sums in tests/benchmarks/results/scale.json.
 
-    make faults      or      PYTHONPATH=. python tests/benchmarks/faults.py --num 50 [--first 0]
+    make faults      or      PYTHONPATH=. python tests/benchmarks/faults.py --num 50 [--first 0] [--jobs 3]
 
-About a minute a schedule; exit code 1 where a row or a file is not what it should be.
+About a minute a schedule, most of it waiting; exit code 1 where a row or a file is not what it should be.
 """
 
 import argparse
+import functools
+import multiprocessing
 import sys
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from record import Figure, provenance, save
@@ -16,22 +19,36 @@ from scale import RESULTS
 from tests.stages import fault_schedules, tiny
 
 
+def play(scratch: Path, trained: tiny.Run, reference: fault_schedules.Reference, seed: int) -> fault_schedules.Outcome:
+    """One schedule in a folder of its own."""
+    outcome = fault_schedules.Outcome()
+    (scratch / str(seed)).mkdir()
+    fault_schedules.run(seed, trained, reference, scratch / str(seed), outcome)
+    return outcome
+
+
 def main() -> None:
     """Run the schedules of seeds `first` to `first + num`."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--num", type=int, default=50)
     parser.add_argument("--first", type=int, default=0, help="seed of the first schedule")
+    parser.add_argument("--jobs", type=int, default=1, help="schedules at a time")
     given = parser.parse_args()
     about = provenance(f"PYTHONPATH=. python tests/benchmarks/faults.py --num {given.num} --first {given.first}")
     outcome = fault_schedules.Outcome()
-    with tempfile.TemporaryDirectory(prefix="ganrnn-faults-") as scratch:
-        trained = tiny.trained(Path(scratch) / "trained")
-        reference = fault_schedules.Reference(trained, Path(scratch))
-        for seed in range(given.first, given.first + given.num):
-            folder = Path(scratch) / str(seed)
-            folder.mkdir()
-            fault_schedules.run(seed, trained, reference, folder, outcome)
-            print(f"seed {seed}: {outcome.line()}", flush=True)
+    seeds = range(given.first, given.first + given.num)
+    with tempfile.TemporaryDirectory(prefix="ganrnn-faults-") as folder:
+        scratch = Path(folder)
+        trained = tiny.trained(scratch / "trained")
+        reference = fault_schedules.Reference(trained, scratch)
+        for with_harm in (False, True):
+            reference.samples(with_harm)  # before anyone else would make them too
+        with ProcessPoolExecutor(given.jobs, multiprocessing.get_context("spawn")) as pool:
+            for seed, one in zip(
+                seeds, pool.map(functools.partial(play, scratch, trained, reference), seeds), strict=True
+            ):
+                outcome += one
+                print(f"seed {seed}: {outcome.line()}", flush=True)
     numbers = {
         "fault_schedules": outcome.schedules,
         "faults_injected": sum(outcome.faults.values()),

@@ -47,6 +47,15 @@ class Outcome:
     objects_differing: int = 0
     objects_left_over: int = 0
 
+    def __iadd__(self, other: "Outcome") -> "Outcome":
+        self.schedules += other.schedules
+        self.faults += other.faults
+        self.rows_lost += other.rows_lost
+        self.rows_doubled += other.rows_doubled
+        self.objects_differing += other.objects_differing
+        self.objects_left_over += other.objects_left_over
+        return self
+
     def line(self) -> str:
         """For people."""
         kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(self.faults.items()))
@@ -232,7 +241,8 @@ def _undo(place: Place) -> None:
     if place.server:
         place.server.quota_bytes = None
     elif os.geteuid():
-        Path(place.uri, "samples").chmod(0o755)
+        with suppress(FileNotFoundError):
+            Path(place.uri, "samples").chmod(0o755)
     else:
         subprocess.run(["chattr", "-i", f"{place.uri}/samples"], check=False, capture_output=True)
 
