@@ -15,7 +15,11 @@ from pipelines import s3
 
 @contextmanager
 def session() -> Iterator[None]:
-    """Connect for the length of a block; a session that is already there is used and left alone."""
+    """Connect for the length of a block; a session that is already there is used and left alone.
+
+    After an error Ray is left to end with the process. Its own end, while work is under way, can end the process at
+    once, before anybody was told the reason.
+    """
     if ray.is_initialized():
         yield
         return
@@ -32,10 +36,8 @@ def session() -> Iterator[None]:
     # The verbs show their own progress.
     ray.data.DataContext.get_current().enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        ray.shutdown()
+    yield
+    ray.shutdown()
 
 
 def _worker_environment() -> dict[str, str]:

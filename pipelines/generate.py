@@ -9,7 +9,8 @@ memory. Of Ray Data this takes the pool of actors, their restarts and retries, a
 
 import json
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
+from contextlib import closing
 from typing import Any
 
 import pyarrow as pa
@@ -91,17 +92,18 @@ def _sample(recipe: Recipe, work: Work) -> list[Receipts]:
             work.sampling.cpus_per_worker,
             work.sampling.gpus_per_worker,
         )
-        for row in _rows(work):
-            if not any(receipts):
-                for output in work.outputs:
-                    _open_run(recipe, output)
-            made = dict(enumerate(json.loads(row["receipts"]), row["start"]))
-            receipts[row["output"]] |= made
-            progress.update(made.values())
+        with closing(_rows(work)) as rows:  # whoever leaves the loop early leaves no thread of Ray Data behind
+            for row in rows:
+                if not any(receipts):
+                    for output in work.outputs:
+                        _open_run(recipe, output)
+                made = dict(enumerate(json.loads(row["receipts"]), row["start"]))
+                receipts[row["output"]] |= made
+                progress.update(made.values())
     return receipts
 
 
-def _rows(work: Work) -> Iterator[dict[str, Any]]:
+def _rows(work: Work) -> Generator[dict[str, Any], None, None]:
     """What ShardWriter returns, from the pool; then, one by one, the shards on which its actors died too often."""
     items = _items(work)
     # Blocks that are there already: reading them takes no CPU, which the pool may hold all of.
