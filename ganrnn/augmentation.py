@@ -32,11 +32,15 @@ class Augmentation(nn.Module):
         super().__init__()
         self.target, self.ramp_images, self.wrap = target, ramp_images, wrap
         self.is_idle = probability == 0 and target is None
-        self.register_buffer("probability", torch.tensor(probability))
+        self.register_buffer("probability", torch.tensor(probability, dtype=torch.float32))
         self.register_buffer("sums", torch.zeros(2, dtype=torch.float64))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Pictures float [N, 3, H, W], about -1 to 1, to as many; idle, they pass as they are and nothing is drawn."""
+        """Pictures float [N, 3, H, W], about -1 to 1, to as many.
+
+        But for the turn of `wrap`, at probability 0 they pass bit for bit: nothing is drawn where it stays 0, all is
+        drawn where it can rise.
+        """
         if self.wrap:
             images = _turned(images)
         if self.is_idle:
@@ -46,10 +50,12 @@ class Augmentation(nn.Module):
             images = torch.where(chosen, change(images), images)
         return images
 
+    @torch.no_grad()
     def observe(self, on_real: torch.Tensor, on_fake: torch.Tensor) -> None:
         """Take note of the logits [N] of real pictures and of their generated partners."""
         self.sums += torch.stack([(on_real - on_fake).sign().sum().double(), self.sums.new_tensor(len(on_real))])
 
+    @torch.no_grad()
     def adjust(self) -> None:
         """Move the probability by what was observed since the last time; all workers have to call it."""
         assert self.target is not None
@@ -114,7 +120,8 @@ def _holed(images: torch.Tensor) -> torch.Tensor:
 
 def _near(images: torch.Tensor, size: int) -> torch.Tensor:
     """bool [N, size]: places within a quarter of the side of a random one."""
-    centre = torch.randint(0, size, (len(images), 1), device=images.device)
+    # Up to `size` itself: the window is open at its end, and the far edge is to be hidden as often as the near one.
+    centre = torch.randint(0, size + 1, (len(images), 1), device=images.device)
     place = torch.arange(size, device=images.device)
     return (place >= centre - size // 4) & (place < centre + size // 4)
 

@@ -173,7 +173,7 @@ class Gan:
             penalty, parts = slope_penalty(
                 config.penalty,
                 config.weight_of_penalty,
-                lambda points: D.logits(D.read(points), chunk.condition).diagonal(),
+                lambda points: D.logits(D.read(self.augmentation(points)), chunk.condition).diagonal(),
                 (real, on_own),
                 (fake, on_fake),
             )

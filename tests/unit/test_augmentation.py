@@ -1,6 +1,5 @@
 """Augmentation: each change against plain numpy, its slopes, its probability, and the controller by hand."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,6 @@ from torch import multiprocessing
 
 from ganrnn import augmentation
 from ganrnn.augmentation import Augmentation
-
-Draw = Callable[..., torch.Tensor]
 
 
 def pictures(num: int = 6, height: int = 16, width: int = 24, dtype: torch.dtype = torch.float32) -> torch.Tensor:
@@ -76,12 +73,60 @@ def test_a_panorama_is_turned_whatever_the_probability(monkeypatch: pytest.Monke
     assert torch.equal(turned[0], images[0].roll(5, 2)) and torch.equal(turned[1], images[1].roll(-1, 2))
 
 
+def marked(num: int, height: int, width: int) -> torch.Tensor:
+    """Black pictures with a one in the middle."""
+    images = torch.zeros(num, 3, height, width)
+    images[:, :, height // 2, width // 2] = 1
+    return images
+
+
+@pytest.mark.parametrize(("wrap", "most_columns"), [(False, 3), (True, 0)])
+def test_a_shift_goes_an_eighth_of_the_sides_and_sideways_only_without_wrap(wrap: bool, most_columns: int) -> None:
+    torch.manual_seed(0)
+    moved = fixed(1.0, wrap)._shifted(marked(2_000, 16, 24))
+    _, rows, columns = moved[:, 0].nonzero().unbind(1)
+    assert set((rows - 8).tolist()) == set(range(-2, 3))
+    assert set((columns - 12).tolist()) == set(range(-most_columns, most_columns + 1))
+
+
+def test_a_panorama_is_turned_to_every_column_alike() -> None:
+    torch.manual_seed(0)
+    num = 8_000
+    share = fixed(0.0, wrap=True)(marked(num, 4, 8))[:, 0].mean(0)
+    assert share[[0, 1, 3]].count_nonzero() == 0
+    assert (share[2] - 1 / 8).abs().max() < 4 * (1 / 8 * 7 / 8 / num) ** 0.5
+
+
+def test_holes_hide_opposite_edges_alike() -> None:
+    torch.manual_seed(0)
+    num = 20_000
+    hidden = augmentation._holed(torch.ones(num, 3, 8, 8))[:, 0] == 0
+    expected = torch.tensor([3, 4, 4, 4, 4, 4, 4, 3]) / 9  # of the centres 0 to 8, those that hide each place
+    for across in (1, 2):
+        share = hidden.any(across).float().mean(0)
+        assert (share - expected).abs().max() < 4 * (0.25 / num) ** 0.5
+
+
 def test_idle_it_passes_pictures_and_draws_nothing() -> None:
     torch.manual_seed(0)
     state = torch.get_rng_state()
     images = pictures()
     assert fixed(0.0)(images) is images
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_probability_of_zero_that_can_rise_changes_no_bit() -> None:
+    torch.manual_seed(0)
+    images = pictures()
+    images[0, 0, 0] = -0.0
+    passed = Augmentation(0.0, target=0.6, ramp_images=100)(images)
+    assert torch.equal(passed.view(torch.int32), images.view(torch.int32))
+
+
+def test_real_and_generated_pictures_get_draws_of_their_own() -> None:
+    torch.manual_seed(0)
+    images, held = pictures(), fixed(1.0)
+    assert (held(images) != held(images)).flatten(1).any(1).all()
 
 
 def test_at_probability_one_every_picture_changes_and_each_draw_is_another() -> None:
@@ -106,12 +151,13 @@ def test_each_change_comes_with_its_probability(name: str, monkeypatch: pytest.M
     assert abs(share - 0.3) < 4 * (0.3 * 0.7 / 2_000) ** 0.5
 
 
-def test_it_can_be_differentiated_twice() -> None:
+@pytest.mark.parametrize("wrap", [False, True])
+def test_it_can_be_differentiated_twice(wrap: bool) -> None:
     images = pictures(2, 8, 8, torch.float64).requires_grad_()
 
     def changed(x: torch.Tensor) -> torch.Tensor:
         torch.manual_seed(3)
-        return fixed(1.0)(x).square()
+        return fixed(1.0, wrap)(x).square()
 
     assert torch.autograd.gradcheck(changed, images, fast_mode=True)
     assert torch.autograd.gradgradcheck(changed, images, fast_mode=True)
@@ -145,6 +191,19 @@ def test_pairs_add_up_until_the_adjustment() -> None:
     assert held.probability.item() == pytest.approx(0.62) and held.sums.tolist() == [0.0, 0.0]
 
 
+def test_a_probability_given_as_int_moves_too() -> None:
+    held = Augmentation(0, target=0.0, ramp_images=100)
+    assert observed(held, 30, 0) == pytest.approx(0.3)
+
+
+def test_the_controller_keeps_no_graph() -> None:
+    held = Augmentation(0.5, target=0.0, ramp_images=100)
+    held.observe(torch.ones(4, requires_grad=True), torch.zeros(4))
+    assert not held.sums.requires_grad
+    held.adjust()
+    assert not held.probability.requires_grad
+
+
 def test_its_state_survives_a_checkpoint() -> None:
     held = Augmentation(0.5, target=0.0, ramp_images=100)
     held.observe(torch.ones(4), torch.zeros(4))
@@ -154,6 +213,7 @@ def test_its_state_survives_a_checkpoint() -> None:
 
 
 def work(rank: int, folder: str) -> None:
+    torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
     held = Augmentation(0.5, target=0.6, ramp_images=100)
     # 10 of 12 pairs on one worker, 6 of 8 on the other: r = 12 / 20 on both together, which is the target.
@@ -163,7 +223,9 @@ def work(rank: int, folder: str) -> None:
     dist.destroy_process_group()
 
 
-def test_workers_adjust_alike(tmp_path: Path) -> None:
+def test_two_workers_adjust_as_one_with_all_pictures(tmp_path: Path) -> None:
     multiprocessing.spawn(work, args=(str(tmp_path),), nprocs=2)
     both: list[Any] = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
-    assert both[0] == both[1] == [pytest.approx(0.5), pytest.approx(0.6)]
+    alone = Augmentation(0.5, target=0.6, ramp_images=100)
+    assert both[0] == both[1] == [observed(alone, 16, 4), observed(alone, 10, 0)]
+    assert both[0] == [pytest.approx(0.5), pytest.approx(0.6)]
