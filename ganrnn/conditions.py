@@ -1,5 +1,6 @@
 """Class labels and attribute tables as numbers: what a picture is asked to show, other than in words."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -47,12 +48,14 @@ class Conditions:
                 )
         if not values:
             raise BadInput("attributes: no row of the data set has any")
-        ranges = {name: [_number(name, value) for value in values[name]] for name in sorted(numeric)}
-        return cls(
-            0,
-            {name: sorted(held) for name, held in sorted(values.items()) if name not in numeric},
-            {name: [min(held), max(held)] for name, held in ranges.items()},
-        )
+        ranges = {}
+        for name in sorted(numeric):
+            numbers = {value: number for value in values[name] if (number := _number(value)) is not None}
+            if odd := sorted(values[name] - numbers.keys()):
+                raise BadInput(f"attribute {name} is {odd[0]!r}; task.numeric_attributes says that it is a number")
+            ranges[name] = [min(numbers.values()), max(numbers.values())]
+        categories = {name: sorted(held) for name, held in sorted(values.items()) if name not in numeric}
+        return cls(0, categories, ranges)
 
     def encode(self, labels: Sequence[int | None], attributes: Sequence[Any]) -> torch.Tensor:
         """Columns of rows to float32 [N, len(self)]. A label or value that is not known counts as missing."""
@@ -66,8 +69,8 @@ class Conditions:
                     vector[place + list(values).index(held[name])] = 1
                 place += len(values)
             for name, (low, high) in self.ranges.items():
-                if held.get(name) is not None:
-                    vector[place] = 2 * (_number(name, held[name]) - low) / max(high - low, 1e-12) - 1
+                if (value := _number(held.get(name))) is not None:
+                    vector[place] = 2 * (value - low) / max(high - low, 1e-12) - 1
                     vector[place + 1] = 1
                 place += 2
         return vectors
@@ -75,14 +78,19 @@ class Conditions:
     def count_unknown(self, label: int | None, attributes: Any) -> int:
         """How many of a row's label and attributes the model was never taught."""
         held = {name: value for name, value in dict(attributes or {}).items() if value is not None}
-        known = sum(value in self.categories.get(name, ()) or name in self.ranges for name, value in held.items())
+        known = sum(
+            value in self.categories.get(name, ()) or (name in self.ranges and _number(value) is not None)
+            for name, value in held.items()
+        )
         return (len(held) - known if self.categories or self.ranges else 0) + (
             self.num_labels > 0 and label is not None and not 0 <= label < self.num_labels
         )
 
 
-def _number(name: str, value: str) -> float:
+def _number(value: str | None) -> float | None:
+    """None for what is no finite number."""
     try:
-        return float(value)
-    except ValueError as error:
-        raise BadInput(f"attribute {name} is {value!r}; task.numeric_attributes says that it is a number") from error
+        number = float(value or "")
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None

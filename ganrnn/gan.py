@@ -6,7 +6,7 @@ them. What a picture is to show is read by an encoder, which learns with the dis
 
 import copy
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -136,20 +136,15 @@ class Gan:
         config, player = self.config, self.players["discriminator"]
         self.discriminator.requires_grad_(True)
         player.begin(self.step_index, config.num_steps, 0.25**self.caution)
-        sums: dict[str, torch.Tensor] = {}
-        for chunk in chunks:
-            loss, metrics = self._discriminator_loss(chunk)
-            (loss / len(chunks)).backward()
-            for name, value in metrics.items():
-                sums[name] = sums.get(name, 0) + value.detach() / len(chunks)
-        sums["gradient_norm_d"] = player.update()
+        metrics = _accumulated(chunks, self._discriminator_loss)
+        metrics["gradient_norm_d"] = player.update()
         if config.penalty == "clip":
             with torch.no_grad():
                 for parameter in self.discriminator.parameters():
                     parameter.clamp_(-config.weight_of_penalty, config.weight_of_penalty)
         if config.augmentation.kind == "adaptive" and (self.step_index + 1) % _ADJUST_EVERY_STEPS == 0:
             self.augmentation.adjust()
-        return sums
+        return metrics
 
     def _discriminator_loss(self, chunk: Chunk) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         D, config = self.discriminator, self.config
@@ -195,22 +190,14 @@ class Gan:
         config, player = self.config, self.players["generator"]
         self.discriminator.requires_grad_(False)
         player.begin(self.step_index, config.num_steps, 0.25**self.caution)
-        sums: dict[str, torch.Tensor] = {}
-        for chunk in chunks:
-            condition = chunk.condition.detach()
-            fake = chunk.fake if chunk.fake.requires_grad else self._painted(chunk.z, condition)
-            loss, metrics = self._generator_loss(chunk, fake, condition)
-            (loss / len(chunks)).backward()
-            for name, value in metrics.items():
-                sums[name] = sums.get(name, 0) + value.detach() / len(chunks)
-        sums["gradient_norm_g"] = player.update()
-        return sums
+        metrics = _accumulated(chunks, self._generator_loss)
+        metrics["gradient_norm_g"] = player.update()
+        return metrics
 
-    def _generator_loss(
-        self, chunk: Chunk, fake: torch.Tensor, condition: torch.Tensor
-    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    def _generator_loss(self, chunk: Chunk) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         D, config = self.discriminator, self.config
-        objective = OBJECTIVES[config.objective]
+        objective, condition = OBJECTIVES[config.objective], chunk.condition.detach()
+        fake = chunk.fake if chunk.fake.requires_grad else self._painted(chunk.z, condition)
         with self._autocast(fake.device, penalised=False):
             on_fake = D.logits(D.read(self.augmentation(fake)), condition).float()
             on_real = on_fake.diagonal()
@@ -243,6 +230,19 @@ class Gan:
         condition = self.networks["encoder_ema"](*(t.to(device) for t in self.encode_prompts(rows)))
         z = noise.normal(keys, self.config.z_dim).to(device)
         return pictures.to_uint8(self.networks["generator_ema"](z, condition))
+
+
+def _accumulated(
+    chunks: Sequence[Chunk], loss_of: Callable[[Chunk], tuple[torch.Tensor, dict[str, torch.Tensor]]]
+) -> dict[str, torch.Tensor]:
+    """Gradients of the mean loss of some chunks, added up one after the other; returns the means of their metrics."""
+    means: dict[str, torch.Tensor] = {}
+    for chunk in chunks:
+        loss, metrics = loss_of(chunk)
+        (loss / len(chunks)).backward()
+        for name, value in metrics.items():
+            means[name] = means.get(name, 0) + value.detach() / len(chunks)
+    return means
 
 
 def _augmentation(config: GanConfig) -> Augmentation:

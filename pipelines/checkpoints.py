@@ -36,12 +36,14 @@ class Checkpoints:
         return uri
 
     def go_back(self, step: int | None) -> int:
-        """Remove all checkpoints after a step, None being the newest whole one; returns the step that is newest now."""
-        newest = self.newest()
+        """Remove all checkpoints after a step and return it; with None remove nothing, and return the newest step."""
+        if step is None:
+            newest = self.newest()
+            return newest.step if newest else 0
         for later in self._whole():
-            if step is not None and later.step > step:
+            if later.step > step:
                 storage.delete_folder(later.uri)
-        return (newest.step if newest else 0) if step is None else step
+        return step
 
     def newest(self) -> Saved | None:
         """The newest whole checkpoint whose files have the digests that its description states, if there is one."""

@@ -131,6 +131,7 @@ def _fit(job: dict[str, Any]) -> None:
         trainer.fit()
     except ray.train.TrainingFailedError as error:
         for cause in getattr(error, "worker_failures", {}).values():
-            if isinstance(cause, BadInput) or isinstance(getattr(cause, "cause", None), BadInput):
-                raise BadInput(str(getattr(cause, "cause", cause))) from error
+            refusal = getattr(cause, "cause", cause)
+            if isinstance(refusal, BadInput):
+                raise type(refusal)(str(refusal)) from error
         raise

@@ -70,12 +70,11 @@ class Watch:
 
     def _read_examples(self, task: Any) -> tuple[dict[str, list[Any]], torch.Tensor]:
         columns = {"prompt_id": "id"} | {name: _SOURCES.get(name, name) for name in task.prompt_columns}
+        wanted = ["image", *columns.values()]
+        batches = (batch for uri in self.examples for batch in storage.read_batches(uri, wanted))
         rows: list[dict[str, Any]] = []
-        for uri in self.examples:
-            for batch in storage.read_batches(uri, ["image", *columns.values()]):
-                rows += batch.slice(0, self.config.num_samples - len(rows)).to_pylist()
-            if len(rows) == self.config.num_samples:
-                break
+        while len(rows) < self.config.num_samples and (batch := next(batches, None)) is not None:
+            rows += batch.slice(0, self.config.num_samples - len(rows)).to_pylist()
         prompts = {name: [row[source] for row in rows] for name, source in columns.items()}
         pictures = [row["image"]["bytes"] for row in rows]
         return prompts, images.to_tensor(pictures) if rows else torch.empty(0)

@@ -34,7 +34,8 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="seed of the first schedule")
     parser.add_argument("--jobs", type=int, default=1, help="schedules at a time")
     given = parser.parse_args()
-    about = provenance(f"PYTHONPATH=. python tests/benchmarks/faults.py --num {given.num} --first {given.first}")
+    options = f"--num {given.num} --first {given.first} --jobs {given.jobs}"
+    about = provenance(f"PYTHONPATH=. python tests/benchmarks/faults.py {options}")
     outcome = fault_schedules.Outcome()
     seeds = range(given.first, given.first + given.num)
     with tempfile.TemporaryDirectory(prefix="ganrnn-faults-") as folder:

@@ -32,6 +32,14 @@ def test_missing_is_not_the_middle_of_a_range() -> None:
     assert middle == [0, 0, 0, 0, 1] and missing == [0, 0, 0, 0, 0]
 
 
+@pytest.mark.parametrize("value", ["old", "nan", "inf", ""])
+def test_a_prompt_whose_number_is_none_has_it_missing_and_unknown(value: str) -> None:
+    """One odd prompt does not end a run of millions."""
+    conditions = table()
+    assert conditions.encode([None], [{"sex": "f", "age": value}]).tolist() == [[0, 1, 0, 0, 0]]
+    assert conditions.count_unknown(None, {"sex": "f", "age": value}) == 1
+
+
 def test_labels_have_a_place_each() -> None:
     conditions = Conditions.of_labels([2, None, 0])
     assert conditions.encode([0, 2, None, 7], [None] * 4).tolist() == [[1, 0, 0], [0, 0, 1], [0, 0, 0], [0, 0, 0]]
@@ -62,7 +70,7 @@ def test_json_gives_the_same_table() -> None:
         (lambda: Conditions.of_attributes(ROWS, ["size"]), "numeric_attributes has 'size'; the data set has age, hair"),
         (lambda: Conditions.of_attributes(ROWS, ["sex"]), "attribute sex is '[fm]'; .* says that it is a number"),
         (lambda: Conditions.of_attributes([None, {}], []), "no row of the data set has any"),
-        (lambda: table().encode([None], [{"age": "old"}]), "attribute age is 'old'"),
+        (lambda: Conditions.of_attributes([*ROWS, {"age": "nan"}], ["age"]), "attribute age is 'nan'"),
     ],
 )
 def test_what_makes_no_table_is_refused(make: Any, message: str) -> None:
