@@ -87,6 +87,12 @@ class Conditions:
         )
 
 
+def check_numeric(condition: str, numeric_attributes: Sequence[str]) -> None:
+    """Raise BadInput where a config names numeric attributes and reads none."""
+    if condition != "attributes" and numeric_attributes:
+        raise BadInput(f"task.numeric_attributes needs task.condition attributes, not {condition}")
+
+
 def _number(value: str | None) -> float | None:
     """None for what is no finite number."""
     try:

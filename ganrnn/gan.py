@@ -6,7 +6,7 @@ them. What a picture is to show is read by an encoder, which learns with the dis
 
 import copy
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -40,7 +40,7 @@ class Chunk:
     real: torch.Tensor  # float32 [N, 3, H, W]
     z: torch.Tensor  # float32 [N, z_dim]
     condition: torch.Tensor  # float32 [N, C], with the encoder's graph
-    keys: torch.Tensor  # int64 [N], equal where conditions mean the same
+    batch: Batch  # as collated; its `keys` int64 [N] are equal where conditions mean the same
     fake: torch.Tensor  # float32 [N, 3, H, W], with the generator's graph where the generator learns from it
 
 
@@ -48,14 +48,17 @@ class Gan:
     """Networks, players, one training step and one sampling function.
 
     A task gives an encoder, `nn.Module` with `out_dim`, the names of the tensors of a batch that it reads, and how
-    prompts become these tensors.
+    prompts become these tensors. A generator that starts from pictures instead of noise alone comes with the task too,
+    which then says by `drawn_from` what it reads beside noise and condition.
     """
 
     encoder_inputs: Sequence[str] = ()
 
-    def __init__(self, config: GanConfig, encoder: nn.Module) -> None:
+    def __init__(self, config: GanConfig, encoder: nn.Module, generator: nn.Module | None = None) -> None:
         self.config, self.encoder = config, encoder
-        self.generator, self.discriminator = _networks(config, encoder.out_dim)  # type: ignore[arg-type]
+        condition_dim: int = encoder.out_dim  # type: ignore[assignment]
+        self.generator = generator or _generator(config, condition_dim)
+        self.discriminator: Any = _discriminator(config, condition_dim)
         if config.spectral_norm:
             normalise_spectrally(self.discriminator)
         self.augmentation = _augmentation(config)
@@ -85,8 +88,16 @@ class Gan:
         return {name: player.optimiser for name, player in self.players.items()}
 
     @abstractmethod
-    def encode_prompts(self, rows: Rows) -> tuple[torch.Tensor, ...]:
-        """Prompt columns to what the encoder reads, on the CPU."""
+    def encode_prompts(self, rows: Rows) -> Batch:
+        """Prompt columns to what the networks read, on the CPU, under the names that `collate` gives it."""
+
+    def drawn_from(self, batch: Batch) -> tuple[torch.Tensor, ...]:
+        """What the generator reads beside noise and condition."""
+        return ()
+
+    def further_losses(self, chunk: Chunk, fake: torch.Tensor) -> Mapping[str, tuple[float, torch.Tensor]]:
+        """What a task asks of its generator beside the discriminator's opinion: name -> (weight, loss)."""
+        return {}
 
     def step(self, batch: Batch) -> dict[str, torch.Tensor]:
         """`discriminator_steps` discriminator updates and a generator update on what `collate` gave."""
@@ -119,12 +130,13 @@ class Gan:
         z = torch.randn(len(real), self.config.z_dim, device=real.device)
         condition = self.encoder(*(batch[name] for name in self.encoder_inputs))
         with torch.set_grad_enabled(with_graph):
-            fake = self._painted(z, condition.detach())
-        return Chunk(real, z, condition, batch["keys"], fake)
+            fake = self.painted(z, condition.detach(), *self.drawn_from(batch))
+        return Chunk(real, z, condition, batch, fake)
 
-    def _painted(self, z: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+    def painted(self, z: torch.Tensor, condition: torch.Tensor, *drawn_from: torch.Tensor) -> torch.Tensor:
+        """The generator's pictures, float32 [N, 3, H, W], under the precision of the config."""
         with self._autocast(z.device, penalised=False):
-            fake: torch.Tensor = self._paint(z, condition)
+            fake: torch.Tensor = self._paint(z, condition, *drawn_from)
         return fake.float()
 
     def _autocast(self, device: torch.device, penalised: bool) -> AbstractContextManager[Any]:
@@ -162,7 +174,7 @@ class Gan:
         metrics["real_ahead"] = (on_own > on_fake).float().mean()
         loss = adversarial
         if config.matching_weight:
-            metrics["matching_d"] = matching_loss(on_real, chunk.keys)
+            metrics["matching_d"] = matching_loss(on_real, chunk.batch["keys"])
             loss = loss + config.matching_weight * metrics["matching_d"]
         if penalised:
             penalty, parts = slope_penalty(
@@ -197,7 +209,9 @@ class Gan:
     def _generator_loss(self, chunk: Chunk) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         D, config = self.discriminator, self.config
         objective, condition = OBJECTIVES[config.objective], chunk.condition.detach()
-        fake = chunk.fake if chunk.fake.requires_grad else self._painted(chunk.z, condition)
+        fake = chunk.fake
+        if not fake.requires_grad:
+            fake = self.painted(chunk.z, condition, *self.drawn_from(chunk.batch))
         with self._autocast(fake.device, penalised=False):
             on_fake = D.logits(D.read(self.augmentation(fake)), condition).float()
             on_real = on_fake.diagonal()
@@ -208,8 +222,11 @@ class Gan:
         metrics = {"loss_g": adversarial}
         loss = adversarial
         if config.matching_weight:
-            metrics["matching_g"] = matching_loss(on_fake, chunk.keys)
+            metrics["matching_g"] = matching_loss(on_fake, chunk.batch["keys"])
             loss = loss + config.matching_weight * metrics["matching_g"]
+        for name, (weight, value) in self.further_losses(chunk, fake).items():
+            metrics[name] = value
+            loss = loss + weight * value
         return loss, metrics
 
     @torch.no_grad()
@@ -227,9 +244,10 @@ class Gan:
     def sample(self, rows: Rows, keys: Keys) -> torch.Tensor:
         """Paint prompts [N] with noise of `keys` [N]: uint8 [N, 3, height, width] by the averaged networks."""
         device = next(self.generator.parameters()).device
-        condition = self.networks["encoder_ema"](*(t.to(device) for t in self.encode_prompts(rows)))
+        batch = {name: tensor.to(device) for name, tensor in self.encode_prompts(rows).items()}
+        condition = self.networks["encoder_ema"](*(batch[name] for name in self.encoder_inputs))
         z = noise.normal(keys, self.config.z_dim).to(device)
-        return pictures.to_uint8(self.networks["generator_ema"](z, condition))
+        return pictures.to_uint8(self.networks["generator_ema"](z, condition, *self.drawn_from(batch)))
 
 
 def _accumulated(
@@ -255,20 +273,19 @@ def _augmentation(config: GanConfig) -> Augmentation:
     )
 
 
-def _networks(config: GanConfig, condition_dim: int) -> tuple[nn.Module, Any]:
-    """Generator and discriminator of an architecture."""
-    size = (config.height, config.width)
-    wrap, channels = config.wrap_horizontally, config.base_channels
+def _generator(config: GanConfig, condition_dim: int) -> nn.Module:
+    size, wrap = (config.height, config.width), config.wrap_horizontally
     if config.architecture == "style":
-        return (
-            StyleGenerator(*size, config.z_dim, condition_dim, config.style_dim, channels, wrap),
-            ProjectionDiscriminator(*size, condition_dim, config.feature_dim, channels, wrap),
-        )
-    generator, discriminator = {
-        "dcgan": (DcganGenerator, DcganDiscriminator),
-        "residual": (ResidualGenerator, ResidualDiscriminator),
+        return StyleGenerator(*size, config.z_dim, condition_dim, config.style_dim, config.base_channels, wrap)
+    generator = {"dcgan": DcganGenerator, "residual": ResidualGenerator}[config.architecture]
+    return generator(*size, config.z_dim, condition_dim, config.base_channels, wrap)
+
+
+def _discriminator(config: GanConfig, condition_dim: int) -> nn.Module:
+    discriminator = {
+        "style": ProjectionDiscriminator,
+        "dcgan": DcganDiscriminator,
+        "residual": ResidualDiscriminator,
     }[config.architecture]
-    return (
-        generator(*size, config.z_dim, condition_dim, channels, wrap),
-        discriminator(*size, condition_dim, config.feature_dim, channels, wrap),
-    )
+    size, wrap = (config.height, config.width), config.wrap_horizontally
+    return discriminator(*size, condition_dim, config.feature_dim, config.base_channels, wrap)

@@ -25,6 +25,18 @@ def decode(data: bytes) -> Image.Image:
         raise BadInput(f"not a readable image ({error})") from error
 
 
+def scaled(data: bytes, height: int, width: int) -> np.ndarray:
+    """Encoded bytes to uint8 [height, width, 3].
+
+    Pictures of another size are scaled by Pillow's LANCZOS filter, which averages over the source pixels when it
+    shrinks; proportions are not kept. Raises BadInput as `decode` does.
+    """
+    picture = decode(data)
+    if picture.size != (width, height):
+        picture = picture.resize((width, height), Image.Resampling.LANCZOS)
+    return np.asarray(picture)
+
+
 def encode_png(image: np.ndarray) -> bytes:
     """uint8 [H, W, 3] to PNG bytes; the same pixels give the same bytes."""
     buffer = io.BytesIO()

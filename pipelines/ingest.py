@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from PIL import Image
 from tqdm import tqdm
 
 from ganrnn import images
@@ -80,15 +79,14 @@ def ingest(recipe: Recipe) -> dict[str, Any]:
 def prepare(row: RawRow, height: int, width: int) -> PreparedRow | str:
     """The row as the dataset holds it, or why it cannot be; a function of the row alone.
 
-    Pictures of another size are scaled to `height` x `width` by Pillow's LANCZOS filter, which averages over the
-    source pixels when it shrinks; proportions are not kept.
+    Pictures of another size are scaled to `height` x `width` by `images.scaled`.
     """
     if row.problem:
         return row.problem
     try:
         text, label = _text(row.text), _whole_number(row.label)
         attributes = {name: _plain(value, name) for name, value in row.attributes.items()}
-        pixels = row.image if isinstance(row.image, np.ndarray) else _scaled(row.image or b"", height, width)
+        pixels = row.image if isinstance(row.image, np.ndarray) else images.scaled(row.image or b"", height, width)
         picture = hashlib.sha256(pixels.tobytes()).hexdigest()
         words = json.dumps([picture, text, label, sorted(attributes.items())])
         content = hashlib.sha256(words.encode()).digest()
@@ -138,13 +136,6 @@ def _whole_number(label: Any) -> int | None:
     if not -(2**63) <= number < 2**63:
         raise BadInput(f"label is {label!r:.80}; allowed are whole numbers of 64 bits")
     return number
-
-
-def _scaled(data: bytes, height: int, width: int) -> np.ndarray:
-    picture = images.decode(data)
-    if picture.size != (width, height):
-        picture = picture.resize((width, height), Image.Resampling.LANCZOS)
-    return np.asarray(picture)
 
 
 @dataclass

@@ -49,12 +49,10 @@ class DownBlock(nn.Module):
         return (y + self.skip(F.avg_pool2d(x, 2))) * 0.5**0.5
 
 
-class ProjectionDiscriminator(ProjectionLogits):
-    """Pictures to features, features and conditions to logits."""
+class PictureReader(nn.Module):
+    """Pictures to features."""
 
-    def __init__(
-        self, height: int, width: int, condition_dim: int, feature_dim: int, base_channels: int, wrap: bool = False
-    ) -> None:
+    def __init__(self, height: int, width: int, feature_dim: int, base_channels: int, wrap: bool = False) -> None:
         super().__init__()
         pyramid = Pyramid.of(height, width, base_channels)
         channels = tuple(reversed(pyramid.channels))
@@ -63,15 +61,28 @@ class ProjectionDiscriminator(ProjectionLogits):
         self.last = conv(channels[-1], channels[-1], 3, GAIN, wrap)
         area = pyramid.sizes[0][0] * pyramid.sizes[0][1]
         self.features = nn.Linear(channels[-1] * area, feature_dim)
-        self.add_projection(condition_dim, feature_dim)
 
-    def trunk(self, images: torch.Tensor) -> torch.Tensor:
-        """Pictures float32 [N, 3, H, W] in -1 to 1 to the smallest maps [N, C, h, w]."""
-        x = F.leaky_relu(self.from_patches(F.pixel_unshuffle(images, 2)), SLOPE)
+    def maps(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """Pictures float32 [N, 3, H, W] in -1 to 1 to maps of every size, the largest first: [N, C, h, w] each."""
+        maps = [F.leaky_relu(self.from_patches(F.pixel_unshuffle(images, 2)), SLOPE)]
         for block in self.blocks:
-            x = block(x)
-        return F.leaky_relu(self.last(x), SLOPE)
+            maps.append(block(maps[-1]))
+        return [*maps[:-1], F.leaky_relu(self.last(maps[-1]), SLOPE)]
+
+    def summary(self, smallest: torch.Tensor) -> torch.Tensor:
+        """The last of `maps` to features [N, feature_dim]."""
+        return F.leaky_relu(self.features(smallest.flatten(1)), SLOPE) * GAIN
 
     def read(self, images: torch.Tensor) -> torch.Tensor:
         """Pictures float32 [N, 3, H, W] in -1 to 1 to features [N, feature_dim]."""
-        return F.leaky_relu(self.features(self.trunk(images).flatten(1)), SLOPE) * GAIN
+        return self.summary(self.maps(images)[-1])
+
+
+class ProjectionDiscriminator(ProjectionLogits, PictureReader):
+    """Pictures to features, features and conditions to logits."""
+
+    def __init__(
+        self, height: int, width: int, condition_dim: int, feature_dim: int, base_channels: int, wrap: bool = False
+    ) -> None:
+        super().__init__(height, width, feature_dim, base_channels, wrap)
+        self.add_projection(condition_dim, feature_dim)

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from torch import nn
 
 from ganrnn import images as pictures
-from ganrnn.conditions import Conditions
+from ganrnn.conditions import Conditions, check_numeric
 from ganrnn.errors import BadInput
 from ganrnn.gan import Gan
 from ganrnn.gan_config import GanConfig
-from ganrnn.task import Rows
+from ganrnn.networks.condition_encoder import ConditionEncoder
+from ganrnn.task import Batch, Rows
 from ganrnn.text import meaning_key
 
 
@@ -37,21 +37,7 @@ class ImageGanConfig(GanConfig):
             raise BadInput(
                 f"task.matching_weight is {self.matching_weight} and task.condition none: there is nothing to match"
             )
-        if self.condition != "attributes" and self.numeric_attributes:
-            raise BadInput(f"task.numeric_attributes needs task.condition attributes, not {self.condition}")
-
-
-class ConditionEncoder(nn.Module):
-    """A linear layer over what `Conditions.encode` gives; without conditions, vectors of no element."""
-
-    def __init__(self, num_values: int, out_dim: int) -> None:
-        super().__init__()
-        self.out_dim = out_dim if num_values else 0
-        self.linear = nn.Linear(num_values, out_dim) if num_values else None
-
-    def forward(self, values: torch.Tensor) -> torch.Tensor:  # float32 [N, num_values] -> [N, out_dim]
-        # A one-hot vector is shorter than noise of as many elements: the gain keeps the layer's variance at 1.
-        return self.linear(values) * values.shape[1] ** 0.5 if self.linear else values[:, :0]
+        check_numeric(self.condition, self.numeric_attributes)
 
 
 class ImageGan(Gan):
@@ -89,9 +75,9 @@ class ImageGan(Gan):
         keys = [meaning_key(str(label), held) for label, held in zip(*self._conditions(rows, len(images)), strict=True)]
         return {"images": images, "values": self._encode(rows, len(images)), "keys": torch.tensor(keys)}
 
-    def encode_prompts(self, rows: Rows) -> tuple[torch.Tensor, ...]:
-        """`label` or `attributes` of prompts, as far as the model has them."""
-        return (self._encode(rows, len(rows["prompt_id"])),)
+    def encode_prompts(self, rows: Rows) -> Batch:
+        """`label` or `attributes` of prompts, as far as the model has them: float32 [N, V]."""
+        return {"values": self._encode(rows, len(rows["prompt_id"]))}
 
     def count_unknown(self, rows: Mapping[str, Sequence[Any]]) -> list[int]:
         """Of each prompt, how much of it the model was never taught."""

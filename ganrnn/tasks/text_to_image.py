@@ -15,7 +15,7 @@ from ganrnn.errors import BadInput
 from ganrnn.gan import Gan
 from ganrnn.gan_config import GanConfig
 from ganrnn.networks.text_encoder import Cell, TextEncoder
-from ganrnn.task import Rows
+from ganrnn.task import Batch, Rows
 from ganrnn.text import Level, Vocabulary, meaning_key
 
 
@@ -73,9 +73,10 @@ class TextToImage(Gan):
         images = pictures.to_tensor([image["bytes"] for image in rows["image"]])
         return {"images": images, "tokens": tokens, "lengths": lengths, "keys": torch.tensor(keys)}
 
-    def encode_prompts(self, rows: Rows) -> tuple[torch.Tensor, ...]:
+    def encode_prompts(self, rows: Rows) -> Batch:
         """`prompt` to tokens int64 [N, T] and lengths int64 [N]."""
-        return self.vocabulary.encode(rows["prompt"], self.config.max_tokens)
+        tokens, lengths = self.vocabulary.encode(rows["prompt"], self.config.max_tokens)
+        return {"tokens": tokens, "lengths": lengths}
 
     def count_unknown(self, rows: Mapping[str, Sequence[Any]]) -> list[int]:
         """How many words of each prompt the vocabulary does not hold."""

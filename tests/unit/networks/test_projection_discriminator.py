@@ -83,7 +83,7 @@ def test_a_picture_that_wraps_has_no_seam() -> None:
     for wrap in (True, False):
         torch.manual_seed(0)
         D = ProjectionDiscriminator(24, 40, condition_dim=3, feature_dim=6, base_channels=4, wrap=wrap)
-        maps = D.trunk(images)
+        maps = D.maps(images)[-1]
         assert maps.shape == (4, 8, 6, 10)
-        error = (D.trunk(images.roll(3 * 4, 3)) - maps.roll(3, 3)).abs().max()
+        error = (D.maps(images.roll(3 * 4, 3))[-1] - maps.roll(3, 3)).abs().max()
         assert error < 1e-4 if wrap else error > 0.01

@@ -1,0 +1,226 @@
+"""A picture in, another one out: edited by words, carried over into another style, or translated pair by pair.
+
+The step and the sampling are those of ganrnn/gan.py; the generator paints over the source picture.
+
+`paired` data holds the wanted picture of each source: the generator is held to it in every pixel, and the discriminator
+judges a picture beside its source and what was asked (Isola et al., "Image-to-image translation with conditional
+adversarial networks", CVPR 2017). `unpaired` data holds pictures of several kinds: one generator learns to turn each
+into any other, and is held to giving a picture back when asked for what it was: at once, and after it was something
+else (Zhu et al., "Unpaired image-to-image translation using cycle-consistent adversarial networks", ICCV 2017; one
+generator for all kinds as in Choi et al., "StarGAN", CVPR 2018).
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ganrnn import images as pictures
+from ganrnn.conditions import Conditions, check_numeric
+from ganrnn.errors import BadInput
+from ganrnn.gan import Chunk, Gan
+from ganrnn.gan_config import GanConfig
+from ganrnn.networks.condition_encoder import ConditionEncoder
+from ganrnn.networks.convolution import SLOPE
+from ganrnn.networks.projection_discriminator import PictureReader
+from ganrnn.networks.text_encoder import Cell, TextEncoder
+from ganrnn.networks.translator import Translator
+from ganrnn.task import Batch, Rows
+from ganrnn.text import SPECIAL_TOKENS, Level, Vocabulary, meaning_key
+
+
+@dataclass(frozen=True)
+class ImageToImageConfig(GanConfig):
+    """What is asked of a source picture, and how closely the generator is held to it. Sizes in tokens or features.
+
+    `reconstruction_weight` is that of the mean absolute difference, in a range of -1 to 1, from the wanted picture of
+    paired data, from what has to come back of unpaired data.
+    """
+
+    name: Literal["image_to_image"] = "image_to_image"
+    pairing: Literal["paired", "unpaired"] = "paired"
+    condition: Literal["none", "label", "attributes", "text"] = "text"
+    numeric_attributes: tuple[str, ...] = ()
+    condition_dim: int = 64
+    vocabulary: Level = "word"
+    max_tokens: int = 24
+    cell: Cell = "gru"
+    bidirectional: bool = False
+    embedding_dim: int = 64
+    hidden_dim: int = 64
+    reconstruction_weight: float = 10.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_numeric(self.condition, self.numeric_attributes)
+        for name in ("condition_dim", "max_tokens", "reconstruction_weight"):
+            if getattr(self, name) <= 0:
+                raise BadInput(f"task.{name} is {getattr(self, name)}; allowed are values above 0")
+        if self.pairing == "unpaired" and self.condition == "none":
+            raise BadInput(
+                "task.pairing is unpaired and task.condition none: nothing says what a picture is to become; use "
+                "label, attributes or text"
+            )
+        if self.architecture != "style":
+            raise BadInput(
+                f"task.architecture is {self.architecture}; the generator that paints over pictures is style"
+            )
+
+
+@dataclass(frozen=True)
+class Askable:
+    """What can be asked of a model: words, or labels and attributes."""
+
+    words: Vocabulary
+    conditions: Conditions
+
+
+class Request(nn.Module):
+    """What is asked and, of pairs, of which picture, in one vector."""
+
+    def __init__(self, asked: nn.Module, source: PictureReader | None, feature_dim: int) -> None:
+        super().__init__()
+        self.asked, self.source = asked, source
+        self.out_dim: int = asked.out_dim  # type: ignore[assignment]
+        if source is not None:
+            # What an instruction leaves alone is a question of both together.
+            self.both = nn.Sequential(
+                nn.Linear(self.out_dim + feature_dim, feature_dim),
+                nn.LeakyReLU(SLOPE),
+                nn.Linear(feature_dim, feature_dim),
+            )
+            self.out_dim = feature_dim
+
+    def forward(self, sources: torch.Tensor, *asked: torch.Tensor) -> torch.Tensor:
+        """Sources uint8 [N, 3, H, W] and the tensors that say what is asked to float32 [N, out_dim]."""
+        condition: torch.Tensor = self.asked(*asked)
+        if self.source is None:
+            return condition
+        features = self.source.read(pictures.to_float(sources))
+        both: torch.Tensor = self.both(torch.cat([condition, features], dim=1))
+        return both
+
+
+class ImageToImage(Gan):
+    """The task."""
+
+    config_type = ImageToImageConfig
+    vocabulary_type = Askable
+    config: ImageToImageConfig
+
+    def __init__(self, config: ImageToImageConfig, vocabulary: Askable, seed: int = 0) -> None:
+        torch.manual_seed(seed)
+        self.vocabulary = vocabulary
+        is_paired, reads_text = config.pairing == "paired", config.condition == "text"
+        self.asked_inputs = ("tokens", "lengths") if reads_text else ("values",)
+        self.encoder_inputs = ("sources", *self.asked_inputs)
+        asked = () if config.condition == "none" else (config.condition,)
+        more = {"source_image"} if is_paired else set()
+        self.input_columns = ("image", *sorted({*more, "text", "attributes", *asked}))
+        self.prompt_columns = ("source_image", *(("prompt",) if reads_text else asked))
+        size, channels, wrap = (config.height, config.width), config.base_channels, config.wrap_horizontally
+        reader: nn.Module
+        if reads_text:
+            num_tokens = len(vocabulary.words)
+            reader = TextEncoder(num_tokens, config.embedding_dim, config.hidden_dim, config.cell, config.bidirectional)
+        else:
+            reader = ConditionEncoder(len(vocabulary.conditions), config.condition_dim)
+        source = PictureReader(*size, config.feature_dim, channels, wrap) if is_paired else None
+        encoder = Request(reader, source, config.feature_dim)
+        generator = Translator(*size, config.z_dim, encoder.out_dim, config.style_dim, channels, wrap)
+        super().__init__(config, encoder, generator)
+
+    @staticmethod
+    def vocabulary_columns(config: ImageToImageConfig) -> Sequence[str]:
+        """The data set's columns that `build_vocabulary` reads."""
+        return () if config.condition == "none" else (config.condition,)
+
+    @staticmethod
+    def build_vocabulary(config: ImageToImageConfig, rows: Iterable[tuple[Any, ...]]) -> Askable:
+        """The words, or the labels or attributes, of the training rows."""
+        words, conditions = Vocabulary(config.vocabulary, SPECIAL_TOKENS), Conditions(0, {}, {})
+        if config.condition == "text":
+            words = Vocabulary.build((text for (text,) in rows), config.vocabulary)
+        elif config.condition == "label":
+            conditions = Conditions.of_labels(label for (label,) in rows)
+        elif config.condition == "attributes":
+            conditions = Conditions.of_attributes((held for (held,) in rows), config.numeric_attributes)
+        return Askable(words, conditions)
+
+    def collate(self, rows: Rows) -> dict[str, torch.Tensor]:
+        """Data set rows to images and sources uint8 [N, 3, H, W], what is asked [N, ...], keys of meaning int64 [N].
+
+        Sources of unpaired rows are the pictures of their neighbours in the batch, which come with what would be asked
+        to have them as they are.
+        """
+        images = pictures.to_tensor([image["bytes"] for image in rows["image"]])
+        asked = self._asked(rows, "text", len(images))
+        meanings = [self._meaning(*row) for row in zip(*self._columns(rows, "text", len(images)), strict=True)]
+        if self.config.pairing == "unpaired":
+            batch = {"images": images, "sources": images.roll(-1, 0), **asked}
+            batch |= {f"own_{name}": tensor.roll(-1, 0) for name, tensor in asked.items()}
+            return batch | {"keys": torch.tensor([meaning_key(*meaning) for meaning in meanings])}
+        if None in rows["source_image"]:
+            raise BadInput("a training row has no source_image, which task.pairing paired needs; use unpaired")
+        encoded = [image["bytes"] for image in rows["source_image"]]
+        # The same words to another picture ask for something else.
+        keys = [
+            meaning_key(text, [*dict(attributes or {}).items(), ("source", hashlib.sha256(data).hexdigest())])
+            for (text, attributes), data in zip(meanings, encoded, strict=True)
+        ]
+        return {"images": images, "sources": pictures.to_tensor(encoded), **asked, "keys": torch.tensor(keys)}
+
+    def encode_prompts(self, rows: Rows) -> Batch:
+        """`source_image` of any size to sources uint8 [N, 3, H, W], and what is asked."""
+        size = (self.config.height, self.config.width)
+        sources = np.stack([pictures.scaled(image["bytes"], *size) for image in rows["source_image"]])
+        tensor = torch.from_numpy(sources).permute(0, 3, 1, 2).contiguous()
+        return {"sources": tensor, **self._asked(rows, "prompt", len(tensor))}
+
+    def drawn_from(self, batch: Batch) -> tuple[torch.Tensor, ...]:
+        """The source pictures."""
+        return (pictures.to_float(batch["sources"]),)
+
+    def further_losses(self, chunk: Chunk, fake: torch.Tensor) -> Mapping[str, tuple[float, torch.Tensor]]:
+        """How far pictures are from those that are known."""
+        weight = self.config.reconstruction_weight
+        if self.config.pairing == "paired":
+            return {"reconstruction": (weight, F.l1_loss(fake, chunk.real))}
+        (source,) = self.drawn_from(chunk.batch)
+        with torch.no_grad():
+            inputs = ("sources", *(f"own_{name}" for name in self.asked_inputs))
+            own = self.encoder(*(chunk.batch[name] for name in inputs))
+        back = self.painted(chunk.z.repeat(2, 1), own.repeat(2, 1), torch.cat([fake, source]))
+        return {"reconstruction": (weight, F.l1_loss(back, source.repeat(2, 1, 1, 1)))}
+
+    def count_unknown(self, rows: Mapping[str, Sequence[Any]]) -> list[int]:
+        """Of each prompt, how much of it the model was never taught."""
+        num_rows = len(rows["source_image"])
+        if self.config.condition == "text":
+            return [self.vocabulary.words.count_unknown(text) for text in rows["prompt"]]
+        _, labels, attributes = self._columns(rows, "prompt", num_rows)
+        return [self.vocabulary.conditions.count_unknown(*row) for row in zip(labels, attributes, strict=True)]
+
+    def _asked(self, rows: Rows, text_column: str, num_rows: int) -> dict[str, torch.Tensor]:
+        """What the encoder reads beside sources, by name."""
+        if self.config.condition == "text":
+            tokens, lengths = self.vocabulary.words.encode(rows[text_column], self.config.max_tokens)
+            return {"tokens": tokens, "lengths": lengths}
+        _, labels, attributes = self._columns(rows, text_column, num_rows)
+        return {"values": self.vocabulary.conditions.encode(labels, attributes)}
+
+    def _columns(self, rows: Rows, text_column: str, num_rows: int) -> tuple[Sequence[Any], ...]:
+        missing = [None] * num_rows
+        return rows.get(text_column, missing), rows.get("label", missing), rows.get("attributes", missing)
+
+    def _meaning(self, text: str, label: int | None, attributes: Any) -> tuple[str, Any]:
+        """What `meaning_key` takes: two pictures of one label mean the same, whatever else they show."""
+        return (str(label), None) if self.config.condition == "label" else (text, attributes)
+
+
+TASK = ImageToImage
