@@ -3,6 +3,9 @@
 A scene is one object (shape, colour, size, position) or two in a relation, on a background, with a caption in English
 or Chinese. A tenth of all attribute combinations is held out: train scenes never show them, val and test scenes show
 nothing else. `read_attributes` names the scene that a picture shows by its nearest rendering, without any training.
+
+Of other kinds are scenes to be edited or carried over into another style (ganrnn/scene_changes.py) and panoramas
+(ganrnn/panoramas.py); ganrnn/built_in.py finds a kind by its name.
 """
 
 import hashlib
@@ -34,6 +37,9 @@ POSITIONS = {"center": (0.5, 0.5), "left": (0.31, 0.5), "right": (0.69, 0.5), "t
 # The first object is always the upper or the left one, so that a picture has one description only.
 RELATIONS = {"above": ((0.5, 0.25), (0.5, 0.75)), "left of": ((0.25, 0.5), (0.75, 0.5))}
 PAIR_RADIUS = 0.22
+STYLES = ("flat", "outlined", "striped")
+LINE = 0.45  # of an outlined object, as a share of its radius
+STRIPE = 0.0625  # of the shorter side
 JITTER = 0.04  # of the shorter side, either way, the same for both objects
 
 HELD_OUT_SHARE = 0.1
@@ -41,6 +47,7 @@ ANTIALIAS = 4
 READING_SIZE = 32
 
 Split = Literal["train", "val", "test"]
+Kind = Literal["captions", "edits", "styles", "panoramas"]
 Attributes = Mapping[str, str]
 
 _ENGLISH_SINGLE = (
@@ -70,8 +77,9 @@ _CHINESE_WORDS = {
 
 @dataclass(frozen=True)
 class ScenesConfig:
-    """How many scenes to draw, and of which kind."""
+    """How many scenes to draw, and of which kind; `pair_share` is for those with captions."""
 
+    kind: Kind = "captions"
     num_train: int = 8_000
     num_val: int = 2_000
     num_test: int = 2_000
@@ -89,12 +97,14 @@ class ScenesConfig:
 
 @dataclass(frozen=True)
 class Scene:
-    """One captioned picture; `image` is uint8 [height, width, 3]."""
+    """One captioned picture; `image` is uint8 [height, width, 3], as is the `source` that it is to be made from."""
 
     id: str
     text: str
     attributes: dict[str, str]
     image: np.ndarray
+    source: np.ndarray | None = None
+    label: int | None = None
 
 
 def single_combinations() -> list[dict[str, str]]:
@@ -129,7 +139,10 @@ def describe(attributes: Attributes, language: str, template: int) -> str:
 
 
 def draw(attributes: Attributes, height: int, width: int, jitter: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
-    """Render a scene, uint8 [height, width, 3]; `jitter` moves all objects, in shares of the shorter side."""
+    """Render a scene, uint8 [height, width, 3]; `jitter` moves all objects, in shares of the shorter side.
+
+    An attribute `style` other than flat cuts a hole or stripes into the objects.
+    """
     side = min(height, width) * ANTIALIAS
     image = Image.new("RGB", (width * ANTIALIAS, height * ANTIALIAS), BACKGROUNDS[attributes["background"]])
     pen = ImageDraw.Draw(image)
@@ -145,6 +158,7 @@ def draw(attributes: Attributes, height: int, width: int, jitter: tuple[float, f
     for shape, colour, (x, y), radius in objects:
         center = (x * image.width + jitter[0] * side, y * image.height + jitter[1] * side)
         _draw_shape(pen, shape, center, radius * side, COLOURS[colour])
+        _cut(pen, attributes, shape, center, radius * side, STRIPE * side)
     return np.asarray(image.resize((width, height), Image.Resampling.BOX))
 
 
@@ -158,6 +172,26 @@ def _draw_shape(
         pen.rectangle((x - r, y - r, x + r, y + r), fill=fill)
     else:
         pen.polygon([(x, y - r), (x - r, y + 0.85 * r), (x + r, y + 0.85 * r)], fill=fill)
+
+
+def _cut(
+    pen: ImageDraw.ImageDraw,
+    attributes: Attributes,
+    shape: str,
+    center: tuple[float, float],
+    radius: float,
+    stripe: float,
+) -> None:
+    """Take out of an object what its style leaves open."""
+    background = BACKGROUNDS[attributes["background"]]
+    style = attributes.get("style", "flat")
+    if style == "outlined":
+        _draw_shape(pen, shape, center, (1 - LINE) * radius, background)
+    elif style == "striped":
+        (x, y), top = center, center[1] - radius
+        while top < y + radius:
+            pen.rectangle((x - radius, top + stripe, x + radius, top + 2 * stripe), fill=background)
+            top += 2 * stripe
 
 
 def scenes(config: ScenesConfig, split: Split, seed: int, height: int, width: int) -> Iterator[Scene]:
@@ -177,12 +211,15 @@ def scenes(config: ScenesConfig, split: Split, seed: int, height: int, width: in
         yield Scene(f"{split}-{index:07d}", text, dict(attributes), draw(attributes, height, width, jitter))
 
 
-def read_attributes(images: torch.Tensor) -> list[dict[str, str]]:
-    """Name what pictures show: the attributes of the nearest rendering among all scenes, each tried with small shifts.
+def read_attributes(
+    images: torch.Tensor, combinations: Sequence[Mapping[str, str]] | None = None
+) -> list[dict[str, str]]:
+    """Name what pictures show: the attributes of the nearest rendering, each tried with small shifts.
 
-    `images` is uint8 [N, 3, height, width]; they are compared with the shorter side at 32 pixels.
+    `images` is uint8 [N, 3, height, width]; they are compared with the shorter side at 32 pixels. `combinations` are
+    the scenes that it can be, else all that have captions.
     """
-    combinations = single_combinations() + pair_combinations()
+    combinations = combinations or single_combinations() + pair_combinations()
     scale = READING_SIZE / min(images.shape[2:])
     height, width = (round(side * scale) for side in images.shape[2:])
     templates = torch.stack([_flat(draw(c, height, width)) for c in combinations])
@@ -190,7 +227,7 @@ def read_attributes(images: torch.Tensor) -> list[dict[str, str]]:
     for chunk in images.split(256):
         small = F.interpolate(chunk.float() / 255, (height, width), mode="area")
         distance = torch.stack([_distance(shifted, templates) for shifted in _shifts(small)]).amin(0)
-        found += [combinations[i] for i in distance.argmin(1).tolist()]
+        found += [dict(combinations[i]) for i in distance.argmin(1).tolist()]
     return found
 
 

@@ -20,6 +20,7 @@ import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from ganrnn import tasks
+from ganrnn.built_in import KINDS
 from ganrnn.errors import BadInput
 from ganrnn.guard import GuardConfig
 from ganrnn.metrics.indomain import InDomainConfig
@@ -34,6 +35,8 @@ class IngestConfig:
     `source_uri` is a folder for image_folder, a Parquet file or folder for parquet, nothing for scenes. Rows of
     `holdout_uri`, where given, are never trained on; else `holdout_share` of the groups is set aside. What is set
     aside becomes val (the reference of evaluation) and test (its prompts) in equal parts.
+
+    `source_image_column` holds the picture that a row's own is to be made from, or in image_folder its file name.
     """
 
     source: Literal["scenes", "image_folder", "parquet"] = "scenes"
@@ -46,6 +49,7 @@ class IngestConfig:
     captions_file: str | None = None
     id_column: str | None = None
     image_column: str = "image"
+    source_image_column: str | None = None
     text_column: str = "text"
     label_column: str | None = None
     group_column: str | None = None
@@ -62,8 +66,15 @@ class IngestConfig:
             raise BadInput(f"ingest.holdout_uri is {self.holdout_uri}; source scenes draws its own held-out pictures")
         if self.source != "scenes" and not self.holdout_uri and not self.holdout_share:
             raise BadInput("ingest.holdout_share is 0; without ingest.holdout_uri it must be above 0")
+        if self.source == "scenes" and self.source_image_column:
+            raise BadInput("ingest.source_image_column is for pictures of your own; scenes draw theirs")
         if self.source != "scenes" and not self.source_uri:
             raise BadInput(f"ingest.source_uri is missing; source {self.source} needs the folder or file to read")
+
+    @property
+    def has_sources(self) -> bool:
+        """Whether the dataset has a column source_image."""
+        return bool(self.source_image_column) or (self.source == "scenes" and KINDS[self.scenes.kind].has_sources)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
     python -m jobs.ingest jobs/recipes/demo.yaml
 
-Writes train/, val/ and test/ shards, prompts.parquet (the captions of test), rejects.parquet and, last, manifest.json.
+Writes train/, val/ and test/ shards, prompts.parquet (the captions and source pictures of test), rejects.parquet and,
+last, manifest.json.
 The output is a function of the source and the config. Memory holds one shard a split, 16-byte digests of what was
 seen, and the captions of test.
 """
@@ -38,6 +39,7 @@ class PreparedRow:
 
     id: str
     image: bytes
+    source_image: bytes | None
     text: str
     label: int | None
     attributes: dict[str, str]
@@ -87,14 +89,21 @@ def prepare(row: RawRow, height: int, width: int) -> PreparedRow | str:
         text, label = _text(row.text), _whole_number(row.label)
         attributes = {name: _plain(value, name) for name, value in row.attributes.items()}
         pixels = row.image if isinstance(row.image, np.ndarray) else images.scaled(row.image or b"", height, width)
+        source = row.source_image
+        if isinstance(source, bytes):
+            source = images.scaled(source, height, width)
         picture = hashlib.sha256(pixels.tobytes()).hexdigest()
-        words = json.dumps([picture, text, label, sorted(attributes.items())])
+        before = [] if source is None else [hashlib.sha256(source.tobytes()).hexdigest()]
+        words = json.dumps([picture, text, label, sorted(attributes.items()), *before])
         content = hashlib.sha256(words.encode()).digest()
         row_id = content.hex()[:32] if row.id is None else _plain(row.id, "id")
         group = f"picture {picture}" if row.group is None else f"group {_plain(row.group, 'group')}"
     except BadInput as problem:
         return str(problem)
-    return PreparedRow(row_id, images.encode_png(pixels), text, label, attributes, group, row.split, content[:16])
+    source_png = None if source is None else images.encode_png(source)
+    return PreparedRow(
+        row_id, images.encode_png(pixels), source_png, text, label, attributes, group, row.split, content[:16]
+    )
 
 
 def split_of(group: str, seed: int, holdout_share: float) -> Split:
@@ -198,27 +207,35 @@ class _ShardWriter:
     captions: list[pa.Table] = field(default_factory=list)
 
     def add(self, row: PreparedRow) -> None:
-        image = {"bytes": row.image, "path": None}
-        attributes = list(row.attributes.items()) or None
-        self.rows.append({"id": row.id, "image": image, "text": row.text, "label": row.label, "attributes": attributes})
+        held = {"id": row.id, "image": _image(row.image), "text": row.text, "label": row.label}
+        held |= {"attributes": list(row.attributes.items()) or None}
+        if self.config.has_sources:
+            held["source_image"] = _image(row.source_image)
+        self.rows.append(held)
         if len(self.rows) == self.config.shard_rows:
             self.flush()
 
     def flush(self) -> None:
         if not self.rows:
             return
-        table = pa.Table.from_pylist(self.rows, schema=schemas.DATASET)
+        more = [schemas.SOURCE_IMAGE] if self.config.has_sources else []
+        table = pa.Table.from_pylist(self.rows, schema=pa.schema([*schemas.DATASET, *more]))
         name = f"{self.split}/{len(self.shards):05d}.parquet"
         digest = storage.commit_table(storage.join(self.config.dataset_uri, name), table, self.config.row_group_rows)
         self.shards.append({"uri": name, "rows": len(self.rows), "sha256": digest, "split": self.split})
         if self.split == "test":
-            self.captions.append(table.select(["id", "text", "label", "attributes"]))
+            self.captions.append(table.drop_columns(["image"]))
         self.rows = []
 
     def write_prompts(self) -> None:
-        table = pa.concat_tables(self.captions).rename_columns(schemas.PROMPTS.names).cast(schemas.PROMPTS)
+        schema = pa.schema([*schemas.PROMPTS, *([schemas.SOURCE_IMAGE] if self.config.has_sources else [])])
+        table = pa.concat_tables(self.captions).rename_columns(schema.names).cast(schema)
         uri = storage.join(self.config.dataset_uri, PROMPTS)
         storage.commit_table(uri, table, self.config.row_group_rows)
+
+
+def _image(png: bytes | None) -> dict[str, Any] | None:
+    return None if png is None else {"bytes": png, "path": None}
 
 
 def _write_rows(recipe: Recipe) -> tuple[list[dict[str, Any]], dict[str, Any]]:

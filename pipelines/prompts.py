@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from ganrnn.errors import BadInput
 from pipelines import storage
-from pipelines.schemas import ATTRIBUTES, PROMPT_COLUMNS, SAMPLES
+from pipelines.schemas import ATTRIBUTES, IMAGE, PROMPT_COLUMNS, SAMPLES
 from pipelines.unique import UniqueIds
 
 _HIVE = re.compile(r"(?:^|/)([^/=]+)=([^/]+)(?=/)")
@@ -186,7 +186,7 @@ def _column(table: pa.Table, name: str, default: int) -> list[int]:
 
 
 def _is_whole(rows: Any, columns: Sequence[str]) -> Any:
-    """Of a table or batch, which rows have a text or a number in each of these columns. Attributes may be missing."""
+    """Of a table or batch, which rows have a text, number or picture in these columns. Attributes may be missing."""
     whole = pa.array([True] * rows.num_rows, pa.bool_())
     for name in columns:
         column = rows.column(name)
@@ -194,6 +194,8 @@ def _is_whole(rows: Any, columns: Sequence[str]) -> Any:
             whole = pc.and_(whole, pc.fill_null(pc.not_equal(pc.utf8_trim_whitespace(column), ""), False))
         elif pa.types.is_integer(column.type):
             whole = pc.and_(whole, pc.is_valid(column))
+        elif pa.types.is_struct(column.type):
+            whole = pc.and_(whole, pc.is_valid(pc.struct_field(column, "bytes")))
     return whole
 
 
@@ -204,6 +206,8 @@ def _check_types(uri: str, schema: pa.Schema, columns: Sequence[str]) -> None:
             raise BadInput(f"{uri} has a column {name!r}, which samples have themselves; rename or drop it")
     texts, integers = ("prompt_id", "prompt"), ("seed", "num_samples", *({"label"} & set(columns)))
     kinds = dict.fromkeys(texts, ("string", _is_text)) | dict.fromkeys(integers, ("integer", pa.types.is_integer))
+    if "source_image" in columns:
+        kinds["source_image"] = (str(IMAGE), _holds_bytes)
     if "attributes" in columns:
         kinds["attributes"] = ("map<string, string>", lambda kind: kind.equals(ATTRIBUTES))
     for name, (allowed, is_right) in kinds.items():
@@ -220,3 +224,8 @@ def _check_counts(uri: str) -> None:
 
 def _is_text(kind: pa.DataType) -> bool:
     return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
+def _holds_bytes(kind: pa.DataType) -> bool:
+    place = kind.get_field_index("bytes") if pa.types.is_struct(kind) else -1
+    return place >= 0 and pa.types.is_binary(kind.field(place).type)

@@ -25,7 +25,8 @@ MICRO_BATCH_SIZE = 64
 class RegisteredModel(PythonModel):
     """Prompts in, PNG pictures out, the same bytes as `load_sampler(...).sample(...)` gives.
 
-    Prompts are the columns that the task reads: `prompt`, or `label`, or `attributes` as JSON objects of strings.
+    Prompts are the columns that the task reads: `prompt`, `label`, `attributes` as JSON objects of strings,
+    `source_image` as encoded bytes.
     """
 
     def load_context(self, context: Any) -> None:
@@ -41,6 +42,10 @@ class RegisteredModel(PythonModel):
         columns = {name: model_input[name].tolist() for name in self.sampler.prompt_columns}
         if "attributes" in columns:
             columns["attributes"] = [json.loads(held) for held in columns["attributes"]]
+        if "source_image" in columns:
+            columns["source_image"] = [{"bytes": held} for held in columns["source_image"]]
+        if "source_image" in columns:
+            columns["source_image"] = [{"bytes": held} for held in columns["source_image"]]
         seeds = self._column(model_input, "seed", DEFAULT_SEED)
         sample_ids = self._column(model_input, "sample_id", DEFAULT_SAMPLE_ID)
         keys = [(int(seed), str(sample_id)) for seed, sample_id in zip(seeds, sample_ids, strict=True)]

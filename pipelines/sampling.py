@@ -58,8 +58,6 @@ class ModelSampler:
                 continue
             try:
                 pictures[start:stop] = self._micro_batch({n: c[start:stop] for n, c in rows.items()}, keys[start:stop])
-            except BadInput:
-                raise
             except Exception as error:  # whatever a prompt may do to a model
                 if is_out_of_memory(error) and self.micro_batch_size > LEAST_MICRO_BATCH:
                     self.micro_batch_size = max(LEAST_MICRO_BATCH, self.micro_batch_size // 16 * 8)
@@ -69,7 +67,10 @@ class ModelSampler:
                     middle = (start + stop) // 2
                     waiting += [(middle, stop), (start, middle)]
                 else:
-                    failed[start] = f"the model fails on it: {type(error).__name__}: {' '.join(str(error).split())}"
+                    reason = " ".join(str(error).split())
+                    if not isinstance(error, BadInput):
+                        reason = f"the model fails on it: {type(error).__name__}: {reason}"
+                    failed[start] = reason
         return pictures, failed
 
     def _micro_batch(self, rows: Rows, keys: Keys) -> np.ndarray:

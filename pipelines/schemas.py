@@ -29,6 +29,8 @@ DATASET = pa.schema(
         ("attributes", ATTRIBUTES),
     ]
 )
+# What a picture is to be made from; a dataset and its prompts have this column where their source has it.
+SOURCE_IMAGE = pa.field("source_image", IMAGE)
 REJECTS = pa.schema([("place", pa.string()), ("id", pa.string()), ("reason", pa.string())])
 
 # Columns of a prompts file with a meaning of their own; all others pass through to the samples.

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from ganrnn.built_in import KINDS
 from ganrnn.errors import BadInput
-from ganrnn.scenes import Split, scenes
+from ganrnn.scenes import Split
 from pipelines import storage, store_errors
 from pipelines.config import IngestConfig
 from pipelines.store_errors import STORE_ERRORS
@@ -44,6 +45,7 @@ class RawRow:
 
     place: str
     image: bytes | np.ndarray | None = None
+    source_image: bytes | np.ndarray | None = None
     text: Any = None
     id: Any = None
     label: Any = None
@@ -86,12 +88,14 @@ def describe(config: IngestConfig, uri: str | None, seed: int) -> dict[str, Any]
 
 def _scene_rows(config: IngestConfig, seed: int) -> Iterator[RawRow]:
     for split in SPLITS:
-        for scene in scenes(config.scenes, split, seed, config.height, config.width):
+        for scene in KINDS[config.scenes.kind].draw(config.scenes, split, seed, config.height, config.width):
             yield RawRow(
                 f"scene {scene.id}",
                 scene.image,
+                scene.source,
                 scene.text,
                 scene.id,
+                scene.label,
                 attributes=scene.attributes,
                 group="|".join(f"{name}={value}" for name, value in sorted(scene.attributes.items())),
                 split=split,
@@ -105,10 +109,10 @@ def _parquet_rows(config: IngestConfig, uri: str) -> Iterator[RawRow]:
             if isinstance(values, str):
                 yield RawRow(place, problem=values)
                 continue
-            image = values[config.image_column]
-            data = image["bytes"] if isinstance(image, dict) else image
+            data = _image_bytes(values[config.image_column])
             problem = None if data else f"column {config.image_column!r} holds no image bytes"
-            yield _raw_row(config, place, values, data, problem)
+            source = _image_bytes(values[config.source_image_column]) if config.source_image_column else None
+            yield _raw_row(config, place, values, data, source, problem)
 
 
 def _folder_rows(config: IngestConfig, uri: str) -> Iterator[RawRow]:
@@ -123,16 +127,26 @@ def _folder_rows(config: IngestConfig, uri: str) -> Iterator[RawRow]:
             try:
                 name = _name_inside(folder, values[FILE_NAME])
                 captioned.add(name)
-                data, problem = storage.read_bytes(storage.join(uri, name)), None
+                data, source, problem = storage.read_bytes(storage.join(uri, name)), None, None
+                if config.source_image_column and values[config.source_image_column]:
+                    name = _name_inside(folder, values[config.source_image_column])
+                    captioned.add(name)
+                    source = storage.read_bytes(storage.join(uri, name))
             except BadInput as error:
-                data, problem = b"", str(error)
-            yield _raw_row(config, place, values, data, problem)
+                data, source, problem = b"", None, str(error)
+            yield _raw_row(config, place, values, data, source, problem)
     for file in _picture_files(uri):
         if storage.relative(file, uri) not in captioned:
             yield RawRow(file, has_caption=False)
 
 
-def _raw_row(config: IngestConfig, place: str, values: Values, image: bytes, problem: str | None) -> RawRow:
+def _image_bytes(value: Any) -> Any:
+    return value["bytes"] if isinstance(value, dict) else value
+
+
+def _raw_row(
+    config: IngestConfig, place: str, values: Values, image: bytes, source: bytes | None, problem: str | None
+) -> RawRow:
     id_column = _id_column(config, values)
     values = {name: None if value == "" else value for name, value in values.items()}
     for name in (id_column, config.label_column):
@@ -141,6 +155,7 @@ def _raw_row(config: IngestConfig, place: str, values: Values, image: bytes, pro
     return RawRow(
         place,
         image,
+        source,
         values[config.text_column],
         values[id_column] if id_column else None,
         values[config.label_column] if config.label_column else None,
@@ -156,7 +171,14 @@ def _id_column(config: IngestConfig, present: Mapping[str, Any] | Sequence[str])
 
 def _wanted(config: IngestConfig, present: Mapping[str, Any] | Sequence[str], first: str) -> list[str]:
     """The columns that the config reads, `first` being the one of the picture."""
-    named = (first, config.text_column, _id_column(config, present), config.label_column, config.group_column)
+    named = (
+        first,
+        config.source_image_column,
+        config.text_column,
+        _id_column(config, present),
+        config.label_column,
+        config.group_column,
+    )
     return list(dict.fromkeys(name for name in (*named, *config.attribute_columns) if name))
 
 
@@ -173,7 +195,11 @@ def _parquet_columns(config: IngestConfig, uri: str) -> list[str]:
     wanted = _wanted(config, schema.names, config.image_column)
     storage.require_columns(uri, schema, wanted)
     allowed_types = (
-        ((config.image_column,), _holds_images, "struct<bytes: binary, path: string> or binary"),
+        (
+            (config.image_column, config.source_image_column),
+            _holds_images,
+            "struct<bytes: binary, path: string> or binary",
+        ),
         ((config.text_column,), _is_text, "string"),
         ((config.label_column,), lambda kind: pa.types.is_integer(kind) or pa.types.is_boolean(kind), "whole numbers"),
         (

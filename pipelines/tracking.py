@@ -27,7 +27,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 
 # Read by mlflow when it is imported. No pickle is loaded, and no call leaves for anywhere but the tracking server; one
 # that is down is known within seconds, where mlflow's own defaults go on trying for four minutes.
@@ -51,6 +50,7 @@ from ganrnn.checkpoint import DESCRIPTION, SAMPLER_FILES, describe, load_sampler
 from ganrnn.errors import BadInput
 from ganrnn.images import encode_png
 from pipelines.config import TrackingConfig
+from pipelines.prompt_frame import KINDS, frame
 from pipelines.schemas import code_revision
 
 for _name in ("alembic", "mlflow"):
@@ -61,8 +61,6 @@ RunStatus = Literal["FINISHED", "FAILED", "KILLED"]
 _MODEL_URI = re.compile(r"models:/(?P<name>[^/@]+)(@(?P<alias>[^/@]+)|/(?P<version>\d+))")
 _PASSWORD = re.compile(r"(?<=://)[^/@\s]+@")
 _REQUIREMENTS = ("mlflow", "torch", "numpy", "pillow", "safetensors", "pandas")
-# Columns that a model may read, in the types of an MLflow signature; attributes are a JSON object.
-_KINDS = {"prompt": "string", "label": "long", "attributes": "string"}
 _OPTIONAL = (ColSpec("long", "seed", required=False), ColSpec("string", "sample_id", required=False))
 
 
@@ -358,22 +356,16 @@ def _save(target: Path, model_folder: Path, flavour: Model, example: Mapping[str
         artifacts={file: str(model_folder / file) for file in SAMPLER_FILES},
         code_paths=[str(Path(ganrnn.__file__).parent)],
         signature=ModelSignature(
-            Schema([*(ColSpec(_KINDS[column], column) for column in example), *_OPTIONAL]),
+            Schema([*(ColSpec(KINDS[column], column) for column in example), *_OPTIONAL]),
             Schema([ColSpec("binary", "image")]),
         ),
-        input_example=_frame(example, seed=0),
+        input_example=frame(example, seed=0),
         # Local version labels such as +cpu exist in no public index.
         pip_requirements=[f"{package}=={installed_version(package).split('+')[0]}" for package in _REQUIREMENTS],
         mlflow_model=flavour,
     )
     for cache in target.rglob("__pycache__"):
         shutil.rmtree(cache)
-
-
-def _frame(example: Mapping[str, Any], **more: Any) -> pd.DataFrame:
-    """A prompt as the one row that the registered model takes."""
-    plain = {k: json.dumps(dict(v or {}), ensure_ascii=False) if k == "attributes" else v for k, v in example.items()}
-    return pd.DataFrame({name: [value] for name, value in (plain | more).items()})
 
 
 def _check_loaded_back(
@@ -385,7 +377,7 @@ def _check_loaded_back(
     with tempfile.TemporaryDirectory() as scratch:
         folder = mlflow.artifacts.download_artifacts(location, dst_path=scratch, tracking_uri=tracking.tracking_uri)
         try:
-            rows = _frame(example, seed=seed, sample_id=sample_id)
+            rows = frame(example, seed=seed, sample_id=sample_id)
             registered = mlflow.pyfunc.load_model(folder).predict(rows)["image"][0]
         finally:
             # load_model puts the version's copy of ganrnn in front; its folder is about to go.

@@ -74,7 +74,8 @@ class Watch:
         batches = (batch for uri in self.examples for batch in storage.read_batches(uri, wanted))
         rows: list[dict[str, Any]] = []
         while len(rows) < self.config.num_samples and (batch := next(batches, None)) is not None:
-            rows += batch.slice(0, self.config.num_samples - len(rows)).to_pylist()
+            found = batch.slice(0, self.config.num_samples - len(rows)).to_pylist()
+            rows += [row for row in found if row.get("source_image", row["image"])]  # unpaired data may have none
         prompts = {name: [row[source] for row in rows] for name, source in columns.items()}
         pictures = [row["image"]["bytes"] for row in rows]
         return prompts, images.to_tensor(pictures) if rows else torch.empty(0)
