@@ -4,14 +4,15 @@ What is to change stands in the words, what is to stay stands in the source pict
 shows no combination that is held out, neither before nor after; val and test ask for nothing else.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
+import numpy as np
 import torch
 
 from ganrnn.sampling import noise
 from ganrnn.scenes import (
-    _CHINESE_WORDS,
     BACKGROUNDS,
+    CHINESE_WORDS,
     COLOURS,
     JITTER,
     POSITIONS,
@@ -85,7 +86,7 @@ def edits(config: ScenesConfig, split: Split, seed: int, height: int, width: int
 def instruct(name: str, value: str, language: str, template: int) -> str:
     """What to say so that an attribute becomes a value; `template` picks the wording, modulo their number."""
     wordings = (_ENGLISH if language == "en" else _CHINESE)[name]
-    return wordings[template % len(wordings)].format(value if language == "en" else _CHINESE_WORDS[value])
+    return wordings[template % len(wordings)].format(value if language == "en" else CHINESE_WORDS[value])
 
 
 def styles(config: ScenesConfig, split: Split, seed: int, height: int, width: int) -> Iterator[Scene]:
@@ -131,5 +132,5 @@ def _changed(before: dict[str, str], after: dict[str, str]) -> str:
     return next(name for name in VALUES if before[name] != after[name])
 
 
-def _jitter(u: Sequence[float]) -> tuple[float, float]:
+def _jitter(u: np.ndarray) -> tuple[float, float]:
     return (2 * u[0] - 1) * JITTER, (2 * u[1] - 1) * JITTER

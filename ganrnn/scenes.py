@@ -67,7 +67,7 @@ _CHINESE_PAIR = {
     "above": "{background}背景上{colour}{shape}在{other_colour}{other_shape}的上面",
     "left of": "{background}背景上{colour}{shape}在{other_colour}{other_shape}的左面",
 }
-_CHINESE_WORDS = {
+CHINESE_WORDS = {
     **{"red": "红色", "green": "绿色", "blue": "蓝色", "yellow": "黄色", "purple": "紫色", "cyan": "青色"},
     **{"black": "黑色", "white": "白色", "circle": "圆形", "square": "正方形", "triangle": "三角形"},
     **{"small": "小", "large": "大"},
@@ -134,7 +134,7 @@ def describe(attributes: Attributes, language: str, template: int) -> str:
         wordings, words = _ENGLISH_PAIR if is_pair else _ENGLISH_SINGLE, dict(attributes)
     else:
         wordings = (_CHINESE_PAIR[attributes["relation"]],) if is_pair else _CHINESE_SINGLE
-        words = {name: _CHINESE_WORDS.get(value, value) for name, value in attributes.items()}
+        words = {name: CHINESE_WORDS.get(value, value) for name, value in attributes.items()}
     return wordings[template % len(wordings)].format(**words)
 
 

@@ -48,6 +48,11 @@ def meaning_key(text: str, attributes: Mapping[str, str] | Iterable[tuple[str, s
     return int.from_bytes(hashlib.blake2b(meaning.encode(), digest_size=8).digest(), "little", signed=True)
 
 
+def caption_of(attributes: Mapping[str, str] | Iterable[tuple[str, str]] | None) -> str:
+    """Attributes in words, each with its name: what stands for a caption where there is none of a whole picture."""
+    return ", ".join(f"{name} {value}" for name, value in sorted(dict(attributes or {}).items()))
+
+
 @dataclass(frozen=True)
 class Vocabulary:
     """An immutable token table. Token 0 pads, token 1 stands for everything unknown."""

@@ -36,6 +36,7 @@ class IngestConfig:
     `holdout_uri`, where given, are never trained on; else `holdout_share` of the groups is set aside. What is set
     aside becomes val (the reference of evaluation) and test (its prompts) in equal parts.
 
+    Without `text_column` the words of a row are its attributes or label.
     `source_image_column` holds the picture that a row's own is to be made from, or in image_folder its file name.
     """
 
@@ -50,7 +51,7 @@ class IngestConfig:
     id_column: str | None = None
     image_column: str = "image"
     source_image_column: str | None = None
-    text_column: str = "text"
+    text_column: str | None = "text"
     label_column: str | None = None
     group_column: str | None = None
     attribute_columns: tuple[str, ...] = ()
@@ -169,11 +170,13 @@ class GenerateConfig:
 class EvaluateConfig:
     """Samples, or prompts and a model, against the reference split.
 
-    With `from_prompts` the pictures are made on the way and not stored.
+    With `from_prompts` the pictures are made on the way and not stored. `captions` are what the in-domain network reads
+    and R-precision looks for: the data set's texts, or all attributes, where texts tell only what is to change.
     """
 
     from_prompts: bool = False
     num_workers: int = 2
+    captions: Literal["text", "attributes"] = "text"
     num_candidates: int = 100
     num_splits: int = 10
     num_kid_features: int = 10_000

@@ -20,6 +20,7 @@ from ganrnn.metrics.kid import FeatureSubset, kernel_distance
 from ganrnn.metrics.moments import Moments
 from ganrnn.metrics.partials import merge_in_order
 from ganrnn.metrics.retrieval import wilson_interval
+from ganrnn.metrics.seam import Seam
 from ganrnn.text import meaning_key
 from pipelines import cluster, indomain, model, prompts, refusals, report, storage, tracking
 from pipelines.config import Recipe
@@ -82,9 +83,10 @@ def _subject(recipe: Recipe) -> tuple[dict[str, Any], list[Block], dict[str, byt
 
 
 def _protocol(recipe: Recipe, manifest: Mapping[str, Any], reference: Sequence[str], real: Sequence[str]) -> Protocol:
-    captions = _distinct_captions(real)
-    classes = _distinct_captions(reference)
+    captions = _distinct_captions(recipe, real)
+    classes = _distinct_captions(recipe, reference)
     chosen = sorted(classes)[:100]
+    ingested = manifest["config"]["ingest"]
     if recipe.evaluate.num_candidates > len(captions):
         raise BadInput(
             f"evaluate.num_candidates is {recipe.evaluate.num_candidates}; "
@@ -98,18 +100,22 @@ def _protocol(recipe: Recipe, manifest: Mapping[str, Any], reference: Sequence[s
         num_splits=recipe.evaluate.num_splits,
         num_kid_features=recipe.evaluate.num_kid_features,
         seed=recipe.seed,
-        reads_attributes=manifest["config"]["ingest"]["source"] == "scenes",
+        built_in=ingested["scenes"]["kind"] if ingested["source"] == "scenes" else None,
+        captions=recipe.evaluate.captions,
+        has_seam=recipe.task.wrap_horizontally,
     )
 
 
-def _distinct_captions(uris: Sequence[str]) -> dict[str, str]:
+def _distinct_captions(recipe: Recipe, uris: Sequence[str]) -> dict[str, str]:
     """One text for each meaning, the first in code point order."""
     found: dict[str, str] = {}
     for uri in uris:
         for batch in storage.read_batches(uri, ["text", "attributes"]):
-            for text, attributes in zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True):
+            texts, held = (column.to_pylist() for column in batch.columns)
+            captions = indomain.captions(recipe.evaluate.captions, texts, held)
+            for text, caption, attributes in zip(texts, captions, held, strict=True):
                 key = str(meaning_key(text, attributes))
-                found[key] = min(found.get(key, text), text)
+                found[key] = min(found.get(key, caption), caption)
     return found
 
 
@@ -159,6 +165,7 @@ def _merge(set_name: str, rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         "moments": merge_in_order({name: Moments.from_bytes(row["moments"]) for name, row in own.items()}),
         "inception": merge_in_order({name: InceptionSums.from_bytes(row["inception"]) for name, row in own.items()}),
         "subset": merge_in_order({name: FeatureSubset.from_bytes(row["subset"]) for name, row in own.items()}),
+        "seam": sum((Seam(*row["seam"]) for row in own.values() if "seam" in row), Seam(0, 0.0, 0.0, 0.0)),
         "counts": counts,
     }
 
@@ -184,10 +191,15 @@ def metrics_of(
     intervals = {}
     for name, (correct, total) in sorted(subject["counts"].items()):
         kind, _, attribute = name.partition("/")
-        metric = f"{attribute}_accuracy" if kind == "attribute" else f"r_precision_{protocol.num_candidates}"
+        metric = f"{attribute}_accuracy" if kind == "attribute" else name
+        if kind == "retrieved":
+            metric = f"r_precision_{protocol.num_candidates}"
         if total:  # no prompt of one's own need be a caption of the reference
             metrics[metric] = correct / total
-            intervals[metric] = list(wilson_interval(correct, total))
+            if name != "pixels_kept":  # those of one picture are no independent trials
+                intervals[metric] = list(wilson_interval(correct, total))
+    if protocol.has_seam:
+        metrics["seam_vs_interior"], *intervals["seam_vs_interior"] = subject["seam"].ratio()
     return metrics, intervals
 
 

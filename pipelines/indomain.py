@@ -1,6 +1,7 @@
 """The in-domain network of a data set: trained on first use, kept beside the data, found again by digest."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -11,7 +12,7 @@ from ray.util.queue import Queue
 from ganrnn import cpu
 from ganrnn.images import to_tensor
 from ganrnn.metrics import indomain
-from ganrnn.text import meaning_key
+from ganrnn.text import caption_of, meaning_key
 from pipelines import storage
 from pipelines.config import Recipe
 from pipelines.dataset import shard_uris
@@ -22,6 +23,7 @@ def ensure(recipe: Recipe, manifest: dict[str, Any]) -> tuple[bytes, str]:
     """The packed network and its sha256. Trained once for each (data set, config, seed), on all CPUs of one node."""
     identity = {
         "config": asdict(recipe.evaluate.indomain),
+        "captions": recipe.evaluate.captions,
         "dataset_digest": manifest["totals"]["dataset_digest"],
         "seed": recipe.seed,
     }
@@ -56,8 +58,14 @@ def _fit(recipe: Recipe, uris: list[str], num_threads: int, reports: Queue) -> b
         if step % 20 == 0 or step == config.num_steps:
             reports.put((step, {}))
 
-    network = indomain.fit(config, images, table["text"], keys, recipe.seed, report)
+    texts = captions(recipe.evaluate.captions, table["text"], table["attributes"])
+    network = indomain.fit(config, images, texts, keys, recipe.seed, report)
     return indomain.pack(network)
+
+
+def captions(kind: str, texts: Sequence[str], attributes: Sequence[Any]) -> list[str]:
+    """What the network reads of some rows."""
+    return [caption_of(held) for held in attributes] if kind == "attributes" else list(texts)
 
 
 def _first_rows(uris: list[str], num_rows: int) -> pa.Table:

@@ -207,7 +207,7 @@ class _ShardWriter:
     captions: list[pa.Table] = field(default_factory=list)
 
     def add(self, row: PreparedRow) -> None:
-        held = {"id": row.id, "image": _image(row.image), "text": row.text, "label": row.label}
+        held: dict[str, Any] = {"id": row.id, "image": _image(row.image), "text": row.text, "label": row.label}
         held |= {"attributes": list(row.attributes.items()) or None}
         if self.config.has_sources:
             held["source_image"] = _image(row.source_image)

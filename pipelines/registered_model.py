@@ -44,8 +44,6 @@ class RegisteredModel(PythonModel):
             columns["attributes"] = [json.loads(held) for held in columns["attributes"]]
         if "source_image" in columns:
             columns["source_image"] = [{"bytes": held} for held in columns["source_image"]]
-        if "source_image" in columns:
-            columns["source_image"] = [{"bytes": held} for held in columns["source_image"]]
         seeds = self._column(model_input, "seed", DEFAULT_SEED)
         sample_ids = self._column(model_input, "sample_id", DEFAULT_SAMPLE_ID)
         keys = [(int(seed), str(sample_id)) for seed, sample_id in zip(seeds, sample_ids, strict=True)]

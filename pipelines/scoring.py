@@ -6,7 +6,7 @@ number of workers gives the same scores, to the byte.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
@@ -15,11 +15,14 @@ import torch
 
 from ganrnn import cpu, scenes
 from ganrnn import images as pictures
+from ganrnn.built_in import KINDS
 from ganrnn.metrics import indomain
+from ganrnn.metrics.edits import edited, kept_pixels
 from ganrnn.metrics.inception_score import InceptionSums
 from ganrnn.metrics.kid import FeatureSubset
 from ganrnn.metrics.moments import Moments
 from ganrnn.metrics.retrieval import is_retrieved_among_captions
+from ganrnn.metrics.seam import Seam
 from ganrnn.text import meaning_key
 from pipelines import prompts, storage
 from pipelines.config import SamplingConfig
@@ -68,7 +71,9 @@ class Protocol:
     num_splits: int
     num_kid_features: int
     seed: int
-    reads_attributes: bool
+    captions: str  # what the network reads of a row: text or attributes
+    built_in: scenes.Kind | None  # the kind of scenes, whose attributes can be read back from pictures
+    has_seam: bool
 
 
 class BlockScorer:
@@ -98,41 +103,36 @@ class BlockScorer:
         return answered(lambda: self._scored(self.blocks[row["index"]]))
 
     def _scored(self, block: Block) -> dict[str, Any]:
-        ids, texts, attributes, images, pngs = self._sampled(block) if block.shard else self._stored(block)
-        if not ids:
+        found = self._sampled(block) if block.shard else self._stored(block)
+        if not found.ids:
             return {"block": block.name, "rows": 0, "shown": []}
-        return {"block": block.name, "rows": len(ids)} | self._score(block, ids, texts, attributes, images, pngs)
+        return {"block": block.name, "rows": len(found.ids)} | self._score(block, found)
 
-    def _stored(self, block: Block) -> tuple[list[str], list[str], list[dict[str, str]], torch.Tensor, list[bytes]]:
+    def _stored(self, block: Block) -> "Scored":
         with storage.reading_parquet(block.uri):
             table = storage.open_parquet(block.uri).read_row_group(block.row_group)
         is_samples = "sample_id" in table.column_names
         pngs = [image["bytes"] for image in table.column("image").to_pylist()]
         ids = table.column("sample_id" if is_samples else "id").to_pylist()
         texts = table.column("prompt" if is_samples else "text").to_pylist()
-        return ids, texts, _attributes(table), pictures.to_tensor(pngs) if pngs else torch.empty(0), pngs
+        images = pictures.to_tensor(pngs) if pngs else torch.empty(0)
+        return Scored(ids, texts, _attributes(table), images, pngs, _sources(table, images))
 
-    def _sampled(self, block: Block) -> tuple[list[str], list[str], list[dict[str, str]], torch.Tensor, list[bytes]]:
+    def _sampled(self, block: Block) -> "Scored":
         assert block.shard and self.sampler
         drawn = draw(self.sampler, self.reader.read(block.shard), self.run_seed)
         images = torch.from_numpy(drawn.pictures).permute(0, 3, 1, 2).contiguous()
         pngs = [pictures.encode_png(array) for array in drawn.pictures]
-        return drawn.sample_ids, drawn.texts.to_pylist(), _attributes(drawn.table), images, pngs
+        sources = _sources(drawn.table, images)
+        return Scored(drawn.sample_ids, drawn.texts.to_pylist(), _attributes(drawn.table), images, pngs, sources)
 
     @torch.no_grad()
-    def _score(
-        self,
-        block: Block,
-        ids: list[str],
-        texts: list[str],
-        attributes: list[dict[str, str]],
-        images: torch.Tensor,
-        pngs: list[bytes],
-    ) -> dict[str, Any]:
+    def _score(self, block: Block, found: "Scored") -> dict[str, Any]:
+        ids, images = found.ids, found.images
         features = indomain.extract(self.network, images)
         posterior = self.network.posterior(torch.from_numpy(features), self.classes).numpy()
         embeddings = self.network.image_embedding(torch.from_numpy(features))
-        keys = [str(meaning_key(t, a)) for t, a in zip(texts, attributes, strict=True)]
+        keys = [str(meaning_key(t, a)) for t, a in zip(found.texts, found.attributes, strict=True)]
         partial: dict[str, Any] = {
             "moments": Moments.from_features(features).to_bytes(),
             "inception": InceptionSums.from_probabilities(posterior, ids, self.protocol.num_splits).to_bytes(),
@@ -151,11 +151,42 @@ class BlockScorer:
             self.protocol.num_candidates,
             self.protocol.seed,
         )
-        seen: list[dict[str, str]] = scenes.read_attributes(images) if self.protocol.reads_attributes else []
-        correct = [{n: s.get(n) == v for n, v in a.items()} for s, a in zip(seen, attributes, strict=False)]
-        counts = {"retrieved": [int(hits.sum()), len(known)]} | _count(correct)
-        shown = _shown(block, ids, texts, pngs, scores, correct)
+        counts = {"retrieved": [int(hits.sum()), len(known)]}
+        correct: list[dict[str, bool]] = []
+        if self.protocol.built_in:
+            read = KINDS[self.protocol.built_in].read
+            seen = read(images)
+            correct = [{n: s.get(n) == v for n, v in a.items()} for s, a in zip(seen, found.attributes, strict=True)]
+            counts |= _count(correct)
+            if found.sources is not None:
+                counts |= edited(read(found.sources), found.attributes, seen)
+        if found.sources is not None:
+            counts["pixels_kept"] = kept_pixels(found.sources, images)
+        if self.protocol.has_seam:
+            partial["seam"] = astuple(Seam.of(images))
+        shown = _shown(block, found, scores, correct)
         return {**partial, "counts": json.dumps(counts), "shown": shown}
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The rows of a block: images and, where they were made from others, sources uint8 [N, 3, H, W]; pngs encoded."""
+
+    ids: list[str]
+    texts: list[str]
+    attributes: list[dict[str, str]]
+    images: torch.Tensor
+    pngs: list[bytes]
+    sources: torch.Tensor | None
+
+
+def _sources(table: pa.Table, images: torch.Tensor) -> torch.Tensor | None:
+    """The pictures that some were made from, at their size; None unless all of them have one."""
+    if "source_image" not in table.column_names or table.column("source_image").null_count or not len(images):
+        return None
+    size = images.shape[2:]
+    arrays = [pictures.scaled(image["bytes"], *size) for image in table.column("source_image").to_pylist()]
+    return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).contiguous()
 
 
 def _attributes(table: pa.Table) -> list[dict[str, str]]:
@@ -176,15 +207,10 @@ def _count(correct: Sequence[Mapping[str, bool]]) -> dict[str, list[int]]:
 
 
 def _shown(
-    block: Block,
-    ids: Sequence[str],
-    texts: Sequence[str],
-    pngs: Sequence[bytes],
-    scores: np.ndarray,
-    correct: Sequence[Mapping[str, bool]],
+    block: Block, found: Scored, scores: np.ndarray, correct: Sequence[Mapping[str, bool]]
 ) -> list[dict[str, Any]]:
     """Pictures for the report: the first of a set, and the best and worst of each block by match score."""
-    first = list(range(min(64, len(ids)))) if block.index == 0 else []
+    first = list(range(min(64, len(found.ids)))) if block.index == 0 else []
     ranked = [int(row) for row in np.argsort(-scores, kind="stable") if np.isfinite(scores[row])]
     chosen = {
         "first": first,
@@ -194,12 +220,20 @@ def _shown(
     return [
         {
             "kind": kind,
-            "sample_id": ids[row],
-            "prompt": texts[row],
-            "png": pngs[row],
+            "sample_id": found.ids[row],
+            "prompt": found.texts[row],
+            "png": _before_and_after(found, row),
             "match_score": float(scores[row]),
             "correct": json.dumps(correct[row]) if correct else None,
         }
         for kind, rows in chosen.items()
         for row in rows
     ]
+
+
+def _before_and_after(found: Scored, row: int) -> bytes:
+    """A picture as it is looked at: right of its source, where it has one."""
+    if found.sources is None:
+        return found.pngs[row]
+    pair = torch.cat([found.sources[row], found.images[row]], dim=2)
+    return pictures.encode_png(pair.permute(1, 2, 0).numpy())

@@ -21,6 +21,7 @@ import pyarrow as pa
 from ganrnn.built_in import KINDS
 from ganrnn.errors import BadInput
 from ganrnn.scenes import Split
+from ganrnn.text import caption_of
 from pipelines import storage, store_errors
 from pipelines.config import IngestConfig
 from pipelines.store_errors import STORE_ERRORS
@@ -152,14 +153,16 @@ def _raw_row(
     for name in (id_column, config.label_column):
         if name and values[name] is None:
             problem = problem or f"column {name!r} is empty"
+    label = values[config.label_column] if config.label_column else None
+    attributes = {name: values[name] for name in config.attribute_columns if values[name] is not None}
     return RawRow(
         place,
         image,
         source,
-        values[config.text_column],
+        values[config.text_column] if config.text_column else caption_of(attributes) or f"label {label}",
         values[id_column] if id_column else None,
-        values[config.label_column] if config.label_column else None,
-        {name: values[name] for name in config.attribute_columns if values[name] is not None},
+        label,
+        attributes,
         values[config.group_column] if config.group_column else None,
         problem=problem,
     )

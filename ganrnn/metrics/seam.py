@@ -1,0 +1,41 @@
+"""Does a panorama go on from its right edge to its left one as it goes on anywhere else?"""
+
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Seam:
+    """Steps between neighbouring columns, in grey levels, summed over pictures: at the seam and, on average, inside."""
+
+    count: int
+    at_seam: float
+    inside: float
+    squared_difference: float
+
+    @classmethod
+    def of(cls, images: torch.Tensor) -> "Seam":
+        """Of uint8 [N, 3, H, W]."""
+        x = images.double()
+        steps = (x - x.roll(1, 3)).abs().mean((1, 2))  # [N, W], the first one at the seam
+        at_seam, inside = steps[:, 0], steps[:, 1:].mean(1)
+        return cls(len(x), float(at_seam.sum()), float(inside.sum()), float((at_seam - inside).square().sum()))
+
+    def __add__(self, other: "Seam") -> "Seam":
+        return Seam(
+            self.count + other.count,
+            self.at_seam + other.at_seam,
+            self.inside + other.inside,
+            self.squared_difference + other.squared_difference,
+        )
+
+    def ratio(self) -> tuple[float, float, float]:
+        """Steps at the seam as a multiple of those inside, and its 95 % interval; 1 is no seam at all.
+
+        The interval is that of the mean difference within a picture, over pictures.
+        """
+        difference = (self.at_seam - self.inside) / self.count
+        variance = max(self.squared_difference / self.count - difference**2, 0.0) / max(self.count - 1, 1)
+        ratio, spread = self.at_seam / self.inside, 1.96 * variance**0.5 * self.count / self.inside
+        return ratio, ratio - spread, ratio + spread
