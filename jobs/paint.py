@@ -2,10 +2,12 @@
 
 ganrnn paint "a large blue triangle at the left on a black background"
 ganrnn paint "左边有一个大的蓝色三角形" --model models:/scenes@champion --seed 7
+ganrnn paint "make it red" --model runs/scene_edits/checkpoints --source before.png
 """
 
 import argparse
 import re
+from typing import Any
 
 from ganrnn import images
 from ganrnn.errors import BadInput
@@ -17,18 +19,24 @@ from pipelines.sampling import ModelSampler
 ZOOM = 8
 
 
-def paint(prompt: str, model_uri: str, tracking_uri: str, seed: int, out: str | None) -> str:
-    """Paint a prompt, write a PNG in the working folder or at `out`, and return its path."""
+def paint(prompt: str, model_uri: str, tracking_uri: str, seed: int, out: str | None, source: str | None = None) -> str:
+    """Paint a prompt, over the picture `source` where the model does that; returns the path of the PNG.
+
+    It is written in the working folder, or to `out`. Raises BadInput where the model reads something else.
+    """
     if not prompt.strip():
         raise BadInput("the prompt is empty; say what to paint")
     tracking = TrackingConfig(tracking_uri=storage.absolute(tracking_uri))
     uri = model_uri if model_uri.startswith("models:") else storage.absolute(model_uri)
     sampler = ModelSampler(model.fetch_files(uri, tracking), SamplingConfig(micro_batch_size=8))
-    if tuple(sampler.task.prompt_columns) != ("prompt",):
-        raise BadInput(
-            f"{model_uri} paints by {' and '.join(sampler.task.prompt_columns) or 'noise alone'}, not by text"
-        )
-    rows = {"prompt": [prompt]}
+    rows: dict[str, list[Any]] = {"prompt": [prompt]}
+    columns = set(sampler.task.prompt_columns) - {"source_image"}
+    if columns != {"prompt"}:
+        raise BadInput(f"{model_uri} paints by {' and '.join(sorted(columns)) or 'noise alone'}, not by text")
+    if "source_image" in sampler.task.prompt_columns:
+        if source is None:
+            raise BadInput(f"{model_uri} paints over a picture; give one with --source")
+        rows["source_image"] = [{"bytes": storage.read_bytes(storage.absolute(source))}]
     if num_unknown := sampler.task.count_unknown(rows)[0]:
         print(f"{num_unknown} words of the prompt are unknown to this model")
     pictures, failed = sampler.sample(rows, [(seed, prompt)])
@@ -48,8 +56,10 @@ def main() -> None:
     parser.add_argument("--tracking-uri", default=TrackingConfig().tracking_uri)
     parser.add_argument("--seed", type=int, default=0, help="another seed, another picture")
     parser.add_argument("--out", help="where to write the PNG")
+    parser.add_argument("--source", help="the picture to change, for models of image_to_image")
     given = parser.parse_args()
-    cli.finish(lambda: print(paint(given.prompt, given.model, given.tracking_uri, given.seed, given.out)))
+    where = (given.model, given.tracking_uri, given.seed, given.out, given.source)
+    cli.finish(lambda: print(paint(given.prompt, *where)))
 
 
 if __name__ == "__main__":

@@ -67,9 +67,7 @@ SENSES = (
     Sense(r"r_precision_(\d+)", "R-precision", "how often a picture picks its own prompt out of {}"),
     Sense(r"edit_changed$", "Edits made", "how often a picture shows all that was to change"),
     Sense(r"edit_kept$", "Edits without a side effect", "how often a picture shows all that was to stay"),
-    Sense(
-        r"pixels_kept$", "Pixels kept", "how many pixels are as before; compare with real pictures", "as real is best"
-    ),
+    Sense(r"pixels_kept$", "Pixels kept", "how many pixels are as before", "as real is best"),
     Sense(r"seam_vs_interior$", "Seam", "the step from edge to edge, beside steps between other columns", "1 is best"),
     Sense(r"(\w+)_accuracy$", "{}", "how often a picture shows the {} its prompt asks for", is_accuracy=True),
 )

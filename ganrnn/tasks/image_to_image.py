@@ -67,9 +67,7 @@ class ImageToImageConfig(GanConfig):
                 "label, attributes or text"
             )
         if self.architecture != "style":
-            raise BadInput(
-                f"task.architecture is {self.architecture}; the generator that paints over pictures is style"
-            )
+            raise BadInput(f"task.architecture is {self.architecture}; only style paints over pictures")
 
 
 @dataclass(frozen=True)

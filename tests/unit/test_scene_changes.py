@@ -1,0 +1,60 @@
+"""Scenes before and after: one thing changes, the words name it, all can be read back, nothing held out is shown."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+
+from ganrnn.built_in import KINDS
+from ganrnn.scene_changes import VALUES, edits, instruct, read_edited, read_styled, styles
+from ganrnn.scenes import STYLES, Scene, ScenesConfig, is_held_out
+
+CONFIG = ScenesConfig(num_train=400, num_val=100, num_test=400)
+
+
+def tensor(arrays: list[np.ndarray]) -> torch.Tensor:
+    return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2)
+
+
+def sources(found: list[Scene]) -> torch.Tensor:
+    return tensor([scene.source for scene in found if scene.source is not None])
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_an_edit_changes_what_its_words_name_and_nothing_else(split: str) -> None:
+    found = list(edits(CONFIG, split, 3, 32, 32))  # type: ignore[arg-type]
+    before, after = read_edited(sources(found)), read_edited(tensor([scene.image for scene in found]))
+    for scene, old, new in zip(found, before, after, strict=True):
+        assert new == scene.attributes
+        (name,) = [name for name in VALUES if old[name] != new[name]]
+        said = [instruct(name, new[name], language, k) for language in ("en", "zh") for k in (0, 1)]
+        assert scene.text in said
+        assert is_held_out(new) == (split == "test")
+        assert split == "test" or not is_held_out(old)
+
+
+def test_every_attribute_is_edited_about_equally_often() -> None:
+    found = list(edits(CONFIG, "train", 0, 16, 16))
+    before = read_edited(sources(found))
+    counts = Counter(n for s, old in zip(found, before, strict=True) for n in VALUES if old[n] != s.attributes[n])
+    assert min(counts.values()) > 50
+
+
+def test_a_style_changes_and_all_else_stays() -> None:
+    found = list(styles(CONFIG, "test", 1, 32, 32))
+    before, after = read_styled(sources(found)), read_styled(tensor([scene.image for scene in found]))
+    for scene, old, new in zip(found, before, after, strict=True):
+        assert new == scene.attributes and scene.label is not None
+        assert new["style"] == STYLES[scene.label] != old["style"]
+        assert old | {"style": new["style"]} == new
+
+
+@pytest.mark.parametrize("kind", ["edits", "styles", "panoramas"])
+def test_a_scene_depends_on_seed_split_and_index_alone(kind: str) -> None:
+    draw = KINDS[kind].draw  # type: ignore[index]
+    first = list(draw(CONFIG, "val", 5, 16, 32))
+    again = list(draw(ScenesConfig(num_val=50), "val", 5, 16, 32))
+    other = list(draw(ScenesConfig(num_val=50), "val", 6, 16, 32))
+    assert all(np.array_equal(a.image, b.image) and a.text == b.text for a, b in zip(first, again, strict=False))
+    assert [scene.text for scene in other] != [scene.text for scene in again]
