@@ -13,13 +13,15 @@ from pipelines import storage
 from pipelines.config import TrackingConfig
 
 _STEP = re.compile(r"step-(\d+)")
+_BEST = "@best"
 
 
 def fetch(model_uri: str, tracking: TrackingConfig, directory: Path) -> Path:
     """Copy what sampling needs (`checkpoint.json`, `sampler.safetensors`) into `directory` and return it.
 
     `model_uri` is a folder that holds checkpoint.json, a folder of checkpoints `step-*` of which the newest whole one
-    is taken, or models:/NAME@ALIAS or models:/NAME/VERSION. Raises BadInput when there is none.
+    is taken, such a folder and `@best` for the one whose samples the guard found nearest to real pictures, or
+    models:/NAME@ALIAS or models:/NAME/VERSION. Raises BadInput when there is none.
     """
     directory.mkdir(parents=True, exist_ok=True)
     if model_uri.startswith("models:"):
@@ -43,6 +45,8 @@ def fetch_files(model_uri: str, tracking: TrackingConfig) -> dict[str, bytes]:
 
 
 def _checkpoint(uri: str) -> str:
+    if uri.endswith(_BEST):
+        return _best(uri.removesuffix(_BEST))
     if storage.exists(storage.join(uri, DESCRIPTION)):
         return uri
     steps = [match for match in map(_STEP.fullmatch, storage.list_folders(uri)) if match]
@@ -52,5 +56,13 @@ def _checkpoint(uri: str) -> str:
             return folder
     raise BadInput(
         f"{uri} holds no model; allowed are a folder with {DESCRIPTION}, a folder of checkpoints step-*, "
-        "models:/NAME@ALIAS and models:/NAME/VERSION"
+        f"such a folder and {_BEST}, models:/NAME@ALIAS and models:/NAME/VERSION"
     )
+
+
+def _best(uri: str) -> str:
+    newest = storage.join(_checkpoint(uri), DESCRIPTION)
+    step = storage.read_json(newest)["position"].get("guard", {}).get("best_step")
+    if step is None:
+        raise BadInput(f"{newest}: its training looked at no samples, so none is the best; leave out {_BEST}")
+    return storage.join(uri, f"step-{step:08d}")

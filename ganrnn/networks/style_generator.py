@@ -56,6 +56,7 @@ class StyleGenerator(nn.Module):
         style_dim: int,
         base_channels: int,
         wrap: bool = False,
+        out_channels: int = 3,
     ) -> None:
         super().__init__()
         pyramid = Pyramid.of(height, width, base_channels)
@@ -75,14 +76,14 @@ class StyleGenerator(nn.Module):
             self.second.append(ModulatedConv(channels, channels, style_dim, wrap=wrap))
             in_channels = channels
         self.last = ModulatedConv(in_channels, in_channels, style_dim, kernel_size=1)
-        self.to_rgb = Conv(in_channels, 3, 3, wrap)
+        self.to_rgb = Conv(in_channels, out_channels, 3, wrap)
 
     def forward(
         self,
         z: torch.Tensor,  # float32 [N, z_dim], standard normal
         condition: torch.Tensor,  # float32 [N, condition_dim]
         maps: Sequence[torch.Tensor] = (),  # to draw over, [N, C, h, w] of each size, the smallest first
-    ) -> torch.Tensor:  # float32 [N, 3, height, width], about -1 to 1, not clipped
+    ) -> torch.Tensor:  # float32 [N, out_channels, height, width], about -1 to 1, not clipped
         style = self.style(torch.cat([z, condition], dim=1))
         x = self.ground(style).view(len(z), -1, *self.smallest)
         for level, (first, second) in enumerate(zip(self.first, self.second, strict=True)):

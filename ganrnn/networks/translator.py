@@ -1,12 +1,14 @@
-"""A generator that starts from a picture and adds to it what has to change.
+"""A generator that starts from a picture: what it should become is painted over it, where it has to change.
 
 The source is read into maps of every size, over which a style generator paints, as the skips of a U-Net (Isola et al.,
-"Image-to-image translation with conditional adversarial networks", CVPR 2017). What it paints is a difference: 0 leaves
-the source as it is. A mask between the two would do so more sharply, but one that is shut learns nothing any more.
+"Image-to-image translation with conditional adversarial networks", CVPR 2017). Beside colours it paints a mask, and
+where that is near 0 the source stays as it is (Pumarola et al., "GANimation", ECCV 2018). The mask is no sigmoid:
+copying is the first thing learnt, and a sigmoid that is shut for it does not open again.
 """
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from ganrnn.networks.projection_discriminator import PictureReader
 from ganrnn.networks.style_generator import StyleGenerator
@@ -27,7 +29,9 @@ class Translator(nn.Module):
     ) -> None:
         super().__init__()
         self.reader = PictureReader(height, width, style_dim, base_channels, wrap)
-        self.painter = StyleGenerator(height, width, z_dim, condition_dim + style_dim, style_dim, base_channels, wrap)
+        self.painter = StyleGenerator(
+            height, width, z_dim, condition_dim + style_dim, style_dim, base_channels, wrap, out_channels=4
+        )
 
     def forward(
         self,
@@ -37,5 +41,6 @@ class Translator(nn.Module):
     ) -> torch.Tensor:  # float32 [N, 3, height, width], about -1 to 1, not clipped
         maps = self.reader.maps(source)
         condition = torch.cat([condition, self.reader.summary(maps[-1])], dim=1)
-        change: torch.Tensor = self.painter(z, condition, maps[::-1])
-        return source + change
+        painted = self.painter(z, condition, maps[::-1])
+        mask = (1 + F.softsign(painted[:, 3:])) / 2
+        return torch.lerp(source, painted[:, :3], mask)

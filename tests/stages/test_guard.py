@@ -11,8 +11,9 @@ import torch
 
 from ganrnn import checkpoint
 from ganrnn.checkpoint import load_sampler
+from ganrnn.errors import BadInput
 from ganrnn.tasks.text_to_image import TextToImage
-from pipelines import tracking
+from pipelines import model, tracking
 from pipelines.checkpoints import Checkpoints
 from pipelines.config import Recipe
 from pipelines.dataset import read_manifest, shard_uris
@@ -149,3 +150,16 @@ def test_the_best_checkpoint_outlives_newer_ones(tmp_path: Path, make_run: MakeR
     assert checkpoints.go_back(None) == 60
     assert checkpoints.go_back(20) == 20
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000020"]
+
+
+def test_the_best_checkpoint_is_a_model(make_run: MakeRun, tmp_path: Path) -> None:
+    recipe = make_run().recipe(*SETTINGS)
+    files, _ = trained(recipe)
+    best = checkpoint.verify(files)["position"]["guard"]["best_step"]
+    uri = recipe.train.checkpoint_uri
+    found = model.fetch_files(f"{uri}@best", recipe.tracking)
+    assert checkpoint.describe(found[checkpoint.DESCRIPTION], uri)["step"] == best
+    blind = make_run().recipe(*SETTINGS, "train.guard.enabled=false")
+    trained(blind)
+    with pytest.raises(BadInput, match="its training looked at no samples, so none is the best; leave out @best"):
+        model.fetch_files(f"{blind.train.checkpoint_uri}@best", blind.tracking)
