@@ -26,7 +26,7 @@ from ganrnn.networks.style_generator import StyleGenerator
 from ganrnn.objectives.adversarial import OBJECTIVES
 from ganrnn.objectives.matching import matching_loss
 from ganrnn.objectives.penalties import slope_penalty
-from ganrnn.optimisation import Player
+from ganrnn.optimisation import Player, cautious_penalty, cautious_rate
 from ganrnn.sampling import noise
 from ganrnn.task import Batch, Keys, Rows
 
@@ -147,7 +147,7 @@ class Gan:
     def _discriminator_step(self, chunks: Sequence[Chunk]) -> dict[str, torch.Tensor]:
         config, player = self.config, self.players["discriminator"]
         self.discriminator.requires_grad_(True)
-        player.begin(self.step_index, config.num_steps, 0.25**self.caution)
+        player.begin(self.step_index, config.num_steps, cautious_rate(self.caution))
         metrics = _accumulated(chunks, self._discriminator_loss)
         metrics["gradient_norm_d"] = player.update()
         if config.penalty == "clip":
@@ -184,7 +184,7 @@ class Gan:
                 (real, on_own),
                 (fake, on_fake),
             )
-            loss = loss + config.penalty_every_steps * 2**self.caution * penalty
+            loss = loss + config.penalty_every_steps * cautious_penalty(self.caution) * penalty
             metrics |= parts
         if config.augmentation.kind == "adaptive":
             self.augmentation.observe(on_own.detach(), on_fake.detach())
@@ -201,7 +201,7 @@ class Gan:
     def _generator_step(self, chunks: Sequence[Chunk]) -> dict[str, torch.Tensor]:
         config, player = self.config, self.players["generator"]
         self.discriminator.requires_grad_(False)
-        player.begin(self.step_index, config.num_steps, 0.25**self.caution)
+        player.begin(self.step_index, config.num_steps, cautious_rate(self.caution))
         metrics = _accumulated(chunks, self._generator_loss)
         metrics["gradient_norm_g"] = player.update()
         return metrics

@@ -25,7 +25,7 @@ class Task(Protocol):
     vocabulary: Any  # dataclass of plain values: what inputs are encoded by
     networks: dict[str, nn.Module]
     step_index: int
-    caution: int  # how often a training was set back: each time quarters the learning rates and doubles the penalties
+    caution: int  # how often a training was set back: ganrnn/optimisation.py says what that costs
     input_columns: Sequence[str]  # of the data set, for `collate`
     prompt_columns: Sequence[str]  # of prompts, for `sample`, beside prompt_id
 

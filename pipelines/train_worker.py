@@ -1,7 +1,7 @@
 """One data-parallel worker of a training, from the last checkpoint to the end. Runs under Ray Train and torchrun alike.
 
-Where the watch sees trouble, all workers go back to a checkpoint and on from there with more caution: a quarter of the
-learning rates, twice the penalties, the rows in another order.
+Where the watch sees trouble, all workers go back to a checkpoint and on from there with more caution: lower learning
+rates, higher penalties, the rows in another order.
 """
 
 from collections.abc import Mapping
@@ -15,6 +15,7 @@ from ganrnn import checkpoint, cpu, distributed
 from ganrnn.activations import SavedBytes
 from ganrnn.config import from_plain
 from ganrnn.guard import Memory
+from ganrnn.optimisation import cautious_penalty, cautious_rate
 from pipelines import tracking
 from pipelines.checkpoints import Checkpoints
 from pipelines.config import Recipe, task_type
@@ -113,8 +114,8 @@ class Attempt:
         if self.rank == 0:
             target = self.checkpoints.go_back(None if caution == 1 else best)
             line = (
-                f"guard: step {step}: {trouble}; back to step {target}, learning rates x {0.25**caution:g}, "
-                f"penalties x {2**caution}"
+                f"guard: step {step}: {trouble}; back to step {target}, learning rates x {cautious_rate(caution):g}, "
+                f"penalties x {cautious_penalty(caution):g}"
             )
             self.job["reports"].put(line)
             tracking.log_metrics(self.recipe.tracking, self.job["run_id"], {"guard_interventions": caution}, step)

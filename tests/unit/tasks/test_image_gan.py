@@ -182,11 +182,11 @@ def test_rows_that_cannot_be_cut_are_refused() -> None:
         task(discriminator_steps=3).step(batch())
 
 
-def test_caution_quarters_rates_and_doubles_penalties() -> None:
+def test_caution_lowers_rates_and_doubles_penalties() -> None:
     held = task(generator=PlayerConfig(schedule="constant"), discriminator=PlayerConfig(schedule="constant"))
     held.caution = 2
     held.step(batch())
-    assert [o.param_groups[0]["lr"] for o in held.optimisers.values()] == [pytest.approx(1e-3 / 16)] * 2
+    assert [o.param_groups[0]["lr"] for o in held.optimisers.values()] == [pytest.approx(1e-3 / 8)] * 2
     chunk = held._chunk(batch(), with_graph=False)
     held.step_index = 0
     losses = []

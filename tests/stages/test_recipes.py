@@ -1,0 +1,98 @@
+"""Every recipe, on its own networks made small: killed at any step and run again, it ends with the same bytes."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ganrnn import checkpoint
+from pipelines import storage
+from pipelines.checkpoints import Checkpoints
+from pipelines.config import Recipe, load_recipe
+from pipelines.ingest import ingest
+from pipelines.train_worker import train_worker
+from tests.stages.test_guard import job_of
+from tests.stages.tiny import ROOT
+
+RECIPES = sorted((ROOT / "jobs/recipes").glob("*.yaml"))
+DATA = ROOT / "../shared/data"
+NUM_STEPS, SAVED_EVERY = 18, 6
+SMALL = (
+    *("task.base_channels=4", f"task.num_steps={NUM_STEPS}", "train.num_workers=1", "train.global_batch_size=8"),
+    *(f"train.checkpoint_every_steps={SAVED_EVERY}", "train.sample_every_steps=1000", "train.keep_checkpoints=2"),
+    *("train.guard.num_samples=16", "train.guard.check_every_steps=4", "train.log_every_steps=4"),
+    # So that the state of its controller has to come back too.
+    "task.augmentation={kind: adaptive, probability: 0.3, ramp_images: 500}",
+)
+
+
+def small(path: Path, folder: Path, run: str) -> Recipe:
+    """The recipe with little of everything; real data is cut to its first rows."""
+    raw = yaml.safe_load(path.read_text())
+    settings = [*SMALL, f"run_uri={folder}/{run}", f"ingest.dataset_uri={folder}/dataset"]
+    settings += [f"tracking.tracking_uri=sqlite:///{folder}/mlflow.db", f"tracking.artifact_uri={folder}/artifacts"]
+    if raw["ingest"]["source"] == "scenes":
+        counts = {"num_train": 64, "num_val": 24, "num_test": 8}
+        settings += [f"ingest.scenes.{name}={count}" for name, count in counts.items()]
+        return load_recipe(str(path), settings)
+    for name in ("source_uri", "holdout_uri"):
+        whole = DATA / Path(raw["ingest"][name]).relative_to("data")
+        if not whole.exists():
+            pytest.skip(f"{whole} is not there")
+        part = folder / f"{name}.parquet"
+        storage.commit_table(str(part), storage.read_table([str(whole)]).slice(0, 100))
+        settings.append(f"ingest.{name}={part}")
+    return load_recipe(str(path), settings)
+
+
+def newest(recipe: Recipe) -> dict[str, bytes]:
+    found = Checkpoints(recipe.train.checkpoint_uri, 2).newest()
+    assert found
+    return found.read(checkpoint.TRAINING_FILES)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=[path.stem for path in RECIPES])
+def test_killed_at_any_step_it_ends_with_the_same_bytes(path: Path, tmp_path: Path) -> None:
+    straight, killed = (small(path, tmp_path, run) for run in ("straight", "killed"))
+    ingest(straight)
+    train_worker(job_of(straight))
+    step = random.Random(path.stem).randrange(SAVED_EVERY + 1, NUM_STEPS)
+    command = [sys.executable, "-m", "tests.stages.test_recipes", str(path), str(tmp_path), str(step)]
+    died = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    saved = Checkpoints(killed.train.checkpoint_uri, 2).newest()
+    assert saved and saved.step == step // SAVED_EVERY * SAVED_EVERY
+    job = job_of(killed)
+    train_worker(job)
+    files, expected = newest(killed), newest(straight)
+    assert {name: files[name] for name in checkpoint.TRAINING_FILES} == {
+        name: expected[name] for name in checkpoint.TRAINING_FILES
+    }
+    about, wanted = checkpoint.verify(files), checkpoint.verify(expected)
+    assert about["step"] == NUM_STEPS and about["position"] == wanted["position"]
+
+
+def main(path: str, folder: str, step: str) -> None:
+    """Train and die by SIGKILL as a step begins."""
+    job = job_of(small(Path(path), Path(folder), "killed"))
+    from pipelines.config import task_type
+
+    task_class = task_type(job["recipe"].task.name)
+    train = task_class.step
+
+    def step_or_die(task: object, batch: object) -> object:
+        if task.step_index == int(step):  # type: ignore[attr-defined]
+            os.kill(os.getpid(), signal.SIGKILL)
+        return train(task, batch)
+
+    task_class.step = step_or_die
+    train_worker(job)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
