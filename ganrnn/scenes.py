@@ -79,12 +79,12 @@ CHINESE_WORDS = {
 class ScenesConfig:
     """How many scenes to draw, and of which kind; `pair_share` is for those with captions."""
 
-    kind: Kind = "captions"
     num_train: int = 8_000
     num_val: int = 2_000
     num_test: int = 2_000
     pair_share: float = 0.1
     languages: tuple[Literal["en", "zh"], ...] = ("en", "zh")
+    kind: Kind = "captions"
 
     def __post_init__(self) -> None:
         if min(self.num_train, self.num_val, self.num_test) < 1:

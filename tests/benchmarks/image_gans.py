@@ -1,4 +1,4 @@
-"""Image GANs: modes covered by each objective, trainings brought back by the guard, ours beside peers.
+"""Image GANs: modes covered by each objective, trainings brought back by the guard, scores of recipes, peers.
 
     PYTHONPATH=. python tests/benchmarks/image_gans.py [--only NAME ...]        (make bench-gans)
 
@@ -12,12 +12,14 @@ from collections.abc import Callable
 import collapses
 import gan_peers
 import modes
+import recipe_scores
 from record import ROOT, Figure, provenance, save, table
 
 RESULTS = ROOT / "tests/benchmarks/results/image_gans.json"
 GROUPS: dict[str, Callable[[], list[Figure]]] = {
     "modes": modes.measure,
     "collapses": collapses.measure,
+    "recipes": recipe_scores.measure,
     "peers": gan_peers.measure,
 }
 

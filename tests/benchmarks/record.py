@@ -1,6 +1,7 @@
 """What a benchmark leaves behind: figures with their goals and spread, a table, a JSON file with its provenance."""
 
 import json
+import math
 import os
 import platform
 import statistics
@@ -61,7 +62,7 @@ class Figure:
     @property
     def reaches_goal(self) -> bool:
         """Whether the value is on the right side of its goal."""
-        relation, goal = GOALS[self.name]
+        relation, goal = GOALS.get(self.name, (">=", -math.inf))
         return self.value >= goal if relation == ">=" else self.value <= goal
 
 
@@ -86,11 +87,11 @@ def table(figures: Sequence[Figure]) -> str:
     """One line a figure: value, spread over the repeats, goal."""
     lines = [f"{'figure':<28}{'value':>9}   {'min .. max':<20}{'goal':<10}"]
     for figure in figures:
-        relation, goal = GOALS[figure.name]
+        relation, goal = GOALS.get(figure.name, ("", math.nan))
         held = figure.details.get("spread")
         between = f"{held['min']:g} .. {held['max']:g}" if held else ""
-        verdict = "reached" if figure.reaches_goal else "MISSED"
-        lines.append(f"{figure.name:<28}{figure.value:>9.4g}   {between:<20}{relation} {goal:<7g} {verdict}")
+        verdict = f"{relation} {goal:<7g} {'reached' if figure.reaches_goal else 'MISSED'}" if relation else ""
+        lines.append(f"{figure.name:<28}{figure.value:>9.4g}   {between:<20}{verdict}")
     return "\n".join(lines)
 
 
