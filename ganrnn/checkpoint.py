@@ -47,6 +47,7 @@ def pack(task: Any, rng_states: Mapping[str, torch.Tensor], position: Mapping[st
         "vocabulary": dataclasses.asdict(task.vocabulary),
         "step": task.step_index,
         "caution": task.caution,
+        "cautious_until": task.cautious_until,
         "position": dict(position),
         "files": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
     }
@@ -114,7 +115,8 @@ def restore(
     _load_networks(task, loaded[SAMPLER] | loaded["networks.safetensors"], place)
     for name, optimiser in task.optimisers.items():
         _load_optimiser(optimiser, _under(loaded["optimisers.safetensors"], name))
-    task.step_index, task.caution = description["step"], description["caution"]
+    task.step_index = description["step"]
+    task.caution, task.cautious_until = description["caution"], description["cautious_until"]
     return loaded["rng.safetensors"], description["position"]
 
 

@@ -41,17 +41,15 @@ class PlayerConfig:
         return self.learning_rate * falling * min(1.0, (step + 1) / max(1, self.warmup_steps))
 
 
-def cautious_rate(caution: int) -> float:
-    """By what learning rates are multiplied in a training that was set back so often: 1, 1/2, 1/8, 1/32.
+def restraint(caution: int, cautious_until: int, step: int) -> int:
+    """How often a step quarters the learning rates and doubles the penalties of a training set back `caution` times.
 
-    Half, the first time, costs a training little that met with an accident; one that goes too fast comes down soon.
+    The first time once, until a step: an accident passes, and a training that was well goes on as it was. Each further
+    time shows that it was not, and counts for good.
     """
-    return 0.5 ** (2 * caution - 1) if caution else 1.0
-
-
-def cautious_penalty(caution: int) -> float:
-    """By what penalties are multiplied in a training that was set back so often."""
-    return 2.0**caution
+    if caution <= 1:
+        return caution if step < cautious_until else 0
+    return caution - 1
 
 
 class Player:

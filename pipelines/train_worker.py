@@ -15,7 +15,7 @@ from ganrnn import checkpoint, cpu, distributed
 from ganrnn.activations import SavedBytes
 from ganrnn.config import from_plain
 from ganrnn.guard import Memory
-from ganrnn.optimisation import cautious_penalty, cautious_rate
+from ganrnn.optimisation import restraint
 from pipelines import tracking
 from pipelines.checkpoints import Checkpoints
 from pipelines.config import Recipe, task_type
@@ -35,19 +35,19 @@ def train_worker(job: dict[str, Any]) -> None:
     Raised, it would make Ray Train start the workers again, as after a crash.
     """
     cpu.prepare(max(1, int(job["recipe"].train.cpus_per_worker)))
-    caution = None
+    setback = None
     try:
-        while (trouble := (attempt := Attempt(job, caution)).run()) is not None:
-            caution = attempt.set_back(trouble)
+        while (trouble := (attempt := Attempt(job, setback)).run()) is not None:
+            setback = attempt.set_back(trouble)
     except Refused as refusal:
         if distributed.rank() == 0:
             job["reports"].put(refusal.args[0])
 
 
 class Attempt:
-    """A training taken up at its newest checkpoint, or begun; `caution` replaces that of the checkpoint."""
+    """A training taken up at its newest checkpoint, or begun; `setback` is its (caution, cautious_until) then."""
 
-    def __init__(self, job: Mapping[str, Any], caution: int | None) -> None:
+    def __init__(self, job: Mapping[str, Any], setback: tuple[int, int] | None) -> None:
         self.job = job
         self.recipe: Recipe = job["recipe"]
         train = self.recipe.train
@@ -60,8 +60,8 @@ class Attempt:
             network.to(self.device)
         self.checkpoints = Checkpoints(train.checkpoint_uri, train.keep_checkpoints)
         self.watch = Watch(self.recipe, job, self._resume())
-        if caution is not None:
-            self.task.caution = caution
+        if setback is not None:
+            self.task.caution, self.task.cautious_until = setback
         self.rows = TrainingRows(
             job["uris"],
             self.task.input_columns,
@@ -95,12 +95,13 @@ class Attempt:
                 self._commit()
         return None
 
-    def set_back(self, trouble: str) -> int:
-        """Choose the checkpoint to go back to, remove those after it, and return the caution to go on with.
+    def set_back(self, trouble: str) -> tuple[int, int]:
+        """Choose the checkpoint to go back to, remove those after it, and return how to go on.
 
         The first time it is the newest, afterwards the best: what has to be undone may be older than it shows.
         """
         step, caution, config = self.task.step_index, self.task.caution + 1, self.recipe.train.guard
+        until = step + self.recipe.train.checkpoint_every_steps
         best = self.watch.memory.best_step
         if caution > config.max_interventions:
             there = f"checkpoint step-{best:08d} is its best" if best is not None else "there is no checkpoint"
@@ -113,14 +114,15 @@ class Attempt:
             )
         if self.rank == 0:
             target = self.checkpoints.go_back(None if caution == 1 else best)
+            times = restraint(caution, until, target)
             line = (
-                f"guard: step {step}: {trouble}; back to step {target}, learning rates x {cautious_rate(caution):g}, "
-                f"penalties x {cautious_penalty(caution):g}"
+                f"guard: step {step}: {trouble}; back to step {target}, learning rates x {0.25**times:g}, "
+                f"penalties x {2**times}{f' until step {until}' if caution == 1 else ''}"
             )
             self.job["reports"].put(line)
             tracking.log_metrics(self.recipe.tracking, self.job["run_id"], {"guard_interventions": caution}, step)
             tracking.log_file(self.recipe.tracking, self.job["run_id"], line.encode(), f"guard/{caution}.txt")
-        return distributed.from_rank_0(caution)  # nobody reads checkpoints before rank 0 has removed some
+        return distributed.from_rank_0((caution, until))  # nobody reads checkpoints before rank 0 has removed some
 
     def _resume(self) -> Memory:
         """Load the newest whole checkpoint and what its guard knew, or seed this rank's generators."""

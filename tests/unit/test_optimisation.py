@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ganrnn.errors import BadInput
-from ganrnn.optimisation import Player, PlayerConfig
+from ganrnn.optimisation import Player, PlayerConfig, restraint
 
 
 @pytest.mark.parametrize(
@@ -66,3 +66,9 @@ def test_begin_forgets_gradients() -> None:
 def test_impossible_settings_are_refused(config: PlayerConfig, message: str) -> None:
     with pytest.raises(BadInput, match=message):
         config.check("x")
+
+
+def test_the_first_setback_passes_and_further_ones_stay() -> None:
+    assert [restraint(0, 0, step) for step in (0, 9)] == [0, 0]
+    assert [restraint(1, 100, step) for step in (50, 99, 100, 500)] == [1, 1, 0, 0]
+    assert [restraint(caution, 100, 500) for caution in (2, 3)] == [1, 2]

@@ -184,13 +184,13 @@ def test_rows_that_cannot_be_cut_are_refused() -> None:
 
 def test_caution_lowers_rates_and_doubles_penalties() -> None:
     held = task(generator=PlayerConfig(schedule="constant"), discriminator=PlayerConfig(schedule="constant"))
-    held.caution = 2
+    held.caution = 3
     held.step(batch())
-    assert [o.param_groups[0]["lr"] for o in held.optimisers.values()] == [pytest.approx(1e-3 / 8)] * 2
+    assert [o.param_groups[0]["lr"] for o in held.optimisers.values()] == [pytest.approx(1e-3 / 16)] * 2
     chunk = held._chunk(batch(), with_graph=False)
     held.step_index = 0
     losses = []
-    for caution in (0, 1):
+    for caution in (1, 2):  # the first time is over
         held.caution = caution
         losses.append(held._discriminator_loss(chunk)[0].item())
     held.step_index = 1  # no penalty
