@@ -17,6 +17,7 @@ from safetensors.torch import load, save
 
 from ganrnn.config import from_plain
 from ganrnn.errors import BadInput
+from ganrnn.optimisation import Caution
 
 FORMAT_VERSION = 1
 DESCRIPTION = "checkpoint.json"
@@ -46,8 +47,7 @@ def pack(task: Any, rng_states: Mapping[str, torch.Tensor], position: Mapping[st
         "config": dataclasses.asdict(task.config),
         "vocabulary": dataclasses.asdict(task.vocabulary),
         "step": task.step_index,
-        "caution": task.caution,
-        "cautious_until": task.cautious_until,
+        "caution": dataclasses.asdict(task.caution),
         "position": dict(position),
         "files": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
     }
@@ -115,8 +115,7 @@ def restore(
     _load_networks(task, loaded[SAMPLER] | loaded["networks.safetensors"], place)
     for name, optimiser in task.optimisers.items():
         _load_optimiser(optimiser, _under(loaded["optimisers.safetensors"], name))
-    task.step_index = description["step"]
-    task.caution, task.cautious_until = description["caution"], description["cautious_until"]
+    task.step_index, task.caution = description["step"], Caution(**description["caution"])
     return loaded["rng.safetensors"], description["position"]
 
 

@@ -26,7 +26,7 @@ from ganrnn.networks.style_generator import StyleGenerator
 from ganrnn.objectives.adversarial import OBJECTIVES
 from ganrnn.objectives.matching import matching_loss
 from ganrnn.objectives.penalties import slope_penalty
-from ganrnn.optimisation import Player, restraint
+from ganrnn.optimisation import Caution, Player
 from ganrnn.sampling import noise
 from ganrnn.task import Batch, Keys, Rows
 
@@ -79,18 +79,13 @@ class Gan:
             "discriminator": Player(config.discriminator, [*self.discriminator.parameters(), *encoder.parameters()]),
         }
         self._paint = torch.compile(self.generator) if config.compile else self.generator
-        self.caution, self.cautious_until = 0, 0
+        self.caution = Caution()
         self.step_index = 0
 
     @property
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
         """Of both players, by name."""
         return {name: player.optimiser for name, player in self.players.items()}
-
-    @property
-    def restraint(self) -> int:
-        """By how much the coming step holds back, since the training was set back."""
-        return restraint(self.caution, self.cautious_until, self.step_index)
 
     @abstractmethod
     def encode_prompts(self, rows: Rows) -> Batch:
@@ -152,7 +147,7 @@ class Gan:
     def _discriminator_step(self, chunks: Sequence[Chunk]) -> dict[str, torch.Tensor]:
         config, player = self.config, self.players["discriminator"]
         self.discriminator.requires_grad_(True)
-        player.begin(self.step_index, config.num_steps, 0.25**self.restraint)
+        player.begin(self.step_index, config.num_steps, 0.25 ** self.caution.at(self.step_index))
         metrics = _accumulated(chunks, self._discriminator_loss)
         metrics["gradient_norm_d"] = player.update()
         if config.penalty == "clip":
@@ -189,7 +184,7 @@ class Gan:
                 (real, on_own),
                 (fake, on_fake),
             )
-            loss = loss + config.penalty_every_steps * 2**self.restraint * penalty
+            loss = loss + config.penalty_every_steps * 2 ** self.caution.at(self.step_index) * penalty
             metrics |= parts
         if config.augmentation.kind == "adaptive":
             self.augmentation.observe(on_own.detach(), on_fake.detach())
@@ -206,7 +201,7 @@ class Gan:
     def _generator_step(self, chunks: Sequence[Chunk]) -> dict[str, torch.Tensor]:
         config, player = self.config, self.players["generator"]
         self.discriminator.requires_grad_(False)
-        player.begin(self.step_index, config.num_steps, 0.25**self.restraint)
+        player.begin(self.step_index, config.num_steps, 0.25 ** self.caution.at(self.step_index))
         metrics = _accumulated(chunks, self._generator_loss)
         metrics["gradient_norm_g"] = player.update()
         return metrics

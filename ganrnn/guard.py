@@ -20,6 +20,10 @@ _REMEMBERED = 50
 _ALWAYS = 0.999  # of the pairs of a window
 
 
+class Accident(str):
+    """Trouble out of the blue, such as a bad batch or a flipped bit makes it; it may never come again."""
+
+
 @dataclass(frozen=True)
 class GuardConfig:
     """When to look and what is trouble. Metrics are looked at every `check_every_steps`, samples before a checkpoint.
@@ -96,7 +100,7 @@ class Guard:
 
     def _not_finite(self, largest: Mapping[str, float]) -> str | None:
         broken = sorted(name for name, value in largest.items() if not math.isfinite(value))
-        return f"{broken[0]} is {largest[broken[0]]}" if broken else None
+        return Accident(f"{broken[0]} is {largest[broken[0]]}") if broken else None
 
     def _too_steep(self, largest: Mapping[str, float]) -> str | None:
         for name in _NORMS:

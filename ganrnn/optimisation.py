@@ -41,15 +41,26 @@ class PlayerConfig:
         return self.learning_rate * falling * min(1.0, (step + 1) / max(1, self.warmup_steps))
 
 
-def restraint(caution: int, cautious_until: int, step: int) -> int:
-    """How often a step quarters the learning rates and doubles the penalties of a training set back `caution` times.
+@dataclass(frozen=True)
+class Caution:
+    """How a training goes on that was set back so many `times`.
 
-    The first time once, until a step: an accident passes, and a training that was well goes on as it was. Each further
-    time shows that it was not, and counts for good.
+    Learning rates are quartered and penalties doubled `for_good` times, and once more until a step.
     """
-    if caution <= 1:
-        return caution if step < cautious_until else 0
-    return caution - 1
+
+    times: int = 0
+    for_good: int = 0
+    until_step: int = 0
+
+    def at(self, step: int) -> int:
+        """How often they are at a step."""
+        return self.for_good + (step < self.until_step)
+
+    def after(self, is_accident: bool, until_step: int) -> "Caution":
+        """Set back once more: the first accident passes at a step, all else shows what the training is like."""
+        if is_accident and not self.times:
+            return Caution(1, self.for_good, until_step)
+        return Caution(self.times + 1, self.for_good + 1)
 
 
 class Player:

@@ -6,6 +6,8 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
+from ganrnn.optimisation import Caution
+
 Batch = Mapping[str, torch.Tensor]
 Rows = Mapping[str, Sequence[Any]]
 Keys = Sequence[tuple[int, str]]
@@ -15,8 +17,8 @@ class Task(Protocol):
     """Named networks and optimisers, one step, one sampling function.
 
     Networks whose name ends in `_ema` are averages that sample; the others train. All state of a training lies in
-    `networks`, `optimisers`, `step_index`, `caution`, `cautious_until` and torch's global generators. A class is made
-    from its config, a vocabulary and a seed.
+    `networks`, `optimisers`, `step_index`, `caution` and torch's global generators. A class is made from its config, a
+    vocabulary and a seed.
     """
 
     config_type: Any  # of `config`
@@ -25,8 +27,7 @@ class Task(Protocol):
     vocabulary: Any  # dataclass of plain values: what inputs are encoded by
     networks: dict[str, nn.Module]
     step_index: int
-    caution: int  # how often a training was set back
-    cautious_until: int  # the step until which the first time counts
+    caution: Caution
     input_columns: Sequence[str]  # of the data set, for `collate`
     prompt_columns: Sequence[str]  # of prompts, for `sample`, beside prompt_id
 

@@ -14,8 +14,8 @@ from torch import distributed as dist
 from ganrnn import checkpoint, cpu, distributed
 from ganrnn.activations import SavedBytes
 from ganrnn.config import from_plain
-from ganrnn.guard import Memory
-from ganrnn.optimisation import restraint
+from ganrnn.guard import Accident, Memory
+from ganrnn.optimisation import Caution
 from pipelines import tracking
 from pipelines.checkpoints import Checkpoints
 from pipelines.config import Recipe, task_type
@@ -35,19 +35,19 @@ def train_worker(job: dict[str, Any]) -> None:
     Raised, it would make Ray Train start the workers again, as after a crash.
     """
     cpu.prepare(max(1, int(job["recipe"].train.cpus_per_worker)))
-    setback = None
+    caution = None
     try:
-        while (trouble := (attempt := Attempt(job, setback)).run()) is not None:
-            setback = attempt.set_back(trouble)
+        while (trouble := (attempt := Attempt(job, caution)).run()) is not None:
+            caution = attempt.set_back(trouble)
     except Refused as refusal:
         if distributed.rank() == 0:
             job["reports"].put(refusal.args[0])
 
 
 class Attempt:
-    """A training taken up at its newest checkpoint, or begun; `setback` is its (caution, cautious_until) then."""
+    """A training taken up at its newest checkpoint, or begun; `caution` replaces that of the checkpoint."""
 
-    def __init__(self, job: Mapping[str, Any], setback: tuple[int, int] | None) -> None:
+    def __init__(self, job: Mapping[str, Any], caution: Caution | None) -> None:
         self.job = job
         self.recipe: Recipe = job["recipe"]
         train = self.recipe.train
@@ -60,14 +60,14 @@ class Attempt:
             network.to(self.device)
         self.checkpoints = Checkpoints(train.checkpoint_uri, train.keep_checkpoints)
         self.watch = Watch(self.recipe, job, self._resume())
-        if setback is not None:
-            self.task.caution, self.task.cautious_until = setback
+        if caution is not None:
+            self.task.caution = caution
         self.rows = TrainingRows(
             job["uris"],
             self.task.input_columns,
             batch_size=train.global_batch_size,
             window_rows=train.window_rows,
-            seed=self.recipe.seed + (self.task.caution << 32),  # the rows that led astray come in another order
+            seed=self.recipe.seed + (self.task.caution.times << 32),  # the rows that led astray come in another order
             rank=self.rank,
             world_size=self.world_size,
         )
@@ -95,15 +95,16 @@ class Attempt:
                 self._commit()
         return None
 
-    def set_back(self, trouble: str) -> tuple[int, int]:
-        """Choose the checkpoint to go back to, remove those after it, and return how to go on.
+    def set_back(self, trouble: str) -> Caution:
+        """Choose the checkpoint to go back to, remove those after it, and return the caution to go on with.
 
         The first time it is the newest, afterwards the best: what has to be undone may be older than it shows.
         """
-        step, caution, config = self.task.step_index, self.task.caution + 1, self.recipe.train.guard
+        step, config = self.task.step_index, self.recipe.train.guard
         until = step + self.recipe.train.checkpoint_every_steps
+        caution = self.task.caution.after(isinstance(trouble, Accident), until)
         best = self.watch.memory.best_step
-        if caution > config.max_interventions:
+        if caution.times > config.max_interventions:
             there = f"checkpoint step-{best:08d} is its best" if best is not None else "there is no checkpoint"
             raise Refused(
                 {
@@ -113,16 +114,16 @@ class Attempt:
                 }
             )
         if self.rank == 0:
-            target = self.checkpoints.go_back(None if caution == 1 else best)
-            times = restraint(caution, until, target)
+            target = self.checkpoints.go_back(None if caution.times == 1 else best)
+            times = caution.at(target)
             line = (
                 f"guard: step {step}: {trouble}; back to step {target}, learning rates x {0.25**times:g}, "
-                f"penalties x {2**times}{f' until step {until}' if caution == 1 else ''}"
+                f"penalties x {2**times}{f' until step {until}' if caution.until_step else ''}"
             )
             self.job["reports"].put(line)
-            tracking.log_metrics(self.recipe.tracking, self.job["run_id"], {"guard_interventions": caution}, step)
-            tracking.log_file(self.recipe.tracking, self.job["run_id"], line.encode(), f"guard/{caution}.txt")
-        return distributed.from_rank_0((caution, until))  # nobody reads checkpoints before rank 0 has removed some
+            tracking.log_metrics(self.recipe.tracking, self.job["run_id"], {"guard_interventions": caution.times}, step)
+            tracking.log_file(self.recipe.tracking, self.job["run_id"], line.encode(), f"guard/{caution.times}.txt")
+        return distributed.from_rank_0(caution)  # nobody reads checkpoints before rank 0 has removed some
 
     def _resume(self) -> Memory:
         """Load the newest whole checkpoint and what its guard knew, or seed this rank's generators."""

@@ -87,7 +87,7 @@ def overflowing_batch() -> Iterator[None]:
 
     def poisoned(task: TextToImage, batch: Any, with_graph: bool) -> Any:
         held = chunk(task, batch, with_graph)
-        if task.step_index == BAD_STEP and not task.caution:
+        if task.step_index == BAD_STEP and not task.caution.times:
             held.real = held.real * OVERFLOW
         return held
 
@@ -101,7 +101,7 @@ def nan_weight() -> Iterator[None]:
     step = TextToImage.step
 
     def poisoned(task: TextToImage, batch: Any) -> Any:
-        if task.step_index == BAD_STEP and not task.caution:
+        if task.step_index == BAD_STEP and not task.caution.times:
             with torch.no_grad():
                 next(task.generator.parameters()).view(-1)[0] = torch.nan
         return step(task, batch)

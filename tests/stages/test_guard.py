@@ -81,11 +81,11 @@ def is_finite(files: dict[str, bytes]) -> bool:
 
 
 def test_a_nan_is_set_back_and_the_training_ends_well(make_run: MakeRun, poison: Any) -> None:
-    poison(lambda task: task.step_index == BAD_STEP and not task.caution)
+    poison(lambda task: task.step_index == BAD_STEP and not task.caution.times)
     recipe = make_run().recipe(*SETTINGS)
     files, reports = trained(recipe)
     description = checkpoint.verify(files)
-    assert (description["step"], description["caution"]) == (NUM_STEPS, 1)
+    assert (description["step"], description["caution"]["times"]) == (NUM_STEPS, 1)
     assert is_finite(files)
     (line,) = reports
     assert line.startswith("guard: step 40: ") and " is nan; back to step 20, learning rates x 0.25" in line
@@ -100,7 +100,7 @@ def test_a_nan_is_set_back_and_the_training_ends_well(make_run: MakeRun, poison:
 
 
 def test_without_the_guard_the_nan_stays(make_run: MakeRun, poison: Any) -> None:
-    poison(lambda task: task.step_index == BAD_STEP and not task.caution)
+    poison(lambda task: task.step_index == BAD_STEP and not task.caution.times)
     files, reports = trained(make_run().recipe(*SETTINGS, "train.guard.enabled=false"))
     assert not is_finite(files) and not reports
 
@@ -123,7 +123,7 @@ def test_what_goes_wrong_every_time_ends_with_the_reason_and_the_best_checkpoint
 def test_killed_after_an_intervention_it_ends_with_the_same_bytes(
     make_run: MakeRun, poison: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    poison(lambda task: task.step_index == BAD_STEP and not task.caution)
+    poison(lambda task: task.step_index == BAD_STEP and not task.caution.times)
     expected, _ = trained(make_run().recipe(*SETTINGS))
     recipe = make_run().recipe(*SETTINGS)
     commit = Checkpoints.commit

@@ -32,7 +32,7 @@ def test_both_workers_go_back(make_run: Callable[[], Run]) -> None:
     assert newest
     files = newest.read(checkpoint.TRAINING_FILES)
     about = checkpoint.verify(files)
-    assert (about["step"], about["caution"]) == (NUM_STEPS, 1)
+    assert (about["step"], about["caution"]["times"]) == (NUM_STEPS, 1)
     networks = load_sampler(files).networks.values()
     assert all(bool(p.isfinite().all()) for network in networks for p in network.parameters())
 
@@ -52,7 +52,7 @@ def main(path: str, *settings: str) -> None:
     step = TextToImage.step
 
     def poisoned(task: TextToImage, batch: Any) -> dict[str, torch.Tensor]:
-        if task.step_index == BAD_STEP and not task.caution and dist.get_rank() == 1:
+        if task.step_index == BAD_STEP and not task.caution.times and dist.get_rank() == 1:
             with torch.no_grad():
                 next(task.generator.parameters()).view(-1)[0] = torch.nan
         return step(task, batch)

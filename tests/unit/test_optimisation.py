@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ganrnn.errors import BadInput
-from ganrnn.optimisation import Player, PlayerConfig, restraint
+from ganrnn.optimisation import Caution, Player, PlayerConfig
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,11 @@ def test_impossible_settings_are_refused(config: PlayerConfig, message: str) -> 
         config.check("x")
 
 
-def test_the_first_setback_passes_and_further_ones_stay() -> None:
-    assert [restraint(0, 0, step) for step in (0, 9)] == [0, 0]
-    assert [restraint(1, 100, step) for step in (50, 99, 100, 500)] == [1, 1, 0, 0]
-    assert [restraint(caution, 100, 500) for caution in (2, 3)] == [1, 2]
+def test_the_first_accident_passes_and_all_else_stays() -> None:
+    accident = Caution().after(is_accident=True, until_step=100)
+    assert [accident.at(step) for step in (50, 99, 100, 500)] == [1, 1, 0, 0]
+    again = accident.after(is_accident=True, until_step=300)
+    assert (again, again.at(200)) == (Caution(2, 1), 1)
+    own_doing = Caution().after(is_accident=False, until_step=100)
+    assert (own_doing.times, own_doing.at(50), own_doing.at(500)) == (1, 1, 1)
+    assert own_doing.after(is_accident=True, until_step=300).at(500) == 2

@@ -14,7 +14,7 @@ from ganrnn.errors import BadInput
 from ganrnn.gan_config import AugmentationConfig
 from ganrnn.images import encode_png
 from ganrnn.objectives.adversarial import OBJECTIVES
-from ganrnn.optimisation import PlayerConfig
+from ganrnn.optimisation import Caution, PlayerConfig
 from ganrnn.tasks.image_gan import TASK, ImageGan, ImageGanConfig
 from tests.unit import tiny
 
@@ -184,14 +184,14 @@ def test_rows_that_cannot_be_cut_are_refused() -> None:
 
 def test_caution_lowers_rates_and_doubles_penalties() -> None:
     held = task(generator=PlayerConfig(schedule="constant"), discriminator=PlayerConfig(schedule="constant"))
-    held.caution = 3
+    held.caution = Caution(2, 2)
     held.step(batch())
     assert [o.param_groups[0]["lr"] for o in held.optimisers.values()] == [pytest.approx(1e-3 / 16)] * 2
     chunk = held._chunk(batch(), with_graph=False)
     held.step_index = 0
     losses = []
-    for caution in (1, 2):  # the first time is over
-        held.caution = caution
+    for times in (0, 1):
+        held.caution = Caution(times, times)
         losses.append(held._discriminator_loss(chunk)[0].item())
     held.step_index = 1  # no penalty
     plain = held._discriminator_loss(chunk)[0].item()
