@@ -40,7 +40,7 @@ def panoramas(config: ScenesConfig, split: Split, seed: int, height: int, width:
         dict(zip(("sky", "ground", "object"), values, strict=True)) for values in product(SKIES, GROUNDS, OBJECTS)
     ]
     combinations = [held for held in combinations if is_held_out(held) == (split != "train")]
-    for index in range({"train": config.num_train, "val": config.num_val, "test": config.num_test}[split]):
+    for index in range(config.num_scenes(split)):
         u = noise.uniform(3 + 4 + NUM_OBJECTS, seed, f"panorama/{split}/{index}")
         attributes = combinations[int(u[0] * len(combinations))]
         language = config.languages[int(u[1] * len(config.languages))]

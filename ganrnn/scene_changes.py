@@ -57,7 +57,7 @@ _STYLE_CHINESE = {"flat": "把它填满", "outlined": "只画轮廓", "striped":
 def edits(config: ScenesConfig, split: Split, seed: int, height: int, width: int) -> Iterator[Scene]:
     """One object with one attribute changed; scene i is a function of (seed, split, i)."""
     targets = _combinations(split)
-    for index in range(_num_scenes(config, split)):
+    for index in range(config.num_scenes(split)):
         u = noise.uniform(7, seed, f"edit/{split}/{index}")
         after = targets[int(u[0] * len(targets))]
         befores = [
@@ -92,7 +92,7 @@ def instruct(name: str, value: str, language: str, template: int) -> str:
 def styles(config: ScenesConfig, split: Split, seed: int, height: int, width: int) -> Iterator[Scene]:
     """One object in one style, its source in another; `label` is the place of the style among STYLES."""
     combinations = _combinations(split)
-    for index in range(_num_scenes(config, split)):
+    for index in range(config.num_scenes(split)):
         u = noise.uniform(6, seed, f"style/{split}/{index}")
         held = combinations[int(u[0] * len(combinations))]
         label = int(u[1] * len(STYLES))
@@ -122,10 +122,6 @@ def read_styled(images: torch.Tensor) -> list[dict[str, str]]:
 
 def _combinations(split: Split) -> list[dict[str, str]]:
     return [held for held in single_combinations() if is_held_out(held) == (split != "train")]
-
-
-def _num_scenes(config: ScenesConfig, split: Split) -> int:
-    return {"train": config.num_train, "val": config.num_val, "test": config.num_test}[split]
 
 
 def _changed(before: dict[str, str], after: dict[str, str]) -> str:

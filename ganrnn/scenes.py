@@ -94,6 +94,10 @@ class ScenesConfig:
         if not self.languages:
             raise BadInput("ingest.scenes.languages is empty; allowed are en, zh or both")
 
+    def num_scenes(self, split: Split) -> int:
+        """Of a split."""
+        return {"train": self.num_train, "val": self.num_val, "test": self.num_test}[split]
+
 
 @dataclass(frozen=True)
 class Scene:
@@ -200,8 +204,7 @@ def scenes(config: ScenesConfig, split: Split, seed: int, height: int, width: in
         [c for c in combinations if is_held_out(c) == (split != "train")]
         for combinations in (single_combinations(), pair_combinations())
     ]
-    num_scenes = {"train": config.num_train, "val": config.num_val, "test": config.num_test}[split]
-    for index in range(num_scenes):
+    for index in range(config.num_scenes(split)):
         u = noise.uniform(6, seed, f"scene/{split}/{index}")
         combinations = groups[int(u[0] < config.pair_share)]
         attributes = combinations[int(u[1] * len(combinations))]
