@@ -19,14 +19,6 @@ from scale import RESULTS
 from tests.stages import fault_schedules, tiny
 
 
-def play(scratch: Path, trained: tiny.Run, reference: fault_schedules.Reference, seed: int) -> fault_schedules.Outcome:
-    """One schedule in a folder of its own."""
-    outcome = fault_schedules.Outcome()
-    (scratch / str(seed)).mkdir()
-    fault_schedules.run(seed, trained, reference, scratch / str(seed), outcome)
-    return outcome
-
-
 def main() -> None:
     """Run the schedules of seeds `first` to `first + num`."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -46,7 +38,9 @@ def main() -> None:
             reference.samples(with_harm)  # before anyone else would make them too
         with ProcessPoolExecutor(given.jobs, multiprocessing.get_context("spawn")) as pool:
             for seed, one in zip(
-                seeds, pool.map(functools.partial(play, scratch, trained, reference), seeds), strict=True
+                seeds,
+                pool.map(functools.partial(fault_schedules.play, scratch, trained, reference), seeds),
+                strict=True,
             ):
                 outcome += one
                 print(f"seed {seed}: {outcome.line()}", flush=True)

@@ -106,6 +106,14 @@ def command(trained: Run, prompts_uri: str, samples_uri: str) -> list[str]:
     )
 
 
+def play(scratch: Path, trained: Run, reference: Reference, seed: int, most_faults: int = 3) -> Outcome:
+    """One schedule in a folder of its own, in a process of its own."""
+    outcome = Outcome()
+    (scratch / str(seed)).mkdir()
+    run(seed, trained, reference, scratch / str(seed), outcome, most_faults)
+    return outcome
+
+
 def run(seed: int, trained: Run, reference: Reference, folder: Path, outcome: Outcome, most_faults: int = 3) -> None:
     """Play one schedule to its end and add what it left to `outcome`."""
     draw = random.Random(seed)
