@@ -1,5 +1,7 @@
 """A style-modulated generator without normalisation layers: noise and condition become a style, the style a picture.
 
+A picture that wraps begins at an angle of its own: only the smallest maps know of places, and they are turned by noise.
+
 Modulation scales a convolution's input channels and demodulation restores unit variance of its output, as in Karras
 et al., "Analyzing and improving the image quality of StyleGAN" (CVPR 2020), applied to the activations so that one
 ordinary convolution serves the whole batch.
@@ -86,6 +88,8 @@ class StyleGenerator(nn.Module):
     ) -> torch.Tensor:  # float32 [N, out_channels, height, width], about -1 to 1, not clipped
         style = self.style(torch.cat([z, condition], dim=1))
         x = self.ground(style).view(len(z), -1, *self.smallest)
+        if self.wrap:
+            x = _turned(x, z)
         for level, (first, second) in enumerate(zip(self.first, self.second, strict=True)):
             if level:
                 x = double(x, self.wrap)
@@ -95,3 +99,11 @@ class StyleGenerator(nn.Module):
             x = F.leaky_relu(second(x, style), SLOPE) * GAIN
         x = F.leaky_relu(self.last(double(x, self.wrap), style), SLOPE) * GAIN
         return self.to_rgb(x)
+
+
+def _turned(x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+    """Maps [N, C, h, w] turned by any number of columns, each as likely as any other; z[:, 0] decides."""
+    width = x.shape[3]
+    turns = (torch.special.ndtr(z[:, :1]) * width).long()
+    columns = (torch.arange(width, device=x.device) - turns) % width  # [N, w]
+    return x.gather(3, columns[:, None, None, :].expand_as(x))

@@ -117,3 +117,20 @@ def test_a_picture_that_wraps_has_no_seam() -> None:
         generator.ground.register_forward_hook(lambda _, __, out: out.view(2, 8, 6, 10).roll(3, 3).flatten(1))
         error = (generator(z, condition) - images.roll(3 * 4, 3)).abs().max()
         assert error < 1e-4 if wrap else error > 0.01
+
+
+@torch.no_grad()
+def test_pictures_that_wrap_begin_anywhere() -> None:
+    """Noise that differs in its first element alone, which no style sees here, turns the picture and nothing else."""
+    torch.manual_seed(0)
+    generator = StyleGenerator(16, 32, z_dim=5, condition_dim=3, style_dim=8, base_channels=4, wrap=True)
+    generator.style[0].weight[:, 0] = 0
+    z, condition = torch.randn(1, 5).repeat(64, 1), torch.randn(1, 3).repeat(64, 1)
+    z[:, 0] = torch.special.ndtri((torch.arange(64) + 0.5) / 64)
+    images = generator(z, condition)
+    counts = [0] * 8
+    for image in images:
+        errors = [float((image - images[0].roll(4 * turn, 2)).abs().max()) for turn in range(8)]
+        assert min(errors) < 1e-4
+        counts[errors.index(min(errors))] += 1
+    assert counts == [8] * 8
