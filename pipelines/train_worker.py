@@ -98,7 +98,7 @@ class Attempt:
     def set_back(self, trouble: str) -> Caution:
         """Choose the checkpoint to go back to, remove those after it, and return the caution to go on with.
 
-        The first time it is the newest, afterwards the best: what has to be undone may be older than it shows.
+        It is the newest after a first accident, else the best: what has to be undone may be older than it shows.
         """
         step, config = self.task.step_index, self.recipe.train.guard
         until = step + self.recipe.train.checkpoint_every_steps
@@ -114,7 +114,7 @@ class Attempt:
                 }
             )
         if self.rank == 0:
-            target = self.checkpoints.go_back(None if caution.times == 1 else best)
+            target = self.checkpoints.go_back(None if caution.until_step else best)
             times = caution.at(target)
             line = (
                 f"guard: step {step}: {trouble}; back to step {target}, learning rates x {0.25**times:g}, "
