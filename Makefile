@@ -2,7 +2,7 @@
 # make test   all tests        make test-stack   against a real S3 server, which it downloads, starts and stops
 # make lint   style, types, import rules         make clean   remove the environment and all runs
 # make bench  benchmarks of the main job         make bench-scale   of generation at scale
-# make bench-gans  modes covered by each objective, trainings brought back by the guard
+# make bench-gans  modes by objective, the guard, scores of the image recipes: two hours; peers where they are given
 # make faults fifty schedules of faults, about half an hour
 #
 # Each target makes .venv from requirements.lock first when it is missing or older than the lock.

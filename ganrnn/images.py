@@ -44,9 +44,9 @@ def encode_png(image: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def to_tensor(images: Sequence[bytes]) -> torch.Tensor:
-    """Encoded pictures of one size to uint8 [N, 3, H, W]."""
-    arrays = [np.asarray(decode(data)) for data in images]
+def to_tensor(images: Sequence[bytes], size: tuple[int, int] | None = None) -> torch.Tensor:
+    """Encoded pictures to uint8 [N, 3, H, W]: of one size, or scaled to a size (H, W)."""
+    arrays = [scaled(data, *size) if size else np.asarray(decode(data)) for data in images]
     return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).contiguous()
 
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from ganrnn.errors import BadInput
 from pipelines import storage
-from pipelines.schemas import ATTRIBUTES, IMAGE, PROMPT_COLUMNS, SAMPLES
+from pipelines.schemas import ATTRIBUTES, IMAGE, PROMPT_COLUMNS, SAMPLES, holds_image
 from pipelines.unique import UniqueIds
 
 _HIVE = re.compile(r"(?:^|/)([^/=]+)=([^/]+)(?=/)")
@@ -207,7 +207,7 @@ def _check_types(uri: str, schema: pa.Schema, columns: Sequence[str]) -> None:
     texts, integers = ("prompt_id", "prompt"), ("seed", "num_samples", *({"label"} & set(columns)))
     kinds = dict.fromkeys(texts, ("string", _is_text)) | dict.fromkeys(integers, ("integer", pa.types.is_integer))
     if "source_image" in columns:
-        kinds["source_image"] = (str(IMAGE), _holds_bytes)
+        kinds["source_image"] = (str(IMAGE), holds_image)
     if "attributes" in columns:
         kinds["attributes"] = ("map<string, string>", lambda kind: kind.equals(ATTRIBUTES))
     for name, (allowed, is_right) in kinds.items():
@@ -224,8 +224,3 @@ def _check_counts(uri: str) -> None:
 
 def _is_text(kind: pa.DataType) -> bool:
     return pa.types.is_string(kind) or pa.types.is_large_string(kind)
-
-
-def _holds_bytes(kind: pa.DataType) -> bool:
-    place = kind.get_field_index("bytes") if pa.types.is_struct(kind) else -1
-    return place >= 0 and pa.types.is_binary(kind.field(place).type)

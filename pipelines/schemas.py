@@ -56,6 +56,17 @@ SAMPLES = pa.schema(
 )
 
 
+def holds_image(kind: pa.DataType) -> bool:
+    """Whether a column is a struct with encoded pictures under `bytes`."""
+    place = kind.get_field_index("bytes") if pa.types.is_struct(kind) else -1
+    return place >= 0 and is_binary(kind.field(place).type)
+
+
+def is_binary(kind: pa.DataType) -> bool:
+    """With offsets of 32 or of 64 bits."""
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
 def manifest(
     verb: str,
     *,

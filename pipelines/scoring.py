@@ -184,9 +184,8 @@ def _sources(table: pa.Table, images: torch.Tensor) -> torch.Tensor | None:
     """The pictures that some were made from, at their size; None unless all of them have one."""
     if "source_image" not in table.column_names or table.column("source_image").null_count or not len(images):
         return None
-    size = images.shape[2:]
-    arrays = [pictures.scaled(image["bytes"], *size) for image in table.column("source_image").to_pylist()]
-    return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).contiguous()
+    height, width = images.shape[2:]
+    return pictures.to_tensor([image["bytes"] for image in table.column("source_image").to_pylist()], (height, width))
 
 
 def _attributes(table: pa.Table) -> list[dict[str, str]]:

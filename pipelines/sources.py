@@ -24,6 +24,7 @@ from ganrnn.scenes import Split
 from ganrnn.text import caption_of
 from pipelines import storage, store_errors
 from pipelines.config import IngestConfig
+from pipelines.schemas import holds_image, is_binary
 from pipelines.store_errors import STORE_ERRORS
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -207,7 +208,7 @@ def _parquet_columns(config: IngestConfig, uri: str) -> list[str]:
         ((config.label_column,), lambda kind: pa.types.is_integer(kind) or pa.types.is_boolean(kind), "whole numbers"),
         (
             (_id_column(config, schema.names), config.group_column, *config.attribute_columns),
-            lambda kind: not (pa.types.is_nested(kind) or _is_binary(kind)),
+            lambda kind: not (pa.types.is_nested(kind) or is_binary(kind)),
             "plain values",
         ),
     )
@@ -220,16 +221,11 @@ def _parquet_columns(config: IngestConfig, uri: str) -> list[str]:
 
 
 def _holds_images(kind: pa.DataType) -> bool:
-    has_bytes = pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0
-    return _is_binary(kind.field("bytes").type if has_bytes else kind)
+    return is_binary(kind) or holds_image(kind)
 
 
 def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-def _is_binary(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
 def _table_rows(uri: str, columns: Sequence[str]) -> Iterator[tuple[str, Values | str]]:

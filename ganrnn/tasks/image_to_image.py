@@ -15,7 +15,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -176,9 +175,8 @@ class ImageToImage(Gan):
     def encode_prompts(self, rows: Rows) -> Batch:
         """`source_image` of any size to sources uint8 [N, 3, H, W], and what is asked."""
         size = (self.config.height, self.config.width)
-        sources = np.stack([pictures.scaled(image["bytes"], *size) for image in rows["source_image"]])
-        tensor = torch.from_numpy(sources).permute(0, 3, 1, 2).contiguous()
-        return {"sources": tensor, **self._asked(rows, "prompt", len(tensor))}
+        sources = pictures.to_tensor([image["bytes"] for image in rows["source_image"]], size)
+        return {"sources": sources, **self._asked(rows, "prompt", len(sources))}
 
     def drawn_from(self, batch: Batch) -> tuple[torch.Tensor, ...]:
         """The source pictures."""
