@@ -93,6 +93,10 @@ def test_edits_are_scored_and_registered(run: Run) -> None:
     # What was drawn does what was asked.
     assert report["floors"]["edit_changed"] == report["floors"]["edit_kept"] == 1.0
     assert 0 < report["floors"]["pixels_kept"] < 1
+    # The one checkpoint is the best too, and what is painted on the way is what was stored.
+    best = f"generate.model_uri={recipe.train.checkpoint_uri}@best"
+    again = evaluate(run.recipe(best, "evaluate.from_prompts=true", f"evaluate.report_uri={run.folder}/again"))
+    assert again["metrics"] == report["metrics"]
     assert promote(recipe).alias == "champion"
     mlflow.set_tracking_uri(recipe.tracking.tracking_uri)
     registered = mlflow.pyfunc.load_model("models:/edits@champion")
