@@ -14,10 +14,11 @@ from ganrnn.errors import BadInput
 from ganrnn.metrics.quick_score import Quality
 
 _NORMS = ("gradient_norm_d", "gradient_norm_g")
-_DISTANCES = ("best_distance", "last_distance")
+_DISTANCES = ("first_distance", "best_distance", "last_distance")
 _FEWEST_WINDOWS = 5
 _REMEMBERED = 50
 _ALWAYS = 0.999  # of the pairs of a window
+_LEARNT = 0.25  # of the untrained distance
 
 
 class Accident(str):
@@ -56,16 +57,23 @@ class GuardConfig:
 class Memory:
     """What the guard knows of a training; plain values, since it lies in the checkpoint.
 
-    `best_step` is the step of the checkpoint whose samples were nearest to real pictures. `always_right` says that the
-    discriminator was, in every window since the samples were last looked at.
+    Distances are those of samples from real pictures: before the first step, at the checkpoint `best_step` where they
+    were nearest, and at the newest. `always_right` says that the discriminator was, in every window since the samples
+    were last looked at.
     """
 
     norms: dict[str, list[float]] = field(default_factory=dict)
+    first_distance: float = math.inf
     best_distance: float = math.inf
     best_step: int | None = None
     last_distance: float = math.inf
     was_diverse: bool = False
     always_right: bool = True
+
+    @property
+    def has_learnt(self) -> bool:
+        """Whether the samples ever came near to real pictures, or none are looked at."""
+        return self.first_distance == math.inf or self.best_distance < _LEARNT * self.first_distance
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON, which has no infinity."""

@@ -35,6 +35,11 @@ class Watch:
         """What a checkpoint has to hold of it."""
         return self.guard.memory
 
+    def before_first_step(self, task: Any) -> None:
+        """See what the samples are like untrained."""
+        if self.config.enabled and distributed.rank() == 0 and (quality := self._quality(task)):
+            self.memory.first_distance = quality.distance
+
     def after_step(self, task: Any, metrics: Mapping[str, torch.Tensor], before_checkpoint: bool) -> str | None:
         """What is wrong with the training, or None; the same on all ranks, which have to call it at the same steps."""
         if not self.config.enabled:

@@ -77,6 +77,8 @@ class Attempt:
         """Steps and checkpoints up to the last one, or up to what is wrong with them."""
         task, num_steps = self.task, self.recipe.task.num_steps
         measured = not self.recipe.task.compile
+        if not task.step_index:
+            self.watch.before_first_step(task)
         while task.step_index < num_steps:
             batch = {
                 name: tensor.to(self.device) for name, tensor in task.collate(self.rows.at(task.step_index)).items()
@@ -98,7 +100,8 @@ class Attempt:
     def set_back(self, trouble: str) -> Caution:
         """Choose the checkpoint to go back to, remove those after it, and return the caution to go on with.
 
-        It is the newest after a first accident, else the best: what has to be undone may be older than it shows.
+        It is the newest after a first accident, else the best: what has to be undone may be older than it shows. A
+        training that has not learnt anything yet begins again.
         """
         step, config = self.task.step_index, self.recipe.train.guard
         until = step + self.recipe.train.checkpoint_every_steps
@@ -114,7 +117,8 @@ class Attempt:
                 }
             )
         if self.rank == 0:
-            target = self.checkpoints.go_back(None if caution.until_step else best)
+            back_to = best if self.watch.memory.has_learnt else 0
+            target = self.checkpoints.go_back(None if caution.until_step else back_to)
             times = caution.at(target)
             line = (
                 f"guard: step {step}: {trouble}; back to step {target}, learning rates x {0.25**times:g}, "

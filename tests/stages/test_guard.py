@@ -106,8 +106,9 @@ def test_without_the_guard_the_nan_stays(make_run: MakeRun, poison: Any) -> None
 
 
 def test_what_goes_wrong_every_time_ends_with_the_reason_and_the_best_checkpoint(
-    make_run: MakeRun, poison: Any
+    make_run: MakeRun, poison: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("ganrnn.guard._LEARNT", float("inf"))
     poison(lambda task: task.step_index == BAD_STEP)
     recipe = make_run().recipe(*SETTINGS, "train.guard.max_interventions=2")
     files, reports = trained(recipe)
@@ -118,6 +119,26 @@ def test_what_goes_wrong_every_time_ends_with_the_reason_and_the_best_checkpoint
     )
     assert "checkpoint step-00000020 is its best; lower the learning rates" in refusal["bad_input"]
     assert checkpoint.verify(files)["step"] == 20 and is_finite(files)
+
+
+@pytest.mark.parametrize(("learnt_at", "back_to"), [(0.0, 0), (float("inf"), 20)])
+def test_what_has_not_learnt_begins_again(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, learnt_at: float, back_to: int
+) -> None:
+    step: Step = TextToImage.step
+
+    def steep(task: TextToImage, batch: Any) -> dict[str, torch.Tensor]:
+        factor = 1e6 if task.step_index == BAD_STEP and not task.caution.times else 1.0
+        metrics = step(task, batch)
+        return metrics | {"gradient_norm_d": metrics["gradient_norm_d"] * factor}
+
+    monkeypatch.setattr(TextToImage, "step", steep)
+    monkeypatch.setattr("ganrnn.guard._LEARNT", learnt_at)
+    files, (line,) = trained(make_run().recipe(*SETTINGS))
+    assert line.startswith("guard: step 40: gradient_norm_d is ")
+    assert line.endswith(f"; back to step {back_to}, learning rates x 0.25, penalties x 2")
+    description = checkpoint.verify(files)
+    assert (description["step"], description["position"]["guard"]["first_distance"] > 0) == (NUM_STEPS, True)
 
 
 def test_killed_after_an_intervention_it_ends_with_the_same_bytes(

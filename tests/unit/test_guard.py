@@ -80,3 +80,11 @@ def test_memory_survives_json() -> None:
 def test_impossible_settings_are_refused(changes: dict[str, float], message: str) -> None:
     with pytest.raises(BadInput, match=message):
         GuardConfig(**changes)  # type: ignore[arg-type]
+
+
+def test_what_never_came_near_to_real_pictures_has_not_learnt() -> None:
+    untrained = Memory(first_distance=40.0)
+    assert not untrained.has_learnt
+    assert not Guard(GuardConfig(), Memory(first_distance=40.0, best_distance=10.0)).memory.has_learnt
+    assert guard().memory.has_learnt, "nobody looked at the untrained one"
+    assert Memory(first_distance=40.1, best_distance=10.0).has_learnt
