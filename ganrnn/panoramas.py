@@ -61,16 +61,17 @@ def draw(attributes: dict[str, str], height: int, width: int, turns: np.ndarray)
     horizon = (HORIZON + hills) * rows
     light = LIGHT * np.cos(around - 2 * np.pi * turns[0])
     object_height, object_width = OBJECT_HEIGHT * rows, OBJECT_WIDTH * rows
-    mask = Image.new("L", (columns, rows))
-    stamp = ImageDraw.Draw(mask)
+    # Once around thrice, folded into one: nothing is drawn over an edge, where PIL rounds otherwise than inside.
+    mask = Image.new("L", (3 * columns, rows))
+    pen = ImageDraw.Draw(mask)
     for turn in turns[4:]:
         x = turn * columns
         base = horizon[int(x) % columns] + object_height / 4
-        for shift in (-columns, 0, columns):
-            _stamp(stamp, attributes["object"], x + shift, base, object_width, object_height)
+        _stamp(pen, attributes["object"], columns + x, base, object_width, object_height)
+    is_object = np.asarray(mask).reshape(rows, 3, columns).any(1)
     below = np.arange(rows)[:, None] >= horizon
     pixels = np.where(below[..., None], GROUNDS[attributes["ground"]], SKIES[attributes["sky"]]) + light[:, None]
-    pixels = np.where(np.asarray(mask)[..., None] > 0, OBJECTS[attributes["object"]], pixels)
+    pixels = np.where(is_object[..., None], OBJECTS[attributes["object"]], pixels)
     whole = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
     return np.asarray(whole.resize((width, height), Image.Resampling.BOX))
 
