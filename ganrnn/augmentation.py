@@ -22,7 +22,7 @@ class Augmentation(nn.Module):
     relativistic and Wasserstein logits have no zero of their own.
 
     With `wrap` every picture is turned about its vertical axis by any number of columns, whatever the probability: a
-    panorama begins nowhere.
+    panorama begins nowhere. Holes go on at the other side.
     """
 
     probability: torch.Tensor  # float32, scalar
@@ -45,7 +45,7 @@ class Augmentation(nn.Module):
             images = _turned(images)
         if self.is_idle:
             return images
-        for change in (_brighter, _more_saturated, _more_contrasted, self._shifted, _holed):
+        for change in (_brighter, _more_saturated, _more_contrasted, self._shifted, self._holed):
             chosen = torch.rand(len(images), 1, 1, 1, device=images.device) < self.probability
             images = torch.where(chosen, change(images), images)
         return images
@@ -67,6 +67,9 @@ class Augmentation(nn.Module):
 
     def _shifted(self, images: torch.Tensor) -> torch.Tensor:
         return _shifted(images, 0 if self.wrap else images.shape[3] // 8)
+
+    def _holed(self, images: torch.Tensor) -> torch.Tensor:
+        return _holed(images, self.wrap)
 
 
 def _uniform(images: torch.Tensor, low: float, high: float) -> torch.Tensor:
@@ -111,19 +114,22 @@ def _turned(images: torch.Tensor) -> torch.Tensor:
     return images.gather(3, columns[:, None, None, :].expand_as(images))
 
 
-def _holed(images: torch.Tensor) -> torch.Tensor:
-    """Mid grey in a window of half the sides about a random point, cut off at the edges."""
+def _holed(images: torch.Tensor, wrap: bool = False) -> torch.Tensor:
+    """Mid grey in a window of half the sides about a random point, cut off at the edges that do not `wrap`."""
     _, _, height, width = images.shape
-    hidden = _near(images, height)[:, None, :, None] & _near(images, width)[:, None, None, :]
+    hidden = _near(images, height)[:, None, :, None] & _near(images, width, wrap)[:, None, None, :]
     return images.masked_fill(hidden, 0.0)
 
 
-def _near(images: torch.Tensor, size: int) -> torch.Tensor:
-    """bool [N, size]: places within a quarter of the side of a random one."""
+def _near(images: torch.Tensor, size: int, wrap: bool = False) -> torch.Tensor:
+    """bool [N, size]: places within a quarter of the side of a random one; with `wrap` the last is beside the first."""
     # Up to `size` itself: the window is open at its end, and the far edge is to be hidden as often as the near one.
-    centre = torch.randint(0, size + 1, (len(images), 1), device=images.device)
-    place = torch.arange(size, device=images.device)
-    return (place >= centre - size // 4) & (place < centre + size // 4)
+    # With `wrap` that is place 0 again.
+    centre = torch.randint(0, size if wrap else size + 1, (len(images), 1), device=images.device)
+    ahead = _from(images, centre - size // 4, size)  # of the window's first place
+    if wrap:
+        ahead = ahead % size
+    return (ahead >= 0) & (ahead < size // 4 * 2)
 
 
 def _shift(images: torch.Tensor, most: int) -> torch.Tensor:

@@ -18,4 +18,7 @@ def from_plain(config_type: Any, values: Mapping[str, Any]) -> Any:
 def _value(kind: Any, value: Any) -> Any:
     if is_dataclass(kind):
         return from_plain(kind, value)
-    return tuple(value) if typing.get_origin(kind) is tuple else value
+    if typing.get_origin(kind) is not tuple:
+        return value
+    of_items = typing.get_args(kind)[0]
+    return tuple(_value(of_items, item) for item in value)

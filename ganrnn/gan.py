@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ganrnn import averages
 from ganrnn import images as pictures
 from ganrnn.augmentation import Augmentation
 from ganrnn.errors import BadInput
@@ -52,6 +53,9 @@ class Gan:
     which then says by `drawn_from` what it reads beside noise and condition.
     """
 
+    kind = "images"
+    headline = ("loss_d", "loss_g")
+    optional_columns: Sequence[str] = ()
     encoder_inputs: Sequence[str] = ()
 
     def __init__(self, config: GanConfig, encoder: nn.Module, generator: nn.Module | None = None) -> None:
@@ -80,6 +84,7 @@ class Gan:
         }
         self._paint = torch.compile(self.generator) if config.compile else self.generator
         self.caution = Caution()
+        self.carried: dict[str, torch.Tensor] = {}
         self.step_index = 0
 
     @property
@@ -229,16 +234,10 @@ class Gan:
             loss = loss + weight * value
         return loss, metrics
 
-    @torch.no_grad()
     def _update_ema(self) -> None:
-        # The average starts short: early weights are forgotten within a tenth of the steps taken so far.
-        decay = 0.5 ** (1 / min(self.config.ema_half_life_steps, 1 + self.step_index / 10))
         for name in ("encoder", "generator"):
-            ema, live = self.networks[f"{name}_ema"], self.networks[name]
-            if any(True for _ in live.parameters()):
-                torch._foreach_lerp_([*ema.parameters()], [*live.parameters()], 1 - decay)
-            for held, own in zip(ema.buffers(), live.buffers(), strict=True):
-                held.copy_(own)
+            average, network = self.networks[f"{name}_ema"], self.networks[name]
+            averages.follow(average, network, self.step_index, self.config.ema_half_life_steps)
 
     @torch.no_grad()
     def sample(self, rows: Rows, keys: Keys) -> torch.Tensor:

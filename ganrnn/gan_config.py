@@ -6,9 +6,11 @@ from typing import Literal
 
 from ganrnn.errors import BadInput
 from ganrnn.networks.pyramid import check_image_size
+from ganrnn.networks.text_encoder import Cell, TextEncoder
 from ganrnn.objectives.adversarial import ObjectiveName
 from ganrnn.objectives.penalties import USUAL_WEIGHTS, PenaltyName
 from ganrnn.optimisation import PlayerConfig
+from ganrnn.text import Level
 
 Architecture = Literal["style", "residual", "dcgan"]
 
@@ -115,3 +117,24 @@ class GanConfig:
     def penalises_slopes(self) -> bool:
         """Whether the penalty is one of the discriminator's slope."""
         return self.penalty not in ("none", "clip")
+
+
+@dataclass(frozen=True)
+class TextGanConfig(GanConfig):
+    """The RNN that reads text, beside all that makes a GAN. Sizes in tokens or features."""
+
+    vocabulary: Level = "word"
+    max_tokens: int = 24
+    cell: Cell = "gru"
+    bidirectional: bool = False
+    embedding_dim: int = 64
+    hidden_dim: int = 64
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.max_tokens <= 0:
+            raise BadInput(f"task.max_tokens is {self.max_tokens}; allowed are values above 0")
+
+    def text_encoder(self, num_tokens: int) -> TextEncoder:
+        """A new one, for a vocabulary of so many tokens."""
+        return TextEncoder(num_tokens, self.embedding_dim, self.hidden_dim, self.cell, self.bidirectional)

@@ -13,7 +13,7 @@ from typing import Any
 from ganrnn.errors import BadInput
 from ganrnn.metrics.quick_score import Quality
 
-_NORMS = ("gradient_norm_d", "gradient_norm_g")
+_NORMS = ("gradient_norm_d", "gradient_norm_g", "gradient_norm")
 _DISTANCES = ("first_distance", "best_distance", "last_distance")
 _FEWEST_WINDOWS = 5
 _REMEMBERED = 50

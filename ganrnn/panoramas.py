@@ -68,10 +68,10 @@ def draw(attributes: dict[str, str], height: int, width: int, turns: np.ndarray)
         x = turn * columns
         base = horizon[int(x) % columns] + object_height / 4
         _stamp(pen, attributes["object"], columns + x, base, object_width, object_height)
-    is_object = np.asarray(mask).reshape(rows, 3, columns).any(1)
+    is_object = np.asarray(mask).reshape(rows, 3, columns).max(1) > 0
     below = np.arange(rows)[:, None] >= horizon
     pixels = np.where(below[..., None], GROUNDS[attributes["ground"]], SKIES[attributes["sky"]]) + light[:, None]
-    pixels = np.where(is_object[..., None], OBJECTS[attributes["object"]], pixels)
+    pixels = np.where(is_object[:, :, None], OBJECTS[attributes["object"]], pixels)
     whole = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
     return np.asarray(whole.resize((width, height), Image.Resampling.BOX))
 

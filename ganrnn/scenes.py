@@ -142,6 +142,11 @@ def describe(attributes: Attributes, language: str, template: int) -> str:
     return wordings[template % len(wordings)].format(**words)
 
 
+def in_chinese(scene: Scene) -> str:
+    """A captioned scene's description in Chinese, always in the same wording."""
+    return describe(scene.attributes, "zh", 0)
+
+
 def draw(attributes: Attributes, height: int, width: int, jitter: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
     """Render a scene, uint8 [height, width, 3]; `jitter` moves all objects, in shares of the shorter side.
 

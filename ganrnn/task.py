@@ -1,7 +1,7 @@
 """What every system offers to the pipelines: the task interface."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import nn
@@ -13,13 +13,24 @@ Rows = Mapping[str, Sequence[Any]]
 Keys = Sequence[tuple[int, str]]
 
 
+class Batches(Protocol):
+    """What the steps of a training read."""
+
+    def at(self, step: int) -> Batch:
+        """The worker's part of a step, on the CPU."""
+        ...
+
+
 class Task(Protocol):
     """Named networks and optimisers, one step, one sampling function.
 
     Networks whose name ends in `_ema` are averages that sample; the others train. All state of a training lies in
-    `networks`, `optimisers`, `step_index`, `caution` and torch's global generators. A class is made from its config, a
-    vocabulary and a seed.
+    `networks`, `optimisers`, `step_index`, `caution`, `carried` and torch's global generators. A class is made from its
+    config, a vocabulary and a seed.
     """
+
+    kind: Literal["images", "texts", "pairs"]  # of data sets
+    headline: Sequence[str]  # the metrics of a step that a progress bar shows
 
     config_type: Any  # of `config`
     vocabulary_type: Any  # of `vocabulary`
@@ -28,8 +39,10 @@ class Task(Protocol):
     networks: dict[str, nn.Module]
     step_index: int
     caution: Caution
+    carried: dict[str, torch.Tensor]  # from one step to the next, on each worker its own
     input_columns: Sequence[str]  # of the data set, for `collate`
-    prompt_columns: Sequence[str]  # of prompts, for `sample`, beside prompt_id
+    prompt_columns: Sequence[str]  # of prompts, which `sample` cannot do without, beside prompt_id
+    optional_columns: Sequence[str]  # of prompts, which it reads where they are there
 
     @property
     def optimisers(self) -> Mapping[str, torch.optim.Optimizer]:
@@ -46,16 +59,15 @@ class Task(Protocol):
         """The vocabulary of the training rows, each a tuple of `vocabulary_columns`."""
         ...
 
-    def collate(self, rows: Rows) -> dict[str, torch.Tensor]:
-        """Columns of data set rows to one batch on the CPU."""
-        ...
-
     def step(self, batch: Batch) -> dict[str, torch.Tensor]:
         """One update of all networks; named, detached scalars."""
         ...
 
-    def sample(self, rows: Rows, keys: Keys) -> torch.Tensor:
-        """Prompts and their (seed, sample id) keys to outputs; row i depends on rows[i] and keys[i] alone."""
+    def sample(self, rows: Rows, keys: Keys) -> Any:
+        """Prompts and their (seed, sample id) keys to outputs; row i depends on rows[i] and keys[i] alone.
+
+        Outputs are pictures uint8 [N, 3, H, W], or N `Written` texts; of these, `rows` may hold the `decoding` of each.
+        """
         ...
 
     def count_unknown(self, rows: Rows) -> list[int]:

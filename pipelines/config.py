@@ -20,62 +20,14 @@ import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from ganrnn import tasks
-from ganrnn.built_in import KINDS
 from ganrnn.errors import BadInput
 from ganrnn.guard import GuardConfig
 from ganrnn.metrics.indomain import InDomainConfig
-from ganrnn.scenes import ScenesConfig
+from ganrnn.metrics.text_overlap import Tokenizer
+from ganrnn.sampling.decoding import Decoding
 from pipelines import storage
-
-
-@dataclass(frozen=True)
-class IngestConfig:
-    """Pictures with captions to dataset Parquet, split so that no group stands on two sides.
-
-    `source_uri` is a folder for image_folder, a Parquet file or folder for parquet, nothing for scenes. Rows of
-    `holdout_uri`, where given, are never trained on; else `holdout_share` of the groups is set aside. What is set
-    aside becomes val (the reference of evaluation) and test (its prompts) in equal parts.
-
-    Without `text_column` the words of a row are its attributes or label.
-    `source_image_column` holds the picture that a row's own is to be made from, or in image_folder its file name.
-    """
-
-    source: Literal["scenes", "image_folder", "parquet"] = "scenes"
-    source_uri: str | None = None
-    holdout_uri: str | None = None
-    holdout_share: float = 0.2
-    scenes: ScenesConfig = field(default_factory=ScenesConfig)
-    height: int = 32
-    width: int = 32
-    captions_file: str | None = None
-    id_column: str | None = None
-    image_column: str = "image"
-    source_image_column: str | None = None
-    text_column: str | None = "text"
-    label_column: str | None = None
-    group_column: str | None = None
-    attribute_columns: tuple[str, ...] = ()
-    shard_rows: int = 4_096
-    row_group_rows: int = 512
-    max_reject_share: float = 0.01
-    dataset_uri: str = ""
-
-    def __post_init__(self) -> None:
-        _at_least("ingest", self, height=16, width=16, shard_rows=1, row_group_rows=1)
-        _share("ingest", self, "holdout_share", "max_reject_share")
-        if self.source == "scenes" and self.holdout_uri:
-            raise BadInput(f"ingest.holdout_uri is {self.holdout_uri}; source scenes draws its own held-out pictures")
-        if self.source != "scenes" and not self.holdout_uri and not self.holdout_share:
-            raise BadInput("ingest.holdout_share is 0; without ingest.holdout_uri it must be above 0")
-        if self.source == "scenes" and self.source_image_column:
-            raise BadInput("ingest.source_image_column is for pictures of your own; scenes draw theirs")
-        if self.source != "scenes" and not self.source_uri:
-            raise BadInput(f"ingest.source_uri is missing; source {self.source} needs the folder or file to read")
-
-    @property
-    def has_sources(self) -> bool:
-        """Whether the dataset has a column source_image."""
-        return bool(self.source_image_column) or (self.source == "scenes" and KINDS[self.scenes.kind].has_sources)
+from pipelines.checks import at_least, require_share
+from pipelines.ingest_config import IngestConfig
 
 
 @dataclass(frozen=True)
@@ -96,8 +48,8 @@ class TrainConfig:
     guard: GuardConfig = field(default_factory=GuardConfig)
 
     def __post_init__(self) -> None:
-        _at_least("train", self, num_workers=1, global_batch_size=2, window_rows=1, log_every_steps=1)
-        _at_least("train", self, checkpoint_every_steps=1, sample_every_steps=1, keep_checkpoints=1, max_failures=0)
+        at_least("train", self, num_workers=1, global_batch_size=2, window_rows=1, log_every_steps=1)
+        at_least("train", self, checkpoint_every_steps=1, sample_every_steps=1, keep_checkpoints=1, max_failures=0)
         if self.global_batch_size % self.num_workers:
             raise BadInput(
                 f"train.global_batch_size is {self.global_batch_size}; "
@@ -105,7 +57,7 @@ class TrainConfig:
             )
 
 
-LEAST_MICRO_BATCH = 8
+LEAST_MICRO_BATCH = 8  # of pictures
 
 
 @dataclass(frozen=True)
@@ -115,8 +67,9 @@ class SamplingConfig:
     The pool starts with `min_workers` (0: all) and grows to `num_workers` as the cluster has room and there is work.
     `gpus_per_worker` may be a fraction. `price_per_worker_hour`, in any currency, turns rows/s into a cost.
 
-    Matrix kernels treat the rows that fill no whole tile differently in the last bit; with `micro_batch_size` a
-    multiple of 8 there are none, and a row's sample does not depend on its place in the batch.
+    Matrix kernels treat the rows that fill no whole tile differently in the last bit; for pictures `micro_batch_size`
+    is a multiple of 8, so that there are none, and a row's sample does not depend on its place in the batch.
+    `decoding` is how texts are written, where a prompt has no column of the same name that says otherwise.
     """
 
     num_workers: int = 2
@@ -127,12 +80,11 @@ class SamplingConfig:
     micro_batch_size: int = 64
     shard_rows: int = 512
     price_per_worker_hour: float = 0
+    decoding: Decoding = field(default_factory=Decoding)
 
     def __post_init__(self) -> None:
-        _at_least("sampling", self, num_workers=1, min_workers=0, micro_batch_size=LEAST_MICRO_BATCH, shard_rows=1)
-        _at_least("sampling", self, gpus_per_worker=0, price_per_worker_hour=0)
-        if self.micro_batch_size % LEAST_MICRO_BATCH:
-            raise BadInput(f"sampling.micro_batch_size is {self.micro_batch_size}; allowed are multiples of 8")
+        at_least("sampling", self, num_workers=1, min_workers=0, micro_batch_size=1, shard_rows=1)
+        at_least("sampling", self, gpus_per_worker=0, price_per_worker_hour=0)
         if self.min_workers > self.num_workers:
             raise BadInput(
                 f"sampling.min_workers is {self.min_workers}; allowed are values up to sampling.num_workers "
@@ -161,7 +113,7 @@ class GenerateConfig:
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
 
     def __post_init__(self) -> None:
-        _share("generate", self, "max_reject_share")
+        require_share("generate", self, "max_reject_share")
         if not 0 <= self.verify_share <= 1:
             raise BadInput(f"generate.verify_share is {self.verify_share}; allowed are shares from 0 to 1")
 
@@ -172,6 +124,7 @@ class EvaluateConfig:
 
     With `from_prompts` the pictures are made on the way and not stored. `captions` are what the in-domain network reads
     and R-precision looks for: the data set's texts, or all attributes, where texts tell only what is to change.
+    Of texts, `num_self_bleu` are compared with each other; `molecules` says that they are SMILES.
     """
 
     from_prompts: bool = False
@@ -180,11 +133,15 @@ class EvaluateConfig:
     num_candidates: int = 100
     num_splits: int = 10
     num_kid_features: int = 10_000
+    num_self_bleu: int = 500
+    bleu_tokenizer: Tokenizer = "13a"
+    molecules: bool = False
     indomain: InDomainConfig = field(default_factory=InDomainConfig)
     report_uri: str = ""
 
     def __post_init__(self) -> None:
-        _at_least("evaluate", self, num_workers=1, num_candidates=2, num_splits=1, num_kid_features=2)
+        at_least("evaluate", self, num_workers=1, num_candidates=2, num_splits=1, num_kid_features=2)
+        at_least("evaluate", self, num_self_bleu=2)
 
 
 @dataclass(frozen=True)
@@ -315,6 +272,9 @@ def parse_recipe(raw: Mapping[str, Any], place: str) -> Recipe:
     config_type = task_type(name, f"{place}: task.name").config_type
     task = _validate(config_type, section, place, ("task",))
     recipe: Recipe = _validate(Recipe, {**raw, "task": {}}, place, ())
+    micro_batch_size = recipe.generate.sampling.micro_batch_size
+    if task_type(name).kind == "images" and micro_batch_size % LEAST_MICRO_BATCH:
+        raise BadInput(f"sampling.micro_batch_size is {micro_batch_size}; allowed are multiples of {LEAST_MICRO_BATCH}")
     return replace(recipe, task=task).resolved()
 
 
@@ -373,15 +333,3 @@ def _apply(raw: dict[str, Any], override: str) -> None:
 
 def _below(run_uri: str, uri: str, default: str) -> str:
     return storage.absolute(uri) if uri else storage.join(run_uri, default)
-
-
-def _at_least(section: str, config: Any, **minima: float) -> None:
-    for name, minimum in minima.items():
-        if getattr(config, name) < minimum:
-            raise BadInput(f"{section}.{name} is {getattr(config, name)}; allowed are values from {minimum} up")
-
-
-def _share(section: str, config: Any, *names: str) -> None:
-    for name in names:
-        if not 0 <= getattr(config, name) < 1:
-            raise BadInput(f"{section}.{name} is {getattr(config, name)}; allowed are shares from 0 to below 1")

@@ -8,7 +8,9 @@ import pyarrow as pa
 
 from ganrnn.data_order import RowOrder
 from ganrnn.errors import BadInput
+from ganrnn.task import Batch, Batches, Task
 from pipelines import storage
+from pipelines.config import TrainConfig
 from pipelines.schemas import MANIFEST
 
 
@@ -24,6 +26,31 @@ def read_manifest(dataset_uri: str) -> dict[str, Any]:
 def shard_uris(dataset_uri: str, manifest: dict[str, Any], split: str) -> list[str]:
     """The files of a split in order."""
     return [storage.join(dataset_uri, s["uri"]) for s in manifest["shards"] if s["split"] == split]
+
+
+def training_batches(
+    task: Task, uris: Sequence[str], train: TrainConfig, seed: int, rank: int, world_size: int
+) -> Batches:
+    """What each step of a training reads on one worker; of texts all are held in memory, as tokens."""
+    place = {"seed": seed, "rank": rank, "world_size": world_size}
+    if task.kind != "images":
+        rows = storage.read_table(list(uris), list(task.input_columns)).to_pydict()
+        batches: Batches = task.batches(rows, train.global_batch_size, **place)  # type: ignore[attr-defined]
+        return batches
+    sizes = {"batch_size": train.global_batch_size, "window_rows": train.window_rows}
+    return CollatedRows(TrainingRows(uris, task.input_columns, **sizes, **place), task)
+
+
+class CollatedRows:
+    """Rows as the tensors that a task makes of them."""
+
+    def __init__(self, rows: "TrainingRows", task: Any) -> None:
+        self.rows, self.task = rows, task
+
+    def at(self, step: int) -> Batch:
+        """The worker's batch of a step."""
+        batch: Batch = self.task.collate(self.rows.at(step))
+        return batch
 
 
 class TrainingRows:

@@ -1,4 +1,4 @@
-"""Pictures with captions to a dataset: checked, one size, without duplicates, split so that no group leaks.
+"""Pictures with captions, texts or pairs to a dataset: checked, one size, no duplicates, split so that no group leaks.
 
     python -m jobs.ingest jobs/recipes/demo.yaml
 
@@ -19,13 +19,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from tqdm import tqdm
 
 from ganrnn import images
 from ganrnn.errors import BadInput
 from ganrnn.scenes import Split
 from pipelines import schemas, storage
-from pipelines.config import IngestConfig, Recipe
+from pipelines.config import Recipe
+from pipelines.ingest_config import IngestConfig
 from pipelines.sources import SPLITS, RawRow, describe, raw_rows
 
 PROMPTS = "prompts.parquet"
@@ -35,17 +37,17 @@ _SHARD = re.compile(r"\d{5,}\.parquet")
 
 @dataclass(frozen=True)
 class PreparedRow:
-    """A row that fits the dataset; `content` is the digest of picture and words, `image` PNG bytes."""
+    """A row that fits the dataset, as its `columns`; `content` is the digest of all that it holds but its id."""
 
-    id: str
-    image: bytes
-    source_image: bytes | None
-    text: str
-    label: int | None
-    attributes: dict[str, str]
+    columns: dict[str, Any]
     group: str
     split: Split | None
     content: bytes
+
+    @property
+    def id(self) -> str:
+        """Given by the source, or made of the content."""
+        return str(self.columns["id"])
 
 
 def ingest(recipe: Recipe) -> dict[str, Any]:
@@ -78,7 +80,7 @@ def ingest(recipe: Recipe) -> dict[str, Any]:
     return manifest
 
 
-def prepare(row: RawRow, height: int, width: int) -> PreparedRow | str:
+def prepare(row: RawRow, config: IngestConfig) -> PreparedRow | str:
     """The row as the dataset holds it, or why it cannot be; a function of the row alone.
 
     Pictures of another size are scaled to `height` x `width` by `images.scaled`.
@@ -88,22 +90,34 @@ def prepare(row: RawRow, height: int, width: int) -> PreparedRow | str:
     try:
         text, label = _text(row.text), _whole_number(row.label)
         attributes = {name: _plain(value, name) for name, value in row.attributes.items()}
-        pixels = row.image if isinstance(row.image, np.ndarray) else images.scaled(row.image or b"", height, width)
-        source = row.source_image
-        if isinstance(source, bytes):
-            source = images.scaled(source, height, width)
-        picture = hashlib.sha256(pixels.tobytes()).hexdigest()
-        before = [] if source is None else [hashlib.sha256(source.tobytes()).hexdigest()]
-        words = json.dumps([picture, text, label, sorted(attributes.items()), *before])
-        content = hashlib.sha256(words.encode()).digest()
+        held, digests = _pictures(row, config) if config.kind == "images" else ({}, [])
+        if config.kind == "pairs":
+            held = {"source": _text(row.source_text), "target": text}
+        else:
+            held["text"] = text
+        words = [held["source"]] if config.kind == "pairs" else []
+        named = json.dumps([*digests[:1], *words, text, label, sorted(attributes.items()), *digests[1:]])
+        content = hashlib.sha256(named.encode()).digest()
         row_id = content.hex()[:32] if row.id is None else _plain(row.id, "id")
-        group = f"picture {picture}" if row.group is None else f"group {_plain(row.group, 'group')}"
+        own = f"picture {digests[0]}" if digests else f"text {storage.sha256((words or [text])[0].encode())}"
+        group = own if row.group is None else f"group {_plain(row.group, 'group')}"
     except BadInput as problem:
         return str(problem)
-    source_png = None if source is None else images.encode_png(source)
-    return PreparedRow(
-        row_id, images.encode_png(pixels), source_png, text, label, attributes, group, row.split, content[:16]
-    )
+    held |= {"id": row_id, "label": label, "attributes": list(attributes.items()) or None}
+    return PreparedRow(held, group, row.split, content[:16])
+
+
+def _pictures(row: RawRow, config: IngestConfig) -> tuple[dict[str, Any], list[str]]:
+    """The columns of a row's picture and, where it has one, of its source picture, and the digests of their pixels."""
+    held, digests = {}, []
+    for name, picture in (("image", row.image), ("source_image", row.source_image)):
+        if name == "source_image" and picture is None:
+            continue
+        size = (config.height, config.width)
+        pixels = picture if isinstance(picture, np.ndarray) else images.scaled(picture or b"", *size)
+        held[name] = {"bytes": images.encode_png(pixels), "path": None}
+        digests.append(hashlib.sha256(pixels.tobytes()).hexdigest())
+    return held, digests
 
 
 def split_of(group: str, seed: int, holdout_share: float) -> Split:
@@ -163,7 +177,7 @@ class _Sieve:
                 self.counts["images_without_caption"] += 1
                 continue
             self.counts["read"] += 1
-            prepared = prepare(row, self.config.height, self.config.width)
+            prepared = prepare(row, self.config)
             if isinstance(prepared, str):
                 self._reject(row, prepared)
                 continue
@@ -204,38 +218,39 @@ class _ShardWriter:
     split: Split
     rows: list[dict[str, Any]] = field(default_factory=list)
     shards: list[dict[str, Any]] = field(default_factory=list)
-    captions: list[pa.Table] = field(default_factory=list)
+    prompts: list[pa.Table] = field(default_factory=list)
 
     def add(self, row: PreparedRow) -> None:
-        held: dict[str, Any] = {"id": row.id, "image": _image(row.image), "text": row.text, "label": row.label}
-        held |= {"attributes": list(row.attributes.items()) or None}
-        if self.config.has_sources:
-            held["source_image"] = _image(row.source_image)
-        self.rows.append(held)
+        self.rows.append(row.columns)
         if len(self.rows) == self.config.shard_rows:
             self.flush()
 
     def flush(self) -> None:
         if not self.rows:
             return
-        more = [schemas.SOURCE_IMAGE] if self.config.has_sources else []
-        table = pa.Table.from_pylist(self.rows, schema=pa.schema([*schemas.DATASET, *more]))
+        table = pa.Table.from_pylist(self.rows, schema=schemas.dataset(self.config.kind, self.config.has_sources))
         name = f"{self.split}/{len(self.shards):05d}.parquet"
         digest = storage.commit_table(storage.join(self.config.dataset_uri, name), table, self.config.row_group_rows)
         self.shards.append({"uri": name, "rows": len(self.rows), "sha256": digest, "split": self.split})
         if self.split == "test":
-            self.captions.append(table.drop_columns(["image"]))
+            self.prompts.append(_prompts(table, self.config))
         self.rows = []
 
     def write_prompts(self) -> None:
-        schema = pa.schema([*schemas.PROMPTS, *([schemas.SOURCE_IMAGE] if self.config.has_sources else [])])
-        table = pa.concat_tables(self.captions).rename_columns(schema.names).cast(schema)
         uri = storage.join(self.config.dataset_uri, PROMPTS)
-        storage.commit_table(uri, table, self.config.row_group_rows)
+        storage.commit_table(uri, pa.concat_tables(self.prompts), self.config.row_group_rows)
 
 
-def _image(png: bytes | None) -> dict[str, Any] | None:
-    return None if png is None else {"bytes": png, "path": None}
+def _prompts(rows: pa.Table, config: IngestConfig) -> pa.Table:
+    """What rows of test ask for."""
+    schema = schemas.prompts(config.kind, config.has_sources)
+    if config.kind == "images":
+        return rows.drop_columns(["image"]).rename_columns(schema.names).cast(schema)
+    texts = rows.column("text" if config.kind == "texts" else "source")
+    begun = pc.utf8_slice_codeunits(texts, 0, config.prompt_characters) if config.kind == "texts" else texts
+    reference = texts if config.kind == "texts" else rows.column("target")
+    columns = [rows.column("id"), begun, reference, rows.column("label"), rows.column("attributes")]
+    return pa.table(columns, schema=schema)
 
 
 def _write_rows(recipe: Recipe) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -261,8 +276,7 @@ def _write_rows(recipe: Recipe) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         **rows,
         **{kind: sieve.counts[kind] for kind in kinds},
         "rejects": len(sieve.rejects),
-        "height": config.height,
-        "width": config.width,
+        **({"height": config.height, "width": config.width} if config.kind == "images" else {}),
         "dataset_digest": storage.sha256("".join(shard["sha256"] for shard in shards).encode()),
     }
 

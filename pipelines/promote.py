@@ -11,7 +11,7 @@ samples.
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from ganrnn.checkpoint import DESCRIPTION, SAMPLER_FILES, describe, load_sampler
 from ganrnn.errors import BadInput
+from ganrnn.task import Task
 from pipelines import model, storage, tracking
 from pipelines.config import PromoteConfig, Recipe
 from pipelines.tracking import RegisteredVersion
@@ -178,19 +179,20 @@ def _register(
         "ganrnn.samples_manifest_digest": report.samples_manifest_digest or "none",
     }
     files = {file: (folder / file).read_bytes() for file in SAMPLER_FILES}
-    example = _first_prompt(recipe.generate.prompts_uri, load_sampler(files).prompt_columns)
+    example = _first_prompt(recipe.generate.prompts_uri, load_sampler(files))
     name = recipe.promote.registered_model
     return tracking.register(recipe.tracking, trained or run_id, name, folder, report.metrics, tags, example)
 
 
-def _first_prompt(uri: str, columns: Sequence[str]) -> dict[str, Any]:
+def _first_prompt(uri: str, task: Task) -> dict[str, Any]:
     """The example that the registry shows and on which the version is tried: what the model reads of a prompt."""
     files = storage.list_files(uri, ".parquet")
     if not files:
         raise BadInput(f"{uri} holds no Parquet file; generate.prompts_uri names the prompts that were evaluated")
     file = storage.open_parquet(files[0])
-    storage.require_columns(files[0], file.schema_arrow, columns)
-    for batch in file.iter_batches(batch_size=1, columns=list(columns) or None):
+    storage.require_columns(files[0], file.schema_arrow, task.prompt_columns)
+    columns = [*task.prompt_columns, *(name for name in task.optional_columns if name in file.schema_arrow.names)]
+    for batch in file.iter_batches(batch_size=1, columns=columns or None):
         return {name: batch.column(name)[0].as_py() for name in columns}
     raise BadInput(f"{files[0]} holds no row; generate.prompts_uri names the prompts that were evaluated")
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from ganrnn.errors import BadInput
 from pipelines import storage
-from pipelines.schemas import ATTRIBUTES, IMAGE, PROMPT_COLUMNS, SAMPLES, holds_image
+from pipelines.schemas import ATTRIBUTES, IMAGE, PROMPT_COLUMNS, holds_image, samples
 from pipelines.unique import UniqueIds
 
 _HIVE = re.compile(r"(?:^|/)([^/=]+)=([^/]+)(?=/)")
@@ -94,18 +94,22 @@ def find(prompts_uri: str, since: Mapping[str, str], where: Mapping[str, str]) -
     return kept
 
 
-def plan(uris: Sequence[str], columns: Sequence[str], shard_rows: int, max_reject_share: float) -> PromptSet:
+def plan(
+    uris: Sequence[str], columns: Sequence[str], shard_rows: int, max_reject_share: float, kind: str = "images"
+) -> PromptSet:
     """Check the files of a prompt set and cut their rows into shards. Memory does not grow with the rows.
 
-    `columns` are those that the model reads. Raises BadInput when a file is unreadable or empty, a column is missing or
-    of another type, an id is null or double, or more than `max_reject_share` of the rows lack what the model reads.
+    `columns` are those that the model cannot do without, `kind` is what it learns from.
+
+    Raises BadInput when a file is unreadable or empty, a column is missing or of another type, an id is null or double,
+    or more than `max_reject_share` of the rows lack what the model reads.
     """
     place = uris[0] if len(uris) == 1 else f"{uris[0]} and {len(uris) - 1} more"
     sizes, num_empty, first_empty = [], 0, None
     with UniqueIds("prompt_id") as ids:
         for uri in uris:
             file = storage.open_parquet(uri)
-            _check_types(uri, file.schema_arrow, columns)
+            _check_types(uri, file.schema_arrow, columns, kind)
             sizes.append(file.metadata.num_rows)
             if "num_samples" in file.schema_arrow.names:
                 _check_counts(uri)
@@ -199,9 +203,9 @@ def _is_whole(rows: Any, columns: Sequence[str]) -> Any:
     return whole
 
 
-def _check_types(uri: str, schema: pa.Schema, columns: Sequence[str]) -> None:
+def _check_types(uri: str, schema: pa.Schema, columns: Sequence[str], kind: str) -> None:
     storage.require_columns(uri, schema, ["prompt_id", *columns])
-    for name in SAMPLES.names:
+    for name in samples(kind).names:
         if name in schema.names and name not in PROMPT_COLUMNS:
             raise BadInput(f"{uri} has a column {name!r}, which samples have themselves; rename or drop it")
     texts, integers = ("prompt_id", "prompt"), ("seed", "num_samples", *({"label"} & set(columns)))

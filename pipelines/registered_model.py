@@ -17,16 +17,19 @@ from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
 
 from ganrnn import checkpoint, images
+from ganrnn.config import from_plain
+from ganrnn.errors import BadInput
+from ganrnn.sampling.decoding import Decoding
 
 DEFAULT_SEED, DEFAULT_SAMPLE_ID = 0, "0"
 MICRO_BATCH_SIZE = 64
 
 
 class RegisteredModel(PythonModel):
-    """Prompts in, PNG pictures out, the same bytes as `load_sampler(...).sample(...)` gives.
+    """Prompts in, PNG pictures or texts out, the same as `load_sampler(...).sample(...)` gives.
 
     Prompts are the columns that the task reads: `prompt`, `label`, `attributes` as JSON objects of strings,
-    `source_image` as encoded bytes.
+    `source_image` as encoded bytes. `decoding`, a JSON object of the fields of `Decoding`, says how a text is written.
     """
 
     def load_context(self, context: Any) -> None:
@@ -35,25 +38,37 @@ class RegisteredModel(PythonModel):
         self.sampler = checkpoint.load_sampler(files)
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """One row with column `image` (PNG bytes) for each prompt and, where given, its `seed` and `sample_id`.
+        """One row with column `image` (PNG bytes) or `text` for each prompt and, where given, its `seed`, `sample_id`.
 
         The noise is a function of (seed, sample_id): rows equal in both differ by their prompts alone.
         """
-        columns = {name: model_input[name].tolist() for name in self.sampler.prompt_columns}
+        optional = [name for name in self.sampler.optional_columns if name in model_input]
+        columns = {name: model_input[name].tolist() for name in (*self.sampler.prompt_columns, *optional)}
         if "attributes" in columns:
             columns["attributes"] = [json.loads(held) for held in columns["attributes"]]
         if "source_image" in columns:
             columns["source_image"] = [{"bytes": held} for held in columns["source_image"]]
+        if self.sampler.kind != "images":
+            rules = self._column(model_input, "decoding", "{}")
+            columns["decoding"] = [from_plain(Decoding, json.loads(held)) for held in rules]
         seeds = self._column(model_input, "seed", DEFAULT_SEED)
         sample_ids = self._column(model_input, "sample_id", DEFAULT_SAMPLE_ID)
         keys = [(int(seed), str(sample_id)) for seed, sample_id in zip(seeds, sample_ids, strict=True)]
         columns["prompt_id"] = sample_ids
-        pngs: list[bytes] = []
+        made: list[Any] = []
         for start in range(0, len(keys), MICRO_BATCH_SIZE):
             part = slice(start, start + MICRO_BATCH_SIZE)
-            pixels = self.sampler.sample({name: held[part] for name, held in columns.items()}, keys[part])
-            pngs += [images.encode_png(image) for image in pixels.permute(0, 2, 3, 1).cpu().numpy()]
-        return pd.DataFrame({"image": pd.Series(pngs, dtype=object)})
+            made += self._plain(self.sampler.sample({name: held[part] for name, held in columns.items()}, keys[part]))
+        return pd.DataFrame({"image" if self.sampler.kind == "images" else "text": pd.Series(made, dtype=object)})
+
+    def _plain(self, outputs: Any) -> list[Any]:
+        """PNG bytes, or texts; BadInput where one cannot be written."""
+        if self.sampler.kind == "images":
+            return [images.encode_png(image) for image in outputs.permute(0, 2, 3, 1).cpu().numpy()]
+        for written in outputs:
+            if written.problem:
+                raise BadInput(written.problem)
+        return [written.text for written in outputs]
 
     @staticmethod
     def _column(rows: pd.DataFrame, name: str, default: int | str) -> list[Any]:

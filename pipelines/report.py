@@ -69,6 +69,22 @@ SENSES = (
     Sense(r"edit_kept$", "Edits without a side effect", "how often a picture shows all that was to stay"),
     Sense(r"pixels_kept$", "Pixels kept", "how many pixels are as before", "as real is best"),
     Sense(r"seam_vs_interior$", "Seam", "the step from edge to edge, beside steps between other columns", "1 is best"),
+    Sense(r"loss_test$", "Cross-entropy", "nats that a token of held-out texts costs the model", "lower is better"),
+    Sense(r"perplexity_test$", "Perplexity", "how many tokens the model hesitates between", "lower is better"),
+    Sense(r"bits_per_character_test$", "Bits per character", "the same for any choice of tokens", "lower is better"),
+    Sense(r"bleu$", "BLEU", "how many runs of words are those of a person", "higher is better"),
+    Sense(r"chrf$", "chrF", "the same of characters", "higher is better"),
+    Sense(r"rouge(\w)$", "ROUGE-{}", "how much of what a person wrote is there, and nothing else"),
+    Sense(r"distinct(\d)_\d+$", "Distinct-{}", "how many groups of {} words are said only once", "as real is best"),
+    Sense(r"self_bleu_\d+$", "Self-BLEU", "how alike the texts are to each other", "as real is best"),
+    Sense(r"in_training_set$", "In the training set", "texts that were learnt by heart", "as real is best"),
+    Sense(r"in_form$", "In form", "poems of exactly the form that was asked for"),
+    Sense(r"constraint_nats_per_token$", "Cost of the form", "nats it takes from the likelihood", "lower is better"),
+    Sense(r"validity$", "Validity", "texts that are molecules"),
+    Sense(r"unique_\d+$", "Uniqueness", "valid ones that differ"),
+    Sense(r"novelty$", "Novelty", "different ones that are not in the training set"),
+    Sense(r"internal_diversity$", "Internal diversity", "how unlike the molecules are", "as real is best"),
+    Sense(r"frechet_fingerprint_\d+$", "Fréchet distance", "of fingerprints from held-out ones", "lower is better"),
     Sense(r"(\w+)_accuracy$", "{}", "how often a picture shows the {} its prompt asks for", is_accuracy=True),
 )
 
@@ -86,6 +102,16 @@ def render(
     worst: Sequence[Shown],
 ) -> str:
     """The HTML page of a report.json with its pictures; equal input gives equal bytes."""
+    pairs, other_real = _pair(shown, real)
+    return _page(report, pairs=pairs, other_real=other_real, best=best, worst=worst)
+
+
+def render_texts(report: Mapping[str, Any], texts: Sequence[Mapping[str, str | None]]) -> str:
+    """The same for texts with their `prompt` and `reference`."""
+    return _page(report, texts=texts)
+
+
+def _page(report: Mapping[str, Any], **shown: Any) -> str:
     page = Environment(
         loader=PackageLoader("pipelines", ""),
         autoescape=True,
@@ -95,15 +121,12 @@ def render(
     )
     page.filters |= {"number": format_number, "data_uri": _data_uri, "pretty": _pretty}
     lines = scores(report)
-    pairs, other_real = _pair(shown, real)
+    nothing: dict[str, Any] = {"texts": [], "pairs": [], "other_real": [], "best": [], "worst": []}
     return page.get_template("report.html.j2").render(
-        report=report,
+        report={"signatures": {}, **report},
         scores=[line for line in lines if not line.sense.is_accuracy],
         accuracies=[line for line in lines if line.sense.is_accuracy],
-        pairs=pairs,
-        other_real=other_real,
-        best=best,
-        worst=worst,
+        **nothing | shown,
     )
 
 

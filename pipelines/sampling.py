@@ -1,14 +1,13 @@
-"""A model at work on prompts: fixed-shape micro-batches on one CPU or GPU, whole shards in one table each."""
+"""A model at work on prompts: micro-batches on one CPU or GPU, whole shards in one table each."""
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import torch
 
@@ -17,9 +16,9 @@ from ganrnn.checkpoint import load_sampler
 from ganrnn.errors import BadInput
 from ganrnn.images import encode_png
 from ganrnn.task import Keys, Rows
-from pipelines import prompts
+from pipelines import prompts, schemas
 from pipelines.config import LEAST_MICRO_BATCH, SamplingConfig
-from pipelines.schemas import IMAGE, PROMPT_COLUMNS, SAMPLES, SHARD_NOTES
+from pipelines.decoding_columns import DECODING_COLUMNS, decodings
 
 logger = logging.getLogger(__name__)
 
@@ -27,8 +26,9 @@ logger = logging.getLogger(__name__)
 class ModelSampler:
     """Loads a model once and samples any number of rows.
 
-    Every micro-batch has the same shape (the last one is filled up and cut), every CPU actor runs one thread a CPU, so
-    that a row's sample does not depend on how many rows come with it.
+    Every micro-batch of pictures has the same shape (the last one is filled up and cut), every CPU actor runs one
+    thread a CPU, so that a row's sample does not depend on how many rows come with it. Texts are written by sums that
+    are exact, whatever the shape.
     """
 
     def __init__(self, files: Mapping[str, bytes], sampling: SamplingConfig) -> None:
@@ -36,19 +36,19 @@ class ModelSampler:
         cpu.prepare(self.num_threads)
         self.task = load_sampler(files)
         self.model_digest: str = self.task.model_digest
-        self.micro_batch_size = sampling.micro_batch_size
+        self.sampling, self.micro_batch_size = sampling, sampling.micro_batch_size
         self.device = "cuda" if sampling.gpus_per_worker else "cpu"
         self.half = sampling.precision == "bfloat16"
         for network in self.task.networks.values():
             network.to(self.device)
 
-    def sample(self, rows: Rows, keys: Keys) -> tuple[np.ndarray, dict[int, str]]:
-        """Pictures uint8 [N, H, W, 3] for prompt columns of N rows and their (seed, sample id) keys [N].
+    def sample(self, rows: Rows, keys: Keys) -> tuple[list[Any], dict[int, str]]:
+        """Pictures uint8 [H, W, 3] or texts for prompt columns of N rows and their (seed, sample id) keys [N].
 
-        Rows that the model fails on are found by bisection; they come as row -> reason, their pictures are black. A
+        Rows that the model fails on are found by bisection; they come as row -> reason, their outputs are None. A
         device out of memory halves the micro-batch, for good, down to 8 rows.
         """
-        pictures = np.zeros((len(keys), self.task.config.height, self.task.config.width, 3), np.uint8)
+        outputs: list[Any] = [None] * len(keys)
         failed: dict[int, str] = {}
         waiting = [(0, len(keys))]
         while waiting:
@@ -57,7 +57,7 @@ class ModelSampler:
                 waiting += [(start + self.micro_batch_size, stop), (start, start + self.micro_batch_size)]
                 continue
             try:
-                pictures[start:stop] = self._micro_batch({n: c[start:stop] for n, c in rows.items()}, keys[start:stop])
+                outputs[start:stop] = self._micro_batch({n: c[start:stop] for n, c in rows.items()}, keys[start:stop])
             except Exception as error:  # whatever a prompt may do to a model
                 if is_out_of_memory(error) and self.micro_batch_size > LEAST_MICRO_BATCH:
                     self.micro_batch_size = max(LEAST_MICRO_BATCH, self.micro_batch_size // 16 * 8)
@@ -71,16 +71,21 @@ class ModelSampler:
                     if not isinstance(error, BadInput):
                         reason = f"the model fails on it: {type(error).__name__}: {reason}"
                     failed[start] = reason
-        return pictures, failed
+        if self.task.kind != "images":
+            failed |= {row: written.problem for row, written in enumerate(outputs) if written and written.problem}
+        return outputs, failed
 
-    def _micro_batch(self, rows: Rows, keys: Keys) -> np.ndarray:
-        """Pictures of at most `micro_batch_size` rows, filled up to just as many with copies of the last."""
+    def _micro_batch(self, rows: Rows, keys: Keys) -> Sequence[Any]:
+        """Outputs of at most `micro_batch_size` rows; pictures are always so many, the last repeated."""
+        if self.task.kind != "images":
+            texts: Sequence[Any] = self.task.sample(rows, keys)
+            return texts
         missing = self.micro_batch_size - len(keys)
         filled = {name: [*column, *[column[-1]] * missing] for name, column in rows.items()}
         with torch.autocast(self.device, torch.bfloat16) if self.half else nullcontext():
             images = self.task.sample(filled, [*keys, *[keys[-1]] * missing])
-        array: np.ndarray = images[: len(keys)].permute(0, 2, 3, 1).cpu().numpy()
-        return array
+        pictures: Sequence[Any] = images[: len(keys)].permute(0, 2, 3, 1).cpu().numpy()
+        return pictures
 
 
 def is_out_of_memory(error: Exception) -> bool:
@@ -96,11 +101,11 @@ class Drawn:
     table: pa.Table
     sample_ids: list[str]
     seeds: list[int]
-    pictures: np.ndarray
+    outputs: list[Any]
     rejects: dict[str, str]
 
     @property
-    def texts(self) -> Any:
+    def prompts(self) -> Any:
         """The column `prompt`, empty where the prompts have none."""
         if "prompt" in self.table.column_names:
             return self.table.column("prompt")
@@ -115,20 +120,27 @@ def draw(sampler: ModelSampler, rows: pa.Table, run_seed: int, skipped: Mapping[
     columns = sampler.task.prompt_columns
     table, empty = prompts.sampled(rows, columns)
     rejects = dict.fromkeys(empty, f"the {' or '.join(columns)} is empty") | dict(skipped or {})
+    if sampler.task.kind != "images":
+        rejects |= decodings(table, sampler.sampling.decoding)[1]
     table = table.filter(pa.array([i not in rejects for i in table.column("prompt_id").to_pylist()], pa.bool_()))
     table, ids, seeds = prompts.expand(table, run_seed)
-    pictures, failed = sampler.sample(read(sampler, table), list(zip(seeds, ids, strict=True)))
+    outputs, failed = sampler.sample(read(sampler, table), list(zip(seeds, ids, strict=True)))
     if failed:
         rejects |= {table.column("prompt_id")[row].as_py(): reason for row, reason in failed.items()}
         kept = [row for row, i in enumerate(table.column("prompt_id").to_pylist()) if i not in rejects]
-        table, pictures = table.take(pa.array(kept, pa.int64())), pictures[kept]
+        table, outputs = table.take(pa.array(kept, pa.int64())), [outputs[row] for row in kept]
         ids, seeds = [ids[row] for row in kept], [seeds[row] for row in kept]
-    return Drawn(rows.num_rows, table, ids, seeds, pictures, rejects)
+    return Drawn(rows.num_rows, table, ids, seeds, outputs, rejects)
 
 
 def read(sampler: ModelSampler, table: pa.Table) -> dict[str, list[Any]]:
-    """The columns of prompts that the model of a sampler reads."""
-    return {name: table.column(name).to_pylist() for name in ("prompt_id", *sampler.task.prompt_columns)}
+    """The columns of prompts that the model of a sampler reads, and for texts how each is to be written."""
+    optional = [name for name in sampler.task.optional_columns if name in table.column_names]
+    names = ("prompt_id", *sampler.task.prompt_columns, *optional)
+    columns = {name: table.column(name).to_pylist() for name in names}
+    if sampler.task.kind != "images":
+        columns["decoding"] = decodings(table, sampler.sampling.decoding)[0]
+    return columns
 
 
 def samples_table(sampler: ModelSampler, drawn: Drawn) -> pa.Table:
@@ -136,25 +148,39 @@ def samples_table(sampler: ModelSampler, drawn: Drawn) -> pa.Table:
 
     Its metadata counts its prompts and lists its rejects.
     """
-    with ThreadPoolExecutor(sampler.num_threads) as threads:
-        pngs = list(threads.map(encode_png, drawn.pictures))
     unknown = sampler.task.count_unknown(read(sampler, drawn.table))
     columns = {
         "sample_id": pa.array(drawn.sample_ids, pa.string()),
         "prompt_id": drawn.table.column("prompt_id"),
         "seed": pa.array(drawn.seeds, pa.int64()),
-        "image": pa.array(
-            [{"bytes": png, "path": f"{i}.png"} for png, i in zip(pngs, drawn.sample_ids, strict=True)], IMAGE
-        ),
-        "prompt": drawn.texts,
+        "prompt": drawn.prompts,
         "model_digest": pa.array([sampler.model_digest] * len(unknown), pa.string()),
         "unknown_tokens": pa.array(unknown, pa.int32()),
     }
-    fields = list(SAMPLES)
+    columns |= _pictures(sampler, drawn) if sampler.task.kind == "images" else _texts(drawn)
+    fields = list(schemas.samples(sampler.task.kind))
+    own = {*schemas.PROMPT_COLUMNS, *(DECODING_COLUMNS if sampler.task.kind != "images" else ())}
     for name in drawn.table.column_names:
-        if name not in columns and name not in PROMPT_COLUMNS:
+        if name not in columns and name not in own:
             columns[name] = drawn.table.column(name)
             fields.append(drawn.table.schema.field(name))
     notes = {"prompts": drawn.num_prompts, "rejects": drawn.rejects, "unknown_tokens": sum(unknown)}
-    metadata = {SHARD_NOTES: json.dumps(notes, sort_keys=True, ensure_ascii=False).encode()}
+    metadata = {schemas.SHARD_NOTES: json.dumps(notes, sort_keys=True, ensure_ascii=False).encode()}
     return pa.table(columns, schema=pa.schema(fields, metadata))
+
+
+def _pictures(sampler: ModelSampler, drawn: Drawn) -> dict[str, pa.Array]:
+    with ThreadPoolExecutor(sampler.num_threads) as threads:
+        pngs = list(threads.map(encode_png, drawn.outputs))
+    held = [{"bytes": png, "path": f"{i}.png"} for png, i in zip(pngs, drawn.sample_ids, strict=True)]
+    return {"image": pa.array(held, schemas.IMAGE)}
+
+
+def _texts(drawn: Drawn) -> dict[str, pa.Array]:
+    return {
+        "text": pa.array([written.text for written in drawn.outputs], pa.string()),
+        "num_tokens": pa.array([len(written.tokens) for written in drawn.outputs], pa.int32()),
+        "log_probability": pa.array([written.log_probability for written in drawn.outputs], pa.float64()),
+        "constraint_cost": pa.array([written.constraint_cost for written in drawn.outputs], pa.float64()),
+        "finish": pa.array([written.finish for written in drawn.outputs], pa.string()),
+    }

@@ -29,6 +29,23 @@ DATASET = pa.schema(
         ("attributes", ATTRIBUTES),
     ]
 )
+TEXTS = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        ("label", pa.int64()),
+        ("attributes", ATTRIBUTES),
+    ]
+)
+PAIRS = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("target", pa.string(), nullable=False),
+        ("label", pa.int64()),
+        ("attributes", ATTRIBUTES),
+    ]
+)
 # What a picture is to be made from; a dataset and its prompts have this column where their source has it.
 SOURCE_IMAGE = pa.field("source_image", IMAGE)
 REJECTS = pa.schema([("place", pa.string()), ("id", pa.string()), ("reason", pa.string())])
@@ -43,17 +60,58 @@ PROMPTS = pa.schema(
         ("attributes", ATTRIBUTES),
     ]
 )
-SAMPLES = pa.schema(
+# Of texts and pairs; `reference` is what a person wrote for the prompt.
+TEXT_PROMPTS = pa.schema(
     [
-        pa.field("sample_id", pa.string(), nullable=False),
         pa.field("prompt_id", pa.string(), nullable=False),
-        pa.field("seed", pa.int64(), nullable=False),
-        pa.field("image", IMAGE, nullable=False),
-        ("prompt", pa.string()),
-        ("model_digest", pa.string()),
-        ("unknown_tokens", pa.int32()),
+        pa.field("prompt", pa.string(), nullable=False),
+        ("reference", pa.string()),
+        ("label", pa.int64()),
+        ("attributes", ATTRIBUTES),
     ]
 )
+_SAMPLE_KEYS = (
+    pa.field("sample_id", pa.string(), nullable=False),
+    pa.field("prompt_id", pa.string(), nullable=False),
+    pa.field("seed", pa.int64(), nullable=False),
+)
+_SAMPLE_ORIGIN = (
+    pa.field("prompt", pa.string()),
+    pa.field("model_digest", pa.string()),
+    pa.field("unknown_tokens", pa.int32()),
+)
+SAMPLES = pa.schema([*_SAMPLE_KEYS, pa.field("image", IMAGE, nullable=False), *_SAMPLE_ORIGIN])
+# `finish` says why a text ends; logarithms are natural, as `ganrnn.sampling.decode.Written` has them.
+TEXT_SAMPLES = pa.schema(
+    [
+        *_SAMPLE_KEYS,
+        pa.field("text", pa.string(), nullable=False),
+        *_SAMPLE_ORIGIN,
+        ("num_tokens", pa.int32()),
+        ("log_probability", pa.float64()),
+        ("constraint_cost", pa.float64()),
+        ("finish", pa.string()),
+    ]
+)
+
+
+def samples(kind: str) -> pa.Schema:
+    """Of the samples of a model that learns from `images`, `texts` or `pairs`."""
+    return SAMPLES if kind == "images" else TEXT_SAMPLES
+
+
+def dataset(kind: str, has_sources: bool) -> pa.Schema:
+    """Of a dataset of `images`, `texts` or `pairs`."""
+    return _with_sources({"images": DATASET, "texts": TEXTS, "pairs": PAIRS}[kind], has_sources)
+
+
+def prompts(kind: str, has_sources: bool) -> pa.Schema:
+    """Of the prompts that ingest writes."""
+    return _with_sources(PROMPTS if kind == "images" else TEXT_PROMPTS, has_sources)
+
+
+def _with_sources(schema: pa.Schema, has_sources: bool) -> pa.Schema:
+    return schema.append(SOURCE_IMAGE) if has_sources else schema
 
 
 def holds_image(kind: pa.DataType) -> bool:

@@ -121,10 +121,11 @@ class BlockScorer:
     def _sampled(self, block: Block) -> "Scored":
         assert block.shard and self.sampler
         drawn = draw(self.sampler, self.reader.read(block.shard), self.run_seed)
-        images = torch.from_numpy(drawn.pictures).permute(0, 3, 1, 2).contiguous()
-        pngs = [pictures.encode_png(array) for array in drawn.pictures]
+        arrays = [torch.from_numpy(array).permute(2, 0, 1) for array in drawn.outputs]
+        images = torch.stack(arrays) if arrays else torch.empty(0)
+        pngs = [pictures.encode_png(array) for array in drawn.outputs]
         sources = _sources(drawn.table, images)
-        return Scored(drawn.sample_ids, drawn.texts.to_pylist(), _attributes(drawn.table), images, pngs, sources)
+        return Scored(drawn.sample_ids, drawn.prompts.to_pylist(), _attributes(drawn.table), images, pngs, sources)
 
     @torch.no_grad()
     def _score(self, block: Block, found: "Scored") -> dict[str, Any]:

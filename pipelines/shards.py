@@ -6,7 +6,7 @@ shard, and however often, leaves the same file; one that is there is read, not m
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ganrnn import checkpoint
+from ganrnn.sampling.decoding import Decoding
 from pipelines import model, prompts, storage
 from pipelines.config import Recipe, SamplingConfig
 from pipelines.schemas import SHARD_NOTES
@@ -30,6 +31,7 @@ class Output:
     model_digest: str
     seed: int
     precision: str
+    decoding: Decoding | None  # of texts
 
     @cached_property
     def plan(self) -> dict[str, Any]:
@@ -42,6 +44,7 @@ class Output:
             "shard_rows": self.prompt_set.shard_rows,
             "num_shards": self.prompt_set.num_shards,
             "num_prompts": self.prompt_set.num_rows,
+            **({"decoding": asdict(self.decoding)} if self.decoding else {}),
         }
 
     @cached_property
@@ -89,10 +92,13 @@ def plan(recipe: Recipe, sets: Mapping[str, Mapping[str, int]]) -> Work:
     files = model.fetch_files(config.model_uri, recipe.tracking)
     task = checkpoint.load_sampler(files, config.model_uri)
     shard_rows, max_reject_share = config.sampling.shard_rows, config.max_reject_share
-    planned = [prompts.plan(list(uris), task.prompt_columns, shard_rows, max_reject_share) for uris in sets.values()]
+    planned = [
+        prompts.plan(list(uris), task.prompt_columns, shard_rows, max_reject_share, task.kind) for uris in sets.values()
+    ]
+    decoding = config.sampling.decoding if task.kind != "images" else None
     assert config.seed is not None  # a resolved recipe has one
     outputs = [
-        Output(uri, prompt_set, task.model_digest, config.seed, config.sampling.precision)
+        Output(uri, prompt_set, task.model_digest, config.seed, config.sampling.precision, decoding)
         for uri, prompt_set in zip(sets, planned, strict=True)
     ]
     return Work(files, config.sampling, tuple(outputs))

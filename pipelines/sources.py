@@ -1,4 +1,4 @@
-"""Readers of the three sources of pictures: the built-in scenes, a folder with captions, Parquet files.
+"""Readers of the sources: the built-in scenes, a folder of pictures with captions, Parquet files, plain text files.
 
 Each yields raw rows, unchecked and in a fixed order; a row that cannot be read comes with its problem, so that one bad
 row does not stop the others. Trouble with a whole file (missing, truncated, without a column) is BadInput at once.
@@ -20,10 +20,10 @@ import pyarrow as pa
 
 from ganrnn.built_in import KINDS
 from ganrnn.errors import BadInput
-from ganrnn.scenes import Split
+from ganrnn.scenes import Split, in_chinese
 from ganrnn.text import caption_of
 from pipelines import storage, store_errors
-from pipelines.config import IngestConfig
+from pipelines.ingest_config import IngestConfig
 from pipelines.schemas import holds_image, is_binary
 from pipelines.store_errors import STORE_ERRORS
 
@@ -42,13 +42,15 @@ class RawRow:
     """A row as its source holds it; nothing but `place` has been checked.
 
     `image` is an encoded picture, or uint8 [height, width, 3] where the source draws it. `split` is given where the
-    source decides it. Without `id` the content names the row.
+    source decides it. Without `id` the content names the row. `source_text` is what `text` is a translation, a summary
+    or an answer of.
     """
 
     place: str
     image: bytes | np.ndarray | None = None
     source_image: bytes | np.ndarray | None = None
     text: Any = None
+    source_text: Any = None
     id: Any = None
     label: Any = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
@@ -62,7 +64,8 @@ def raw_rows(config: IngestConfig, uri: str | None, seed: int) -> Iterator[RawRo
     """The rows of a source in order; `uri` is the folder or file, None for scenes."""
     if uri is None:
         return _scene_rows(config, seed)
-    return _folder_rows(config, uri) if config.source == "image_folder" else _parquet_rows(config, uri)
+    read = {"image_folder": _folder_rows, "parquet": _parquet_rows, "text_files": _text_rows}[config.source]
+    return read(config, uri)
 
 
 def describe(config: IngestConfig, uri: str | None, seed: int) -> dict[str, Any]:
@@ -74,8 +77,10 @@ def describe(config: IngestConfig, uri: str | None, seed: int) -> dict[str, Any]
         drawing = {"scenes": asdict(config.scenes), "seed": seed, "height": config.height, "width": config.width}
         plain = json.dumps(drawing, sort_keys=True)
         return {**json.loads(plain), "sha256": storage.sha256(plain.encode())}
+    if config.source == "text_files":
+        return {"uri": uri, "files": _digests(uri, _files(uri, ".txt"))}
     if config.source == "parquet":
-        files = _parquet_files(uri)
+        files = _files(uri, ".parquet")
         for file in files:
             _parquet_columns(config, file)
         return {"uri": uri, "files": _digests(uri, files)}
@@ -91,11 +96,13 @@ def describe(config: IngestConfig, uri: str | None, seed: int) -> dict[str, Any]
 def _scene_rows(config: IngestConfig, seed: int) -> Iterator[RawRow]:
     for split in SPLITS:
         for scene in KINDS[config.scenes.kind].draw(config.scenes, split, seed, config.height, config.width):
+            is_pair = config.kind == "pairs"
             yield RawRow(
                 f"scene {scene.id}",
                 scene.image,
                 scene.source,
-                scene.text,
+                in_chinese(scene) if is_pair else scene.text,
+                scene.text if is_pair else None,
                 scene.id,
                 scene.label,
                 attributes=scene.attributes,
@@ -105,16 +112,39 @@ def _scene_rows(config: IngestConfig, seed: int) -> Iterator[RawRow]:
 
 
 def _parquet_rows(config: IngestConfig, uri: str) -> Iterator[RawRow]:
-    for file in _parquet_files(uri):
+    for file in _files(uri, ".parquet"):
         columns = _parquet_columns(config, file)
         for place, values in _table_rows(file, columns):
             if isinstance(values, str):
                 yield RawRow(place, problem=values)
                 continue
+            if config.kind != "images":
+                yield _raw_row(config, place, values, None, None, None)
+                continue
             data = _image_bytes(values[config.image_column])
             problem = None if data else f"column {config.image_column!r} holds no image bytes"
             source = _image_bytes(values[config.source_image_column]) if config.source_image_column else None
             yield _raw_row(config, place, values, data, source, problem)
+
+
+def _text_rows(config: IngestConfig, uri: str) -> Iterator[RawRow]:
+    """The pieces of text files in order; the last `holdout_share` of each file is set aside, half of it for test."""
+    for file in _files(uri, ".txt"):
+        try:
+            text = storage.read_bytes(file).decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise BadInput(f"{file} is not UTF-8 ({error})") from error
+        held_out = 0.0 if config.holdout_uri else config.holdout_share
+        ends = {"train": int(len(text) * (1 - held_out)), "val": int(len(text) * (1 - held_out / 2)), "test": len(text)}
+        start = 0
+        for split in SPLITS:
+            for begin in range(start, ends[split], config.piece_characters):
+                piece = text[begin : min(begin + config.piece_characters, ends[split])]
+                name = f"{storage.relative(file, uri)}-{begin:010d}"
+                yield RawRow(
+                    f"{file} character {begin}", text=piece, id=name, split=None if config.holdout_uri else split
+                )
+            start = ends[split]
 
 
 def _folder_rows(config: IngestConfig, uri: str) -> Iterator[RawRow]:
@@ -147,7 +177,7 @@ def _image_bytes(value: Any) -> Any:
 
 
 def _raw_row(
-    config: IngestConfig, place: str, values: Values, image: bytes, source: bytes | None, problem: str | None
+    config: IngestConfig, place: str, values: Values, image: bytes | None, source: bytes | None, problem: str | None
 ) -> RawRow:
     id_column = _id_column(config, values)
     values = {name: None if value == "" else value for name, value in values.items()}
@@ -161,6 +191,7 @@ def _raw_row(
         image,
         source,
         values[config.text_column] if config.text_column else caption_of(attributes) or f"label {label}",
+        values[config.source_column] if config.kind == "pairs" else None,
         values[id_column] if id_column else None,
         label,
         attributes,
@@ -173,10 +204,11 @@ def _id_column(config: IngestConfig, present: Mapping[str, Any] | Sequence[str])
     return config.id_column or ("id" if "id" in present else None)
 
 
-def _wanted(config: IngestConfig, present: Mapping[str, Any] | Sequence[str], first: str) -> list[str]:
+def _wanted(config: IngestConfig, present: Mapping[str, Any] | Sequence[str], first: str | None) -> list[str]:
     """The columns that the config reads, `first` being the one of the picture."""
     named = (
         first,
+        config.source_column if config.kind == "pairs" else None,
         config.source_image_column,
         config.text_column,
         _id_column(config, present),
@@ -186,25 +218,26 @@ def _wanted(config: IngestConfig, present: Mapping[str, Any] | Sequence[str], fi
     return list(dict.fromkeys(name for name in (*named, *config.attribute_columns) if name))
 
 
-def _parquet_files(uri: str) -> list[str]:
-    files = storage.list_files(uri, ".parquet")
+def _files(uri: str, ending: str) -> list[str]:
+    files = storage.list_files(uri, ending)
     if not files:
-        raise BadInput(f"{uri} holds no .parquet file; give an existing file or folder of files that end in .parquet")
+        raise BadInput(f"{uri} holds no {ending} file; give an existing file or folder of files that end in {ending}")
     return files
 
 
 def _parquet_columns(config: IngestConfig, uri: str) -> list[str]:
-    """The columns to read from a file with pictures, all there and of a type that can serve."""
+    """The columns to read from a file, all there and of a type that can serve."""
     schema = storage.open_parquet(uri).schema_arrow
-    wanted = _wanted(config, schema.names, config.image_column)
+    picture = config.image_column if config.kind == "images" else None
+    wanted = _wanted(config, schema.names, picture)
     storage.require_columns(uri, schema, wanted)
     allowed_types = (
         (
-            (config.image_column, config.source_image_column),
+            (picture, config.source_image_column),
             _holds_images,
             "struct<bytes: binary, path: string> or binary",
         ),
-        ((config.text_column,), _is_text, "string"),
+        ((config.text_column, config.source_column if config.kind == "pairs" else None), _is_text, "string"),
         ((config.label_column,), lambda kind: pa.types.is_integer(kind) or pa.types.is_boolean(kind), "whole numbers"),
         (
             (_id_column(config, schema.names), config.group_column, *config.attribute_columns),

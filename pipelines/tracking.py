@@ -60,8 +60,9 @@ RunStatus = Literal["FINISHED", "FAILED", "KILLED"]
 
 _MODEL_URI = re.compile(r"models:/(?P<name>[^/@]+)(@(?P<alias>[^/@]+)|/(?P<version>\d+))")
 _PASSWORD = re.compile(r"(?<=://)[^/@\s]+@")
-_REQUIREMENTS = ("mlflow", "torch", "numpy", "pillow", "safetensors", "pandas")
+_REQUIREMENTS = ("mlflow", "torch", "numpy", "pillow", "safetensors", "pandas", "tokenizers")
 _OPTIONAL = (ColSpec("long", "seed", required=False), ColSpec("string", "sample_id", required=False))
+_OF_TEXTS = (ColSpec("string", "decoding", required=False),)
 
 
 @dataclass(frozen=True)
@@ -186,7 +187,7 @@ def register(
             flavour = Model(
                 run_id=run_id, model_id=logged.model_id, artifact_path=logged.artifact_location, metadata=digests
             )
-            _save(Path(scratch) / "model", model_folder, flavour, example)
+            _save(Path(scratch) / "model", model_folder, flavour, load_sampler(files).kind, example)
             client.log_model_artifacts(logged.model_id, f"{scratch}/model")
         # The source is a place: one of models:/ID would be looked up in mlflow's global store. The id goes to a tag,
         # because the registry's tables have no column for it.
@@ -349,15 +350,17 @@ def _location(client: mlflow.MlflowClient, name: str, version: str) -> str:
     return str(client.get_model_version_download_uri(name, version)).rstrip("/")
 
 
-def _save(target: Path, model_folder: Path, flavour: Model, example: Mapping[str, Any]) -> None:
+def _save(target: Path, model_folder: Path, flavour: Model, kind: str, example: Mapping[str, Any]) -> None:
+    optional, made = [*_OPTIONAL], ColSpec("binary", "image")
+    if kind != "images":
+        optional, made = [*_OPTIONAL, *_OF_TEXTS], ColSpec("string", "text")
     mlflow.pyfunc.save_model(
         path=str(target),
         python_model=str(Path(__file__).with_name("registered_model.py")),
         artifacts={file: str(model_folder / file) for file in SAMPLER_FILES},
         code_paths=[str(Path(ganrnn.__file__).parent)],
         signature=ModelSignature(
-            Schema([*(ColSpec(KINDS[column], column) for column in example), *_OPTIONAL]),
-            Schema([ColSpec("binary", "image")]),
+            Schema([*(ColSpec(KINDS[column], column) for column in example), *optional]), Schema([made])
         ),
         input_example=frame(example, seed=0),
         # Local version labels such as +cpu exist in no public index.
@@ -378,13 +381,14 @@ def _check_loaded_back(
         folder = mlflow.artifacts.download_artifacts(location, dst_path=scratch, tracking_uri=tracking.tracking_uri)
         try:
             rows = frame(example, seed=seed, sample_id=sample_id)
-            registered = mlflow.pyfunc.load_model(folder).predict(rows)["image"][0]
+            registered = mlflow.pyfunc.load_model(folder).predict(rows).iloc[0, 0]
         finally:
             # load_model puts the version's copy of ganrnn in front; its folder is about to go.
             sys.path[:] = import_path
     columns = {"prompt_id": [sample_id]} | {column: [value] for column, value in example.items()}
-    pixels = load_sampler(files).sample(columns, [(seed, sample_id)])
-    if registered != encode_png(pixels[0].permute(1, 2, 0).cpu().numpy()):
+    task = load_sampler(files)
+    made = task.sample(columns, [(seed, sample_id)])[0]
+    if registered != (encode_png(made.permute(1, 2, 0).cpu().numpy()) if task.kind == "images" else made.text):
         raise RuntimeError(f"models:/{name}/{version} does not paint what its checkpoint paints; it was deleted")
 
 

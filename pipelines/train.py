@@ -99,12 +99,18 @@ def build_vocabulary(recipe: Recipe, uris: list[str]) -> Any:
 
 
 def _check_fit(recipe: Recipe, manifest: Mapping[str, Any]) -> None:
+    uri, ingested = recipe.ingest.dataset_uri, manifest["config"]["ingest"]
+    kind = task_type(recipe.task.name).kind
+    if kind != ingested["kind"]:
+        raise BadInput(f"task.name is {recipe.task.name}, which learns from {kind}; {uri} holds {ingested['kind']}")
+    if kind != "images":
+        return
     # Here and not only in the workers: they would be started again as after a crash.
     RowOrder([manifest["totals"]["train"]], recipe.train.global_batch_size, recipe.train.window_rows, recipe.seed)
     for side in ("height", "width"):
         wanted, there = getattr(recipe.task, side), manifest["totals"][side]
         if wanted != there:
-            raise BadInput(f"task.{side} is {wanted}; the pictures of {recipe.ingest.dataset_uri} have {side} {there}")
+            raise BadInput(f"task.{side} is {wanted}; the pictures of {uri} have {side} {there}")
 
 
 def _fit(job: dict[str, Any]) -> None:

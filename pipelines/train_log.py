@@ -1,4 +1,4 @@
-"""What rank 0 says while it trains: means since the last line, speed, and pictures of fixed noise."""
+"""What rank 0 says while it trains: means since the last line, speed, and samples of fixed noise."""
 
 import time
 from collections.abc import Mapping
@@ -22,25 +22,32 @@ class TrainLog:
         self.since = time.monotonic()
 
     def after_step(self, metrics: Mapping[str, torch.Tensor]) -> None:
-        """Collect a step's metrics; log every `log_every_steps` and paint every `sample_every_steps` steps."""
+        """Collect a step's metrics; log every `log_every_steps` and sample every `sample_every_steps` steps."""
         self.window.add(metrics)
         step, train = self.task.step_index, self.recipe.train
         if step % train.log_every_steps == 0:
             means, _ = self.window.take()
             seconds = time.monotonic() - self.since
-            means["images_per_second"] = train.log_every_steps * train.global_batch_size / seconds
+            speed = "images_per_second" if self.task.kind == "images" else "tokens_per_second"
+            means[speed] = train.log_every_steps * means.pop("tokens", train.global_batch_size) / seconds
             tracking.log_metrics(self.recipe.tracking, self.job["run_id"], means, step)
-            self.job["reports"].put((step, {n: means[n] for n in ("loss_d", "loss_g", "images_per_second")}))
+            self.job["reports"].put((step, {n: means[n] for n in (*self.task.headline, speed)}))
             self.since = time.monotonic()
         if step % train.sample_every_steps == 0 or step == self.recipe.task.num_steps:
             keys = [(self.recipe.seed, f"grid/{i}") for i in range(len(self.prompts["prompt_id"]))]
-            sheet = images.grid(self.task.sample(self.prompts, keys), num_columns=8, zoom=2)
-            tracking.log_image(self.recipe.tracking, self.job["run_id"], sheet, f"samples/step-{step:08d}.png")
+            place, samples = f"samples/step-{step:08d}", self.task.sample(self.prompts, keys)
+            if self.task.kind == "images":
+                sheet = images.grid(samples, num_columns=8, zoom=2)
+                tracking.log_image(self.recipe.tracking, self.job["run_id"], sheet, f"{place}.png")
+            else:
+                page = "\n\n".join(written.text for written in samples).encode()
+                tracking.log_file(self.recipe.tracking, self.job["run_id"], page, f"{place}.txt")
 
 
 def _fixed_prompts(recipe: Recipe, task: Any) -> dict[str, list[Any]]:
     """The first 64 held-out prompts, the same at every step and in every attempt."""
     uri = storage.join(recipe.ingest.dataset_uri, "prompts.parquet")
-    rows = storage.read_table([uri], ["prompt_id", *task.prompt_columns]).slice(0, 64)
+    columns = ["prompt_id", *task.prompt_columns, *task.optional_columns]
+    rows = storage.read_table([uri], columns).slice(0, 64)
     prompts: dict[str, list[Any]] = rows.to_pydict()
     return prompts

@@ -19,7 +19,7 @@ from ganrnn.optimisation import Caution
 from pipelines import tracking
 from pipelines.checkpoints import Checkpoints
 from pipelines.config import Recipe, task_type
-from pipelines.dataset import TrainingRows
+from pipelines.dataset import training_batches
 from pipelines.refusals import answered
 from pipelines.train_log import TrainLog
 from pipelines.train_watch import Watch
@@ -62,15 +62,9 @@ class Attempt:
         self.watch = Watch(self.recipe, job, self._resume())
         if caution is not None:
             self.task.caution = caution
-        self.rows = TrainingRows(
-            job["uris"],
-            self.task.input_columns,
-            batch_size=train.global_batch_size,
-            window_rows=train.window_rows,
-            seed=self.recipe.seed + (self.task.caution.times << 32),  # the rows that led astray come in another order
-            rank=self.rank,
-            world_size=self.world_size,
-        )
+        # The rows that led astray come in another order.
+        seed = self.recipe.seed + (self.task.caution.times << 32)
+        self.batches = training_batches(self.task, job["uris"], train, seed, self.rank, self.world_size)
         self.log = TrainLog(self.recipe, job, self.task) if self.rank == 0 else None
 
     def run(self) -> str | None:
@@ -80,9 +74,7 @@ class Attempt:
         if not task.step_index:
             self.watch.before_first_step(task)
         while task.step_index < num_steps:
-            batch = {
-                name: tensor.to(self.device) for name, tensor in task.collate(self.rows.at(task.step_index)).items()
-            }
+            batch = {name: tensor.to(self.device) for name, tensor in self.batches.at(task.step_index).items()}
             with SavedBytes() if measured else nullcontext() as saved:
                 metrics = task.step(batch)
             if saved:
@@ -141,11 +133,14 @@ class Attempt:
         torch.set_rng_state(rng_states[f"{self.rank}.cpu"])
         if self.device.type == "cuda":
             torch.cuda.set_rng_state(rng_states[f"{self.rank}.cuda"], self.device)
+        own = f"{self.rank}.carried."
+        carried = {name.removeprefix(own): held for name, held in rng_states.items() if name.startswith(own)}
+        self.task.carried = {name: held.to(self.device) for name, held in carried.items()}
         return Memory.from_dict(position["guard"])
 
     def _commit(self) -> None:
         """A checkpoint of all ranks, written by rank 0; where it cannot be written, all refuse."""
-        rng_states = self._gather_rng()
+        rng_states = self._gather_own()
 
         def write() -> dict[str, Any]:
             position = {"identity": self.job["identity"], "guard": self.watch.memory.as_dict()}
@@ -157,11 +152,12 @@ class Attempt:
         if refusal:
             raise Refused(refusal)
 
-    def _gather_rng(self) -> dict[str, torch.Tensor]:
-        """Generator states of all ranks, uint8, by name."""
+    def _gather_own(self) -> dict[str, torch.Tensor]:
+        """What each rank has for itself, by name: its generators' states, uint8, and what it carries along."""
         own = {f"{self.rank}.cpu": torch.get_rng_state()}
         if self.device.type == "cuda":
             own[f"{self.rank}.cuda"] = torch.cuda.get_rng_state(self.device)
+        own |= {f"{self.rank}.carried.{name}": tensor for name, tensor in self.task.carried.items()}
         gathered = [own] * self.world_size
         if self.world_size > 1:
             dist.all_gather_object(gathered, own)

@@ -23,19 +23,18 @@ from ganrnn import images as pictures
 from ganrnn.conditions import Conditions, check_numeric
 from ganrnn.errors import BadInput
 from ganrnn.gan import Chunk, Gan
-from ganrnn.gan_config import GanConfig
+from ganrnn.gan_config import TextGanConfig
 from ganrnn.networks.condition_encoder import ConditionEncoder
 from ganrnn.networks.convolution import SLOPE
 from ganrnn.networks.projection_discriminator import PictureReader
-from ganrnn.networks.text_encoder import Cell, TextEncoder
 from ganrnn.networks.translator import Translator
 from ganrnn.task import Batch, Rows
-from ganrnn.text import SPECIAL_TOKENS, Level, Vocabulary, meaning_key
+from ganrnn.text import SPECIAL_TOKENS, Vocabulary, meaning_key
 
 
 @dataclass(frozen=True)
-class ImageToImageConfig(GanConfig):
-    """What is asked of a source picture, and how closely the generator is held to it. Sizes in tokens or features.
+class ImageToImageConfig(TextGanConfig):
+    """What is asked of a source picture, and how closely the generator is held to it.
 
     `reconstruction_weight` is that of the mean absolute difference, in a range of -1 to 1, from the wanted picture of
     paired data, from what has to come back of unpaired data.
@@ -46,18 +45,12 @@ class ImageToImageConfig(GanConfig):
     condition: Literal["none", "label", "attributes", "text"] = "text"
     numeric_attributes: tuple[str, ...] = ()
     condition_dim: int = 64
-    vocabulary: Level = "word"
-    max_tokens: int = 24
-    cell: Cell = "gru"
-    bidirectional: bool = False
-    embedding_dim: int = 64
-    hidden_dim: int = 64
     reconstruction_weight: float = 10.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_numeric(self.condition, self.numeric_attributes)
-        for name in ("condition_dim", "max_tokens", "reconstruction_weight"):
+        for name in ("condition_dim", "reconstruction_weight"):
             if getattr(self, name) <= 0:
                 raise BadInput(f"task.{name} is {getattr(self, name)}; allowed are values above 0")
         if self.pairing == "unpaired" and self.condition == "none":
@@ -123,8 +116,7 @@ class ImageToImage(Gan):
         size, channels, wrap = (config.height, config.width), config.base_channels, config.wrap_horizontally
         reader: nn.Module
         if reads_text:
-            num_tokens = len(vocabulary.words)
-            reader = TextEncoder(num_tokens, config.embedding_dim, config.hidden_dim, config.cell, config.bidirectional)
+            reader = config.text_encoder(len(vocabulary.words))
         else:
             reader = ConditionEncoder(len(vocabulary.conditions), config.condition_dim)
         source = PictureReader(*size, config.feature_dim, channels, wrap) if is_paired else None

@@ -11,31 +11,18 @@ from typing import Any, Literal
 import torch
 
 from ganrnn import images as pictures
-from ganrnn.errors import BadInput
 from ganrnn.gan import Gan
-from ganrnn.gan_config import GanConfig
-from ganrnn.networks.text_encoder import Cell, TextEncoder
+from ganrnn.gan_config import TextGanConfig
 from ganrnn.task import Batch, Rows
-from ganrnn.text import Level, Vocabulary, meaning_key
+from ganrnn.text import Vocabulary, meaning_key
 
 
 @dataclass(frozen=True)
-class TextToImageConfig(GanConfig):
-    """The reader of prompts, beside all that makes a GAN. Sizes in tokens or features."""
+class TextToImageConfig(TextGanConfig):
+    """The reader of prompts and their painter; by default pictures are matched with words."""
 
     name: Literal["text_to_image"] = "text_to_image"
-    vocabulary: Level = "word"
-    max_tokens: int = 24
-    cell: Cell = "gru"
-    bidirectional: bool = False
-    embedding_dim: int = 64
-    hidden_dim: int = 64
     matching_weight: float = 1.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.max_tokens <= 0:
-            raise BadInput(f"task.max_tokens is {self.max_tokens}; allowed are values above 0")
 
 
 class TextToImage(Gan):
@@ -51,10 +38,7 @@ class TextToImage(Gan):
     def __init__(self, config: TextToImageConfig, vocabulary: Vocabulary, seed: int = 0) -> None:
         torch.manual_seed(seed)
         self.vocabulary = vocabulary
-        super().__init__(
-            config,
-            TextEncoder(len(vocabulary), config.embedding_dim, config.hidden_dim, config.cell, config.bidirectional),
-        )
+        super().__init__(config, config.text_encoder(len(vocabulary)))
 
     @staticmethod
     def vocabulary_columns(config: TextToImageConfig) -> Sequence[str]:

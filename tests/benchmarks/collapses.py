@@ -17,13 +17,12 @@ import torch
 from record import Figure, digits
 
 from ganrnn.checkpoint import SAMPLER_FILES, load_sampler
-from ganrnn.guard import Memory
 from ganrnn.tasks.text_to_image import TextToImage
 from pipelines import storage
 from pipelines.checkpoints import Checkpoints
 from pipelines.config import Recipe, parse_recipe
 from pipelines.ingest import ingest
-from pipelines.train_watch import Watch
+from pipelines.train_quality import PictureQuality
 from pipelines.train_worker import train_worker
 from tests.stages.test_guard import job_of
 
@@ -133,9 +132,9 @@ def final_distance(made: Recipe, job: dict[str, Any], uri: str) -> float:
     task = load_sampler({name: storage.read_bytes(f"{uri}/{name}") for name in SAMPLER_FILES})
     if not all(bool(p.isfinite().all()) for network in task.networks.values() for p in network.parameters()):
         return float("nan")
-    quality = Watch(made, job, Memory())._quality(task)
-    assert quality
-    return quality.distance
+    found = PictureQuality(made, job)(task)
+    assert found
+    return found[0].distance
 
 
 def mean(distances: list[float]) -> float:

@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from pipelines import storage
-from pipelines.config import IngestConfig, Recipe
+from pipelines.config import Recipe
+from pipelines.ingest_config import IngestConfig
 
 SPLITS = ("train", "val", "test")
 COLOURS = ["red", "green", "blue", "yellow", "cyan", "white"]

@@ -65,7 +65,10 @@ def test_overrides_are_yaml_values_and_the_last_one_holds() -> None:
         ("train.global_batch_size=33", "train.global_batch_size is 33; allowed are multiples of train.num_workers (2)"),
         ("train.use_gpu=1", "train.use_gpu is 1; input should be a valid boolean"),
         ("train=3", "train is 3; input should be an object"),
-        ("ingest.source=video", "ingest.source is 'video'; input should be 'scenes', 'image_folder' or 'parquet'"),
+        (
+            "ingest.source=video",
+            "ingest.source is 'video'; input should be 'scenes', 'image_folder', 'parquet' or 'text_files'",
+        ),
         ("ingest.source=parquet", "ingest.source_uri is missing; source parquet needs the folder or file to read"),
         ("ingest.holdout_share=.nan", "ingest.holdout_share is nan; allowed are shares from 0 to below 1"),
         ("ingest.scenes.languages=[fr]", "ingest.scenes.languages.0 is 'fr'; input should be 'en' or 'zh'"),

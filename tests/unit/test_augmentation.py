@@ -66,6 +66,16 @@ def test_a_hole_is_half_as_wide_and_high(monkeypatch: pytest.MonkeyPatch) -> Non
     assert torch.equal(hidden, expected)
 
 
+def test_a_hole_in_a_panorama_goes_on_at_the_other_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = pictures(2, 24, 24) + 3
+    drawn(monkeypatch, "randint", [0, 20])
+    hidden = fixed(1.0, wrap=True)._holed(images) == 0
+    expected = torch.zeros_like(hidden)
+    expected[0, :, :6, :6] = expected[0, :, :6, 18:] = True
+    expected[1, :, 14:, 14:] = expected[1, :, 14:, :2] = True
+    assert torch.equal(hidden, expected)
+
+
 def test_a_panorama_is_turned_whatever_the_probability(monkeypatch: pytest.MonkeyPatch) -> None:
     images = pictures(2)
     drawn(monkeypatch, "randint", [5, 23])
@@ -107,6 +117,36 @@ def test_holes_hide_opposite_edges_alike() -> None:
         assert (share - expected).abs().max() < 4 * (0.25 / num) ** 0.5
 
 
+def without(monkeypatch: pytest.MonkeyPatch, *changes: str) -> None:
+    for name in changes:
+        monkeypatch.setattr(augmentation, name, lambda images, *_: images)
+
+
+def test_every_hole_in_a_panorama_has_its_full_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    without(monkeypatch, "_brighter", "_more_saturated", "_more_contrasted", "_shifted")
+    torch.manual_seed(0)
+    num = 2_000
+    hidden = fixed(1.0, wrap=True)(torch.ones(num, 3, 8, 8))[:, 0] == 0
+    assert set(hidden.any(1).sum(1).tolist()) == {4}
+    assert set(hidden.any(2).sum(1).tolist()) == {2, 3, 4}  # it ends at the top and the bottom
+    assert (hidden.any(1).float().mean(0) - 0.5).abs().max() < 4 * (0.25 / num) ** 0.5
+
+
+def test_shifts_and_holes_of_a_seed_are_these(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without wrap, and what is drawn after them: a training taken up again sees the same."""
+    without(monkeypatch, "_brighter", "_more_saturated", "_more_contrasted")
+    images = torch.arange(1.0, 65).view(1, 1, 8, 8).repeat(2, 3, 1, 1)
+    torch.manual_seed(3)
+    changed = fixed(1.0)(images)
+    expected = images.clone()
+    expected[0, :, :2, 1:5] = 0
+    expected[1, :, :, :7] = images[1, :, :, 1:]
+    expected[1, :, :, 7] = 0
+    expected[1, :, 2:6, 4:] = 0
+    assert torch.equal(changed, expected)
+    assert torch.randint(1_000, (3,)).tolist() == [840, 884, 356]
+
+
 def test_idle_it_passes_pictures_and_draws_nothing() -> None:
     torch.manual_seed(0)
     state = torch.get_rng_state()
@@ -141,9 +181,7 @@ def test_at_probability_one_every_picture_changes_and_each_draw_is_another() -> 
 
 @pytest.mark.parametrize("name", ["_brighter", "_more_saturated", "_more_contrasted", "_shifted", "_holed"])
 def test_each_change_comes_with_its_probability(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    others = {"_brighter", "_more_saturated", "_more_contrasted", "_shifted", "_holed"} - {name}
-    for other in others:
-        monkeypatch.setattr(augmentation, other, lambda images, *_: images)
+    without(monkeypatch, *{"_brighter", "_more_saturated", "_more_contrasted", "_shifted", "_holed"} - {name})
     monkeypatch.setattr(augmentation, name, lambda images, *_: images + 1)
     torch.manual_seed(0)
     images = pictures(2_000, 4, 4)

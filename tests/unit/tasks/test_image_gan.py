@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -221,6 +222,24 @@ def test_channels_last_changes_rounding_only() -> None:
     plain, last = trained(task(), 1), trained(task(channels_last=True), 1)
     for name, value in plain.items():
         torch.testing.assert_close(last[name], value, rtol=0, atol=5e-3, msg=name)
+
+
+@pytest.mark.parametrize("num_accumulated", [1, 2], ids=["painted once", "painted twice"])
+def test_a_compiled_generator_learns_the_same(num_accumulated: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the graphs that it is traced into, without a break; machine code of them takes a compiler minutes."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager", fullgraph=True))
+    torch.compiler.reset()
+    plain, compiled = (
+        with_steady_adam(compile=on, num_accumulated=num_accumulated, penalty_every_steps=1) for on in (False, True)
+    )
+    assert compiled._paint is not compiled.generator
+    metrics: list[list[dict[str, torch.Tensor]]] = []
+    for held in (plain, compiled):
+        torch.manual_seed(1)
+        metrics.append([held.step(batch(8, step)) for step in range(2)])
+    assert all({"r1", "r2"} <= set(step) for step in metrics[1])
+    torch.testing.assert_close(metrics[1], metrics[0], rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(tiny.weights(compiled), tiny.weights(plain), rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize(

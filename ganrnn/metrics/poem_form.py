@@ -1,0 +1,32 @@
+"""Is a Chinese poem in the form that was asked for? A check of the finished text, by a regular expression.
+
+It shares no code with whatever makes a decoder keep the form, so that one can be held against the other.
+"""
+
+import re
+
+from ganrnn.errors import BadInput
+
+# Unified and compatibility ideographs of Unicode 16, with the iteration mark 々 and the zero 〇.
+_HAN = "[\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufad9\U00020000-\U000323af]"
+
+
+def in_form(text: str, num_lines: int, chars_per_line: int, heads: str = "") -> bool:
+    """Whether a text is num_lines lines of chars_per_line Han characters, odd ones ending in ，and even ones in 。
+
+    text:            the poem without blanks or line breaks, such as 白日依山盡，黃河入海流。
+    num_lines:       at least 1
+    chars_per_line:  at least 1, without the mark at the end
+    heads:           line i begins with heads[i], as in an acrostic; a blank or no heads[i] asks for nothing
+
+    Nothing else is allowed, neither another mark (？；！ or a half-width comma) nor a blank at either end.
+
+    Raises BadInput when a number is below 1 or there are more heads than lines.
+    """
+    if num_lines < 1 or chars_per_line < 1:
+        raise BadInput(f"poem form: {num_lines} lines of {chars_per_line} characters, at least 1 of 1 is needed")
+    if len(heads) > num_lines:
+        raise BadInput(f"poem form: heads are {heads!r}, at most {num_lines} are allowed, one for each line")
+    asked = ["" if head == " " else f"(?={re.escape(head)})" for head in heads.ljust(num_lines)]
+    lines = (f"{head}{_HAN}{{{chars_per_line}}}{'，。'[i % 2]}" for i, head in enumerate(asked))
+    return re.fullmatch("".join(lines), text) is not None

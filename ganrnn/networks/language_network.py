@@ -1,0 +1,88 @@
+"""An RNN that reads tokens and says of each place what may come next, and the same in exact sums, a step at a time."""
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ganrnn.networks.recurrent import Cell, RecurrentStack
+from ganrnn.sampling import exact
+from ganrnn.sampling.exact_rnn import ExactStack
+from ganrnn.text_vocabulary import PAD, TextVocabulary
+
+
+class LanguageNetwork(nn.Module):
+    """Embedding, recurrent stack, logits; with `tied` the embeddings give the logits too (Press & Wolf 2017)."""
+
+    def __init__(
+        self,
+        num_tokens: int,
+        cell: Cell,
+        embedding_dim: int,
+        hidden_dim: int,
+        num_layers: int,
+        *,
+        tied: bool,
+        dropout: float,
+        variational: bool,
+        weight_drop: float,
+        layer_norm: bool,
+    ) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(num_tokens, embedding_dim, padding_idx=PAD)
+        nn.init.normal_(self.embedding.weight, std=embedding_dim**-0.5)
+        self.stack = RecurrentStack(
+            cell, embedding_dim, hidden_dim, num_layers, dropout, variational, weight_drop, layer_norm
+        )
+        self.projection = nn.Linear(hidden_dim, embedding_dim) if tied and embedding_dim != hidden_dim else None
+        self.own_weight = None if tied else nn.Parameter(torch.randn(num_tokens, hidden_dim) * hidden_dim**-0.5)
+        self.bias = nn.Parameter(torch.zeros(num_tokens))
+
+    @property
+    def logit_weight(self) -> torch.Tensor:
+        """Of the last layer, [V, D]."""
+        return self.embedding.weight if self.own_weight is None else self.own_weight
+
+    def forward(
+        self,
+        tokens: torch.Tensor,  # int64 [N, T]
+        state: torch.Tensor,  # [L, S, N, H]
+    ) -> tuple[torch.Tensor, torch.Tensor]:  # logits [N, T, V], [L, S, N, H]
+        outputs, after = self.stack(self.embedding(tokens), state)
+        outputs = self.stack.drop(outputs)
+        if self.projection is not None:
+            outputs = self.projection(outputs)
+        return F.linear(outputs, self.logit_weight, self.bias), after
+
+
+class ExactLanguageNetwork:
+    """A `Writer` of `ganrnn/sampling/decode.py`; its states are float64 [L, S, N, H]."""
+
+    @torch.no_grad()
+    def __init__(self, network: LanguageNetwork, vocabulary: TextVocabulary) -> None:
+        self.vocabulary, self.stack = vocabulary, ExactStack(network.stack)
+        self.embedding = exact.snapped(network.embedding.weight)
+        projection = network.projection
+        self.projection = None if projection is None else exact.Linear(projection.weight, projection.bias)
+        self.to_logits = exact.Linear(network.logit_weight, network.bias)
+        self._begin = network.stack.begin
+
+    def begin(self, num_rows: int) -> torch.Tensor:
+        """The states before the first token."""
+        return self._begin(num_rows).double()
+
+    def step(self, tokens: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Tokens int64 [N] to logits float64 [N, V] of what follows."""
+        x, after = self.stack.step(F.embedding(tokens.to(self.embedding.device), self.embedding), state)
+        if self.projection is not None:
+            x = exact.snapped(self.projection(x))
+        return self.to_logits(x), after
+
+    def take(self, state: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        """The states of some rows."""
+        return state.index_select(2, rows)
+
+    def unread(self, state: Any) -> list[float]:
+        """There is no source."""
+        return [0.0] * state.shape[2]

@@ -1,0 +1,127 @@
+"""Batches of texts by training step: rows of like length, or lanes of one long stream. Functions of (seed, step) alone.
+
+A batch holds at most `num_rows * num_tokens` tokens with their padding, over all workers together; a worker has its
+part. Its `tokens` are int64 [N, T + 1], PAD behind the ends: inputs are all but the last column, targets all but the
+first. `num_targets` counts the targets of all workers.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+
+import numpy as np
+import torch
+
+from ganrnn.errors import BadInput
+from ganrnn.sampling import noise
+from ganrnn.text_vocabulary import BEGIN, END, PAD
+
+_POOL_BATCHES = 64
+_NO_ROW = np.array([BEGIN, PAD], np.int32)  # without targets, for workers beyond the rows of a batch
+
+
+class RowBatches:
+    """Every row once an epoch, beside rows of about its length; short rows come in greater number."""
+
+    def __init__(
+        self,
+        rows: Sequence[Sequence[int]],
+        *,
+        num_rows: int,
+        num_tokens: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        if len(rows) < world_size:
+            raise BadInput(f"train.num_workers is {world_size}; allowed are at most as many as rows, {len(rows)}")
+        self.rows = [np.array([BEGIN, *row[: num_tokens - 1], END], np.int32) for row in rows]
+        self.widths = np.array([len(row) - 1 for row in self.rows])
+        self.budget, self.seed, self.rank, self.world_size = num_rows * num_tokens, seed, rank, world_size
+        self._epoch, self._first, self._batches = 0, 0, self._plan(0)
+
+    def at(self, step: int) -> dict[str, torch.Tensor]:
+        """The worker's part of a step's batch."""
+        rows = self._batch(step)
+        held = [self.rows[i] for i in rows[self.rank :: self.world_size]] or [_NO_ROW]
+        return {"tokens": padded(held), "num_targets": torch.tensor(int(self.widths[rows].sum()))}
+
+    def once(self) -> Iterator[torch.Tensor]:
+        """The tokens of all rows, those of about one length together."""
+        for rows in self._cut(np.argsort(self.widths, kind="stable")):
+            yield padded([self.rows[i] for i in rows])
+
+    def _batch(self, step: int) -> np.ndarray:
+        if step < self._first:
+            self._epoch, self._first, self._batches = 0, 0, self._plan(0)
+        while step >= self._first + len(self._batches):
+            self._epoch, self._first = self._epoch + 1, self._first + len(self._batches)
+            self._batches = self._plan(self._epoch)
+        return self._batches[step - self._first]
+
+    def _plan(self, epoch: int) -> list[np.ndarray]:
+        order = noise.permutation(len(self.rows), self.seed, f"texts/{epoch}")
+        pool = max(1, int(_POOL_BATCHES * self.budget / self.widths.mean()))
+        batches: list[np.ndarray] = []
+        for start in range(0, len(order), pool):
+            rows = order[start : start + pool]
+            batches += self._cut(rows[np.argsort(self.widths[rows], kind="stable")])
+        return [batches[i] for i in noise.permutation(len(batches), self.seed, f"batches/{epoch}")]
+
+    def _cut(self, rows: np.ndarray) -> list[np.ndarray]:
+        """Rows in the order of their widths, in runs whose number times greatest width stays in the budget."""
+        batches, start = [], 0
+        for stop in range(1, len(rows) + 1):
+            if stop == len(rows) or (stop + 1 - start) * self.widths[rows[stop]] > self.budget:
+                batches.append(rows[start:stop])
+                start = stop
+        return batches
+
+
+class StreamBatches:
+    """All rows as one text in `num_rows` lanes, of which each step reads the next `num_tokens` of every lane.
+
+    `begins` is whether the states before are none. Every epoch cuts elsewhere.
+    """
+
+    def __init__(
+        self,
+        rows: Sequence[Sequence[int]],
+        *,
+        num_rows: int,
+        num_tokens: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self.stream = np.fromiter(chain.from_iterable(rows), np.int32)
+        self.num_rows, self.num_tokens, self.seed = num_rows, num_tokens, seed
+        self.rank, self.share = rank, num_rows // world_size
+        # A window less than the lanes could hold, so that there is room to begin elsewhere.
+        self.lane = (len(self.stream) - num_tokens - 1) // num_rows
+        self.steps_per_epoch = self.lane // num_tokens
+        if self.steps_per_epoch < 1:
+            least = (num_rows + 1) * num_tokens + 1
+            raise BadInput(
+                f"the training texts have {len(self.stream)} tokens; train.global_batch_size ({num_rows}) lanes of "
+                f"task.num_tokens ({num_tokens}) need {least} at least"
+            )
+
+    def at(self, step: int) -> dict[str, torch.Tensor]:
+        """The worker's lanes at a step."""
+        epoch, index = divmod(step, self.steps_per_epoch)
+        offset = int(noise.uniform(1, self.seed, f"stream/{epoch}")[0] * self.num_tokens)
+        lanes = np.arange(self.rank * self.share, (self.rank + 1) * self.share) * self.lane
+        place = lanes[:, None] + offset + index * self.num_tokens + np.arange(self.num_tokens + 1)
+        return {
+            "tokens": torch.from_numpy(self.stream[place].astype(np.int64)),
+            "num_targets": torch.tensor(self.num_rows * self.num_tokens),
+            "begins": torch.tensor(index == 0),
+        }
+
+
+def padded(rows: Sequence[np.ndarray]) -> torch.Tensor:
+    """Rows of tokens to int64 [N, T], PAD behind the ends."""
+    made = np.full((len(rows), max(map(len, rows))), PAD, np.int64)
+    for held, row in zip(made, rows, strict=True):
+        held[: len(row)] = row
+    return torch.from_numpy(made)

@@ -1,0 +1,153 @@
+"""The part of evaluate that scores texts: samples, or prompts and a model, against what people wrote."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import pyarrow as pa
+
+from ganrnn import checkpoint
+from ganrnn.errors import BadInput
+from pipelines import model, prompts, report, storage, text_scoring, tracking
+from pipelines.config import Recipe
+from pipelines.dataset import shard_uris
+from pipelines.sampling import ModelSampler, draw, samples_table
+from pipelines.schemas import MANIFEST, code_revision
+from pipelines.text_scoring import Scores
+
+REPORT = "report.json"
+NUM_SHOWN = 64
+
+
+def evaluate_texts(recipe: Recipe, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Score texts and write report.json and report.html; returns the content of the first."""
+    files = model.fetch_files(recipe.generate.model_uri, recipe.tracking)
+    task = checkpoint.load_sampler(files, recipe.generate.model_uri)
+    samples, subject = _samples(recipe, files, task)
+    if subject["model_digest"] != task.model_digest:
+        raise BadInput(
+            f"{recipe.generate.samples_uri} was made by model {subject['model_digest'][:12]}, "
+            f"{recipe.generate.model_uri} holds {task.model_digest[:12]}; generate again"
+        )
+    if not samples.num_rows:
+        raise BadInput(f"{recipe.generate.samples_uri} holds no sample; nothing can be scored")
+    rows = {split: _rows(recipe, manifest, split, task) for split in ("train", "test")}
+    scores, floors = _scores(recipe, task, samples, rows)
+    result = _report(recipe, manifest, subject, scores, floors, {"samples": samples.num_rows, **_counts(rows)})
+    _write(recipe, result, samples)
+    return result
+
+
+def _samples(recipe: Recipe, files: Mapping[str, bytes], task: Any) -> tuple[pa.Table, dict[str, Any]]:
+    config = recipe.generate
+    if recipe.evaluate.from_prompts:
+        uris = prompts.find(config.prompts_uri, config.since, config.where)
+        shard_rows, share = config.sampling.shard_rows, config.max_reject_share
+        prompt_set = prompts.plan(list(uris), task.prompt_columns, shard_rows, share, task.kind)
+        sampler, reader = ModelSampler(files, config.sampling), prompts.ShardReader()
+        assert config.seed is not None
+        tables = [
+            samples_table(sampler, draw(sampler, reader.read(prompt_set.shard(index)), config.seed))
+            for index in range(prompt_set.num_shards)
+        ]
+        digests = {"prompts_digest": prompt_set.digest, "samples_manifest_digest": None}
+        return pa.concat_tables(tables), {"model_digest": task.model_digest, **digests}
+    uri = storage.join(config.samples_uri, MANIFEST)
+    if not storage.exists(uri):
+        raise BadInput(f"{uri} does not exist; run generate first, or set evaluate.from_prompts=true")
+    held = storage.read_json(uri)
+    table = storage.read_table([storage.join(config.samples_uri, shard["uri"]) for shard in held["shards"]])
+    digests = {"prompts_digest": held["inputs"]["prompts_digest"], "samples_manifest_digest": storage.file_digest(uri)}
+    return table, {"model_digest": held["model_digest"], **digests}
+
+
+def _rows(recipe: Recipe, manifest: Mapping[str, Any], split: str, task: Any) -> dict[str, list[str]]:
+    uris = shard_uris(recipe.ingest.dataset_uri, dict(manifest), split)
+    rows: dict[str, list[str]] = storage.read_table(uris, list(task.input_columns)).to_pydict()
+    return rows
+
+
+def _counts(rows: Mapping[str, Mapping[str, list[str]]]) -> dict[str, int]:
+    return {split: len(next(iter(held.values()))) for split, held in rows.items()}
+
+
+def _scores(
+    recipe: Recipe, task: Any, samples: pa.Table, rows: Mapping[str, Mapping[str, list[str]]]
+) -> tuple[Scores, Scores]:
+    """Of the samples, and of as many real texts."""
+    config, decoding = recipe.evaluate, recipe.generate.sampling.decoding
+    written = "text" if task.kind == "texts" else "target"
+    texts: list[str] = samples.column("text").to_pylist()
+    real, training = rows["test"][written], rows["train"][written]
+    total, num_tokens = task.negative_log_likelihood(rows["test"])
+    parts = [
+        Scores(text_scoring.likelihood(total, num_tokens, sum(map(len, real))), {}, {}),
+        text_scoring.diversity(texts, config, recipe.seed),
+        text_scoring.memorised(texts, training),
+    ]
+    floors = [text_scoring.diversity(real, config, recipe.seed), text_scoring.memorised(real, training)]
+    if task.kind == "pairs" and "reference" in samples.column_names:
+        parts.append(text_scoring.overlap(texts, samples.column("reference").to_pylist(), config))
+    if decoding.constraint == "poem":
+        parts.append(text_scoring.form(texts, decoding))
+    if config.molecules:
+        parts.append(text_scoring.chemistry(texts, training, real))
+        floors.append(text_scoring.chemistry(real, training, real))
+    lengths = samples.column("num_tokens").to_pylist()
+    cost = sum(samples.column("constraint_cost").to_pylist()) / max(1, sum(lengths))
+    if decoding.constraint != "none":
+        parts.append(Scores({"constraint_nats_per_token": cost}, {}, {}))
+    return text_scoring.joined(parts), text_scoring.joined(floors)
+
+
+def _report(
+    recipe: Recipe,
+    manifest: Mapping[str, Any],
+    subject: Mapping[str, Any],
+    scores: Scores,
+    floors: Scores,
+    counts: Mapping[str, int],
+) -> dict[str, Any]:
+    protocol = [
+        asdict(recipe.evaluate) | {"report_uri": "", "num_workers": 0, "from_prompts": False},
+        subject["prompts_digest"],
+        dict(counts),
+        recipe.seed,
+    ]
+    return {
+        "name": recipe.name,
+        "metrics": scores.metrics,
+        "intervals": scores.intervals,
+        "signatures": scores.signatures,
+        "floors": floors.metrics,
+        "counts": dict(counts),
+        "digests": {**subject, "dataset_digest": manifest["totals"]["dataset_digest"]},
+        "model_digest": subject["model_digest"],
+        "dataset_digest": manifest["totals"]["dataset_digest"],
+        "protocol_digest": storage.sha256(json.dumps(protocol, sort_keys=True).encode()),
+        "samples_manifest_digest": subject["samples_manifest_digest"],
+        "model_uri": recipe.generate.model_uri,
+        "seed": {"evaluation": recipe.seed, "generation": recipe.generate.seed},
+        "config": recipe.as_dict(),
+        "code_revision": code_revision(),
+    }
+
+
+def _write(recipe: Recipe, result: dict[str, Any], samples: pa.Table) -> None:
+    """The page first, report.json last, then the MLflow run."""
+    columns = [name for name in ("sample_id", "prompt", "text", "reference") if name in samples.column_names]
+    page = report.render_texts(result, samples.select(columns).slice(0, NUM_SHOWN).to_pylist()).encode()
+    storage.commit_bytes(storage.join(recipe.evaluate.report_uri, "report.html"), page)
+    storage.commit_json(storage.join(recipe.evaluate.report_uri, REPORT), result)
+    run_id = tracking.start_run(
+        recipe.tracking,
+        "evaluate",
+        recipe.as_dict(),
+        storage.sha256(json.dumps(result["digests"], sort_keys=True).encode()),
+        {"reference": (recipe.ingest.dataset_uri, result["dataset_digest"])},
+        {name: str(value) for name, value in result["digests"].items()},
+    )
+    tracking.log_metrics(recipe.tracking, run_id, result["metrics"], 0)
+    tracking.log_file(recipe.tracking, run_id, page, "report.html")
+    tracking.finish_run(recipe.tracking, run_id, "FINISHED")

@@ -1,0 +1,162 @@
+"""All verbs with texts, and a row's text that no batch, shard or neighbour changes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+import pyarrow as pa
+import pytest
+import yaml
+
+from ganrnn import checkpoint
+from ganrnn.errors import BadInput
+from pipelines import model, storage
+from pipelines.checkpoints import Checkpoints
+from pipelines.evaluate import evaluate
+from pipelines.generate import generate
+from pipelines.ingest import ingest
+from pipelines.promote import promote
+from pipelines.train import train
+from pipelines.train_worker import train_worker
+from tests.stages.test_guard import job_of
+from tests.stages.tiny import Run
+
+NUM_TEST = 30
+TASK = {
+    "name": "language_model",
+    "num_tokens": 40,
+    "embedding_dim": 8,
+    "hidden_dim": 16,
+    "num_steps": 40,
+    "optimiser": {"learning_rate": 0.02, "warmup_steps": 5},
+}
+
+
+@pytest.fixture(scope="module")
+def run(trained: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Captions and a language model of them, ingested and trained by two workers."""
+    folder: Path = tmp_path_factory.mktemp("language-model")
+    text = yaml.safe_load(trained.path().read_text().replace(str(trained.folder), str(folder)))
+    scenes = {"num_train": 300, "num_val": 20, "num_test": NUM_TEST}
+    text["ingest"] = {"kind": "texts", "scenes": scenes, "row_group_rows": 64, "prompt_characters": 3}
+    text["generate"]["sampling"] = {"micro_batch_size": 8, "shard_rows": 20, "decoding": {"max_tokens": 30}}
+    text["evaluate"] = {"num_self_bleu": 10}
+    tracking = [override for override in trained.shared if override.startswith("tracking.")]
+    run = Run(folder, (*tracking,))
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(text | {"task": TASK}))
+    ingest(run.recipe())
+    train(run.recipe())
+    return run
+
+
+def texts(run: Run, folder: Path, *settings: str) -> dict[str, Any]:
+    """The samples of a generation into a folder of its own, by id."""
+    recipe = run.recipe(f"generate.samples_uri={folder}", *settings)
+    shards = generate(recipe)["shards"]
+    rows = storage.read_table([f"{folder}/{shard['uri']}" for shard in shards]).to_pylist()
+    return {row["sample_id"]: row for row in rows}
+
+
+def with_rules(run: Run, path: Path, **columns: Any) -> str:
+    """The run's prompts with further columns; returns the setting that names them."""
+    prompts = storage.read_table([run.recipe().generate.prompts_uri]).select(["prompt_id", "prompt"])
+    for name, values in columns.items():
+        prompts = prompts.append_column(name, pa.array([values[i % len(values)] for i in range(prompts.num_rows)]))
+    storage.commit_table(str(path), prompts)
+    return f"generate.prompts_uri={path}"
+
+
+def test_a_text_goes_on_where_its_prompt_ends(run: Run, tmp_path: Path) -> None:
+    rows = texts(run, tmp_path)
+    assert len(rows) == NUM_TEST
+    for row in rows.values():
+        assert row["text"].startswith(row["prompt"]) and len(row["prompt"]) == 3
+        assert row["log_probability"] < 0 and row["finish"] in ("end", "length") and row["num_tokens"] <= 33
+
+
+@pytest.mark.parametrize("rules", [{"num_beams": [3]}, {"temperature": [0.7, 1.3], "top_p": [0.9]}])
+def test_batches_shards_and_neighbours_change_no_text(run: Run, tmp_path: Path, rules: dict[str, Any]) -> None:
+    setting = with_rules(run, tmp_path / "prompts.parquet", **rules)
+    expected = texts(run, tmp_path / "8", setting)
+    for size in (1, 7, 64):
+        settings = (f"generate.sampling.micro_batch_size={size}", f"generate.sampling.shard_rows={size + 4}")
+        assert texts(run, tmp_path / str(size), setting, *settings, "generate.sampling.num_workers=1") == expected
+    prompts = storage.read_table([str(tmp_path / "prompts.parquet")])
+    backwards = prompts.take(list(range(prompts.num_rows))[::-1])
+    storage.commit_table(f"{tmp_path}/backwards.parquet", backwards)
+    turned = texts(run, tmp_path / "turned", f"generate.prompts_uri={tmp_path}/backwards.parquet")
+    assert turned == expected
+
+
+def test_every_prompt_may_have_rules_of_its_own_and_bad_ones_cost_their_row(run: Run, tmp_path: Path) -> None:
+    setting = with_rules(run, tmp_path / "prompts.parquet", max_tokens=[1, 5, -3], stop=[["a"], None, None])
+    rows = texts(run, tmp_path / "samples", setting, "generate.max_reject_share=0.5")
+    assert len(rows) == 2 * NUM_TEST // 3 and {row["num_tokens"] for row in rows.values()} <= {3, 4, 5, 6, 7, 8}
+    rejects = storage.read_table([f"{tmp_path}/samples/rejects.parquet"]).to_pylist()
+    assert {row["reason"] for row in rejects} == {"max_tokens is -3; allowed are values from 1 to 100000"}
+    with pytest.raises(BadInput, match=r"prompts of another plan|holds samples of another plan|decoding"):
+        texts(run, tmp_path / "samples", setting, "generate.sampling.decoding.temperature=0.5")
+
+
+def test_texts_are_scored_and_registered(run: Run) -> None:
+    recipe = run.recipe(
+        "promote.registered_model=captions", "promote.champion_metric=loss_test", "promote.higher_is_better=false"
+    )
+    generate(recipe)
+    report = evaluate(recipe)
+    assert report["metrics"]["loss_test"] < 3.5 and report["metrics"]["self_bleu_10"] > 0
+    assert report["signatures"]["self_bleu_10"].startswith("nrefs:9|") and 0 < report["floors"]["distinct2_30"] < 1
+    again = evaluate(run.recipe("evaluate.from_prompts=true", f"evaluate.report_uri={run.folder}/again"))
+    assert again["metrics"] == report["metrics"]
+    assert "Prompts and texts" in storage.read_bytes(f"{recipe.evaluate.report_uri}/report.html").decode()
+    assert promote(recipe).alias == "champion"
+    mlflow.set_tracking_uri(recipe.tracking.tracking_uri)
+    registered = mlflow.pyfunc.load_model("models:/captions@champion")
+    rules = json.dumps({"max_tokens": 5, "stop": ["x"]})
+    frame = pd.DataFrame({"prompt": ["a b"], "seed": [3], "sample_id": ["s"], "decoding": [rules]})
+    text = registered.predict(frame)["text"][0]
+    assert text.startswith("a b") and len(text) <= 8
+
+
+def test_the_hidden_state_comes_back_in_the_middle_of_an_epoch(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def finished(name: str) -> dict[str, bytes]:
+        settings = ("task.stream=true", "task.num_tokens=16", "train.num_workers=1", f"run_uri={tmp_path}/{name}")
+        shared = f"ingest.dataset_uri={run.folder}/dataset"
+        recipe = run.recipe(*settings, shared, "train.guard.check_every_steps=10")
+        train_worker(job_of(recipe))
+        newest = Checkpoints(recipe.train.checkpoint_uri, 2).newest()
+        assert newest
+        return newest.read(checkpoint.TRAINING_FILES)
+
+    expected = finished("straight")
+    commit = Checkpoints.commit
+
+    def commit_and_die(self: Checkpoints, step: int, *rest: Any) -> str:
+        uri = commit(self, step, *rest)
+        if step == 20:
+            raise KeyboardInterrupt
+        return uri
+
+    monkeypatch.setattr(Checkpoints, "commit", commit_and_die)
+    with pytest.raises(KeyboardInterrupt):
+        finished("killed")
+    monkeypatch.setattr(Checkpoints, "commit", commit)
+    assert finished("killed") == expected
+
+
+def test_pictures_are_no_texts(run: Run, trained: Run, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="language_model, which learns from texts"):
+        train(run.recipe(f"ingest.dataset_uri={trained.folder}/dataset", f"run_uri={tmp_path}"))
+
+
+def test_a_model_that_was_altered_is_refused(run: Run, tmp_path: Path) -> None:
+    files = dict(model.fetch_files(run.recipe().generate.model_uri, run.recipe().tracking))
+    description = json.loads(files[checkpoint.DESCRIPTION])
+    description["vocabulary"]["tokens"] = [*description["vocabulary"]["tokens"][:-1], "?!"]
+    files[checkpoint.DESCRIPTION] = json.dumps(description).encode()
+    with pytest.raises(BadInput, match="the file was altered"):
+        checkpoint.load_sampler(files)

@@ -1,0 +1,242 @@
+"""Batches of texts: every row once an epoch, within the budget, whatever the workers; lanes that go on and on."""
+
+import numpy as np
+import pytest
+import torch
+
+from ganrnn.errors import BadInput
+from ganrnn.text_batches import RowBatches, StreamBatches, padded
+from ganrnn.text_vocabulary import BEGIN, END, PAD
+
+NUM_ROWS, NUM_TOKENS = 4, 12
+# Each row is told from others by its first token; most are short, some longer than may be.
+LENGTHS = np.random.default_rng(0).integers(1, 16, 101) ** 2 // 14
+ROWS = [[100 + i, *range(4, 4 + n)][: n + 1] for i, n in enumerate(LENGTHS)]
+WHOLE = [tuple(row[: NUM_TOKENS - 1]) for row in ROWS]
+
+worlds = pytest.mark.parametrize("world_size", [1, 2, 3])
+
+
+def rows_of(rows: list[list[int]] = ROWS, seed: int = 0, rank: int = 0, world_size: int = 1) -> RowBatches:
+    return RowBatches(rows, num_rows=NUM_ROWS, num_tokens=NUM_TOKENS, seed=seed, rank=rank, world_size=world_size)
+
+
+def texts(tokens: torch.Tensor) -> list[tuple[int, ...]]:
+    """The rows of a batch without BEGIN, END and padding; rows without targets are none."""
+    found = []
+    for row in tokens.tolist():
+        assert row[0] == BEGIN
+        if row[1] == PAD:
+            assert set(row[1:]) == {PAD}
+            continue
+        end = row.index(END)
+        assert set(row[end + 1 :]) <= {PAD} and PAD not in row[:end]
+        found.append(tuple(row[1:end]))
+    return found
+
+
+def steps_per_epoch(batches: RowBatches) -> list[int]:
+    """Of the first five epochs, told by when all rows were seen."""
+    found, step = [], 0
+    for _ in range(5):
+        seen, first = 0, step
+        while seen < len(WHOLE):
+            seen += len(texts(batches.at(step)["tokens"]))
+            step += 1
+        found.append(step - first)
+    return found
+
+
+@worlds
+def test_every_row_comes_once_an_epoch(world_size: int) -> None:
+    workers = [rows_of(rank=rank, world_size=world_size) for rank in range(world_size)]
+    step, orders = 0, []
+    for length in steps_per_epoch(rows_of()):
+        epoch = [texts(worker.at(s)["tokens"]) for s in range(step, step + length) for worker in workers]
+        orders.append([text for part in epoch for text in part])
+        assert sorted(orders[-1]) == sorted(WHOLE)
+        step += length
+    assert len({tuple(order) for order in orders}) == 5  # another order each time
+
+
+@worlds
+def test_the_parts_of_the_workers_are_the_batch_of_one(world_size: int) -> None:
+    workers = [rows_of(rank=rank, world_size=world_size) for rank in range(world_size)]
+    alone = rows_of()
+    for step in range(200):
+        batch = alone.at(step)
+        parts = [worker.at(step) for worker in workers]
+        assert sorted(text for part in parts for text in texts(part["tokens"])) == sorted(texts(batch["tokens"]))
+        assert {part["num_targets"].item() for part in parts} == {batch["num_targets"].item()}
+        assert batch["num_targets"].item() == (batch["tokens"][:, 1:] != PAD).sum().item()
+        assert sum((part["tokens"][:, 1:] != PAD).sum().item() for part in parts) == batch["num_targets"].item()
+        counts = [len(texts(part["tokens"])) for part in parts]
+        assert max(counts) - min(counts) <= 1
+        assert all(len(part["tokens"]) and part["tokens"].shape[1] >= 2 for part in parts)
+
+
+def test_batches_keep_the_budget_and_fill_it() -> None:
+    sizes = []
+    batches = rows_of()
+    for step in range(sum(steps_per_epoch(rows_of()))):
+        num_rows, width = batches.at(step)["tokens"].shape
+        assert num_rows * (width - 1) <= NUM_ROWS * NUM_TOKENS and width - 1 <= NUM_TOKENS
+        sizes.append((num_rows, width))
+    assert max(num for num, _ in sizes) > 2 * NUM_ROWS  # short rows come in greater number
+    padding = [1 - (batches.at(step)["tokens"] != PAD).double().mean().item() for step in range(len(sizes))]
+    assert np.mean(padding) < 0.1
+    assert np.mean([num * (width - 1) for num, width in sizes]) > 0.75 * NUM_ROWS * NUM_TOKENS
+
+
+def test_rows_of_the_greatest_length_come_as_many_as_asked_for() -> None:
+    batches = rows_of([[4] * 40] * 20)
+    for step in range(10):
+        assert batches.at(step)["tokens"].tolist() == [[BEGIN, *[4] * (NUM_TOKENS - 1), END]] * NUM_ROWS
+        assert batches.at(step)["num_targets"].item() == NUM_ROWS * NUM_TOKENS
+
+
+@worlds
+def test_any_step_is_reached_from_anywhere(world_size: int) -> None:
+    sequential = [rows_of(rank=world_size - 1, world_size=world_size).at(step) for step in range(130)]
+    asked = rows_of(rank=world_size - 1, world_size=world_size)
+    assert sum(steps_per_epoch(rows_of())[:3]) < 120
+    for step in (0, 119, 3, 60, 59, 61, 0, 1, 129, 128, 40):
+        for batches in (asked, rows_of(rank=world_size - 1, world_size=world_size)):
+            batch = batches.at(step)
+            assert torch.equal(batch["tokens"], sequential[step]["tokens"])
+            assert torch.equal(batch["num_targets"], sequential[step]["num_targets"])
+
+
+def test_seeds_differ() -> None:
+    first, other = rows_of(), rows_of(seed=1)
+    assert any(texts(first.at(step)["tokens"]) != texts(other.at(step)["tokens"]) for step in range(3))
+
+
+def test_neighbours_are_of_like_length_yet_others_each_epoch() -> None:
+    # More rows than a pool, so that not even the order by length is the same in each epoch.
+    rows = [[100 + i] * (1 + i % 9) for i in range(3_000)]
+    batches = rows_of(rows)
+    parts = []
+    for step in range(60):
+        tokens = batches.at(step)["tokens"]
+        lengths = [len(text) for text in texts(tokens)]
+        assert max(lengths) - min(lengths) <= 8
+        parts.append(max(lengths) - min(lengths))
+    assert np.mean(parts) < 1.0
+
+
+@worlds
+def test_a_batch_of_fewer_rows_than_workers_is_not_lost(world_size: int) -> None:
+    # Five rows of full length in batches of 4: the last batch has one row.
+    rows = [[100 + i] * 40 for i in range(5)]
+    workers = [rows_of(rows, rank=rank, world_size=world_size) for rank in range(world_size)]
+    for epoch in range(3):
+        seen = [text[0] for step in (2 * epoch, 2 * epoch + 1) for w in workers for text in texts(w.at(step)["tokens"])]
+        assert sorted(seen) == [100, 101, 102, 103, 104]
+        assert sorted(workers[0].at(step)["num_targets"].item() for step in (2 * epoch, 2 * epoch + 1)) == [12, 48]
+
+
+@worlds
+def test_empty_texts_are_rows_too(world_size: int) -> None:
+    workers = [rows_of([[], [], [7]], rank=rank, world_size=world_size) for rank in range(world_size)]
+    parts = [worker.at(0) for worker in workers]
+    assert sorted(text for part in parts for text in texts(part["tokens"])) == [(), (), (7,)]
+    assert {part["num_targets"].item() for part in parts} == {4}
+
+
+def test_rows_are_read_once_in_order_of_length() -> None:
+    read = list(rows_of().once())
+    found = [text for tokens in read for text in texts(tokens)]
+    assert sorted(found) == sorted(WHOLE)
+    assert [len(text) for text in found] == sorted(len(text) for text in WHOLE)
+    assert all(len(tokens) * (tokens.shape[1] - 1) <= NUM_ROWS * NUM_TOKENS for tokens in read)
+
+
+@pytest.mark.parametrize(("num", "world_size"), [(0, 1), (1, 2), (2, 3)])
+def test_fewer_rows_than_workers_are_refused(num: int, world_size: int) -> None:
+    message = f"train.num_workers is {world_size}; allowed are at most as many as rows, {num}"
+    with pytest.raises(BadInput, match=message):
+        rows_of(ROWS[:num], world_size=world_size)
+
+
+def stream_of(
+    num: int = 1_000, num_rows: int = 4, num_tokens: int = 7, seed: int = 0, rank: int = 0, world_size: int = 1
+) -> StreamBatches:
+    """Of `num` tokens, each its own place, in rows of several lengths, one of them empty."""
+    places = list(range(num))
+    rows = [places[:5], [], places[5:6], places[6:]]
+    return StreamBatches(rows, num_rows=num_rows, num_tokens=num_tokens, seed=seed, rank=rank, world_size=world_size)
+
+
+def test_lanes_go_on_where_they_ended() -> None:
+    stream = stream_of()
+    num = stream.steps_per_epoch
+    assert num == (1_000 - 8) // 4 // 7
+    for step in range(5 * num):
+        batch = stream.at(step)
+        tokens = batch["tokens"]
+        assert tokens.shape == (4, 8) and tokens.dtype == torch.int64
+        assert (tokens.diff(dim=1) == 1).all()  # the stream as it is
+        assert batch["num_targets"].item() == 28
+        assert bool(batch["begins"]) == (step % num == 0)
+        if step % num:
+            assert torch.equal(tokens[:, 0], stream.at(step - 1)["tokens"][:, -1])
+    starts = [stream.at(epoch * num)["tokens"][:, 0].tolist() for epoch in range(8)]
+    assert all(np.diff(start).tolist() == [248] * 3 for start in starts)
+    assert {start[0] for start in starts} <= set(range(7)) and len({start[0] for start in starts}) > 2
+
+
+@pytest.mark.parametrize("num", [36, 37, 38, 41, 64, 200])
+def test_lanes_stay_within_the_stream_and_apart(num: int) -> None:
+    for seed in range(20):
+        stream = stream_of(num, seed=seed)
+        for epoch in range(3):
+            steps = range(epoch * stream.steps_per_epoch, (epoch + 1) * stream.steps_per_epoch)
+            targets = [place for s in steps for place in stream.at(s)["tokens"][:, 1:].flatten().tolist()]
+            assert len(set(targets)) == len(targets) == 28 * stream.steps_per_epoch
+            assert min(targets) >= 1 and max(targets) < num
+
+
+def test_nearly_all_of_a_stream_is_read() -> None:
+    stream = stream_of(10_000)
+    targets = {
+        place for step in range(stream.steps_per_epoch) for place in stream.at(step)["tokens"].flatten().tolist()
+    }
+    assert len(targets) > 9_950
+
+
+@pytest.mark.parametrize("world_size", [2, 4])
+def test_the_lanes_of_the_workers_are_those_of_one(world_size: int) -> None:
+    workers = [stream_of(rank=rank, world_size=world_size) for rank in range(world_size)]
+    alone = stream_of()
+    for step in (*range(40), 300, 7, 71, 35):
+        parts = [worker.at(step) for worker in workers]
+        assert torch.equal(torch.cat([part["tokens"] for part in parts]), alone.at(step)["tokens"])
+        for name in ("num_targets", "begins"):
+            assert all(torch.equal(part[name], alone.at(step)[name]) for part in parts)
+
+
+def test_any_step_of_a_stream_is_reached_directly_and_seeds_differ() -> None:
+    sequential = [stream_of().at(step)["tokens"] for step in range(150)]
+    stream = stream_of()
+    for step in (149, 0, 36, 35, 70, 1):
+        assert torch.equal(stream.at(step)["tokens"], sequential[step])
+    assert len({stream_of(seed=seed).at(0)["tokens"][0, 0].item() for seed in range(20)}) > 3
+
+
+def test_too_short_a_text_is_refused() -> None:
+    assert stream_of(36).steps_per_epoch == 1
+    with pytest.raises(BadInput) as refused:
+        stream_of(35)
+    assert str(refused.value) == (
+        "the training texts have 35 tokens; train.global_batch_size (4) lanes of task.num_tokens (7) need 36 at least"
+    )
+    nothing: list[list[list[int]]] = [[], [[]], [[], []]]
+    for rows in nothing:
+        with pytest.raises(BadInput, match="the training texts have 0 tokens"):
+            StreamBatches(rows, num_rows=2, num_tokens=3, seed=0)
+
+
+def test_padding_stands_behind() -> None:
+    made = padded([np.array([5], np.int32), np.array([6, 7, 8], np.int32)])
+    assert made.tolist() == [[5, PAD, PAD], [6, 7, 8]] and made.dtype == torch.int64
