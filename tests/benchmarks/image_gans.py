@@ -2,7 +2,8 @@
 
     PYTHONPATH=. python tests/benchmarks/image_gans.py [--only NAME ...]        (make bench-gans)
 
-`peers` runs where gan_peers.py finds them. Prints a table and merges it into tests/benchmarks/results/image_gans.json.
+Groups that ask for data or for peers run where recipe_scores.py and gan_peers.py are given them. Prints a table and
+merges it into tests/benchmarks/results/image_gans.json.
 """
 
 import argparse
@@ -19,9 +20,11 @@ RESULTS = ROOT / "tests/benchmarks/results/image_gans.json"
 GROUPS: dict[str, Callable[[], list[Figure]]] = {
     "modes": modes.measure,
     "collapses": collapses.measure,
-    "recipes": recipe_scores.measure,
+    **recipe_scores.GROUPS,
     "peers": gan_peers.measure,
 }
+# What a group cannot do without, by environment variable.
+ASKS = dict.fromkeys(GROUPS) | {"cifar10": "CIFAR10", "peers": "STUDIOGAN"}
 
 
 def main() -> None:
@@ -32,7 +35,7 @@ def main() -> None:
     only = "".join(f" --only {name}" for name in given.only or [])
     about = provenance(f"PYTHONPATH=. python tests/benchmarks/image_gans.py{only}")
     figures: list[Figure] = []
-    for name in given.only or [name for name in GROUPS if name != "peers" or "STUDIOGAN" in os.environ]:
+    for name in given.only or [name for name, asked in ASKS.items() if asked is None or asked in os.environ]:
         print(name, flush=True)
         made = GROUPS[name]()
         save(RESULTS, made, about)

@@ -1,12 +1,12 @@
 """The scores of the image recipes: each is run from ingest to promote, as far as that has not been done, and read.
 
-Runs lie in runs/ as for anyone. CIFAR-10 by class is among them where CIFAR10 names the folder of its train.parquet and
-val.parquet.
+Runs lie in runs/ as for anyone. CIFAR-10 by class asks for CIFAR10, the folder of its train.parquet and val.parquet.
 """
 
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from record import ROOT, Figure, digits
@@ -14,26 +14,54 @@ from record import ROOT, Figure, digits
 from pipelines import storage
 from pipelines.config import load_recipe
 
-RECIPES = ("scene_edits", "scene_styles", "panoramas", "scene_attributes")
 FAILED_THRESHOLD = 3
 
 
-def measure() -> list[Figure]:
-    """Every recipe, and the figures that are goals."""
-    reports = {name: _report(name, []) for name in RECIPES}
-    edits, panoramas = reports["scene_edits"], reports["panoramas"]
-    figures = [
-        Figure("edit_changed", edits["metrics"]["edit_changed"], {"reports": reports}),
-        Figure("edit_kept", edits["metrics"]["edit_kept"], {}),
-        Figure("seam_vs_interior", panoramas["metrics"]["seam_vs_interior"], panoramas),
+def edits() -> list[Figure]:
+    """Was done what was asked, and nothing else?"""
+    held = _report("scene_edits", [])
+    return [Figure(name, held["metrics"][name], held) for name in ("edit_changed", "edit_kept")]
+
+
+def styles() -> list[Figure]:
+    """The same without pairs, by style."""
+    held = _report("scene_styles", [])
+    return [Figure(f"style_{name}", held["metrics"][f"edit_{name}"], held) for name in ("changed", "kept")]
+
+
+def panoramas() -> list[Figure]:
+    """The step at the seam beside those inside."""
+    held = _report("panoramas", [])
+    return [Figure(name, held["metrics"][name], held) for name in ("seam_vs_interior", "object_accuracy")]
+
+
+def attributes() -> list[Figure]:
+    """Pictures by a table of attributes."""
+    held = _report("scene_attributes", [])
+    names = [name for name in held["metrics"] if name.endswith("_accuracy")]
+    return [Figure("attributes_least_accuracy", min(held["metrics"][name] for name in names), held)]
+
+
+def cifar10() -> list[Figure]:
+    """Photographs by class: distance from real ones, and that of real ones from each other."""
+    if not (folder := os.environ.get("CIFAR10")):
+        raise SystemExit(f"set CIFAR10: {' '.join((__doc__ or '').split())}")
+    settings = [f"ingest.source_uri={folder}/train.parquet", f"ingest.holdout_uri={folder}/val.parquet"]
+    held = _report("cifar10_classes", settings)
+    (name,) = [name for name in held["metrics"] if name.startswith("fid")]
+    return [
+        Figure("fid_cifar10_indomain", held["metrics"][name], held),
+        Figure("fid_cifar10_floor", held["floors"][name], {}),
     ]
-    if folder := os.environ.get("CIFAR10"):
-        settings = [f"ingest.source_uri={folder}/train.parquet", f"ingest.holdout_uri={folder}/val.parquet"]
-        cifar10 = _report("cifar10_classes", settings)
-        (name,) = [name for name in cifar10["metrics"] if name.startswith("fid")]
-        figures.append(Figure("fid_cifar10_indomain", cifar10["metrics"][name], cifar10))
-        figures.append(Figure("fid_cifar10_floor", cifar10["floors"][name], {}))
-    return figures
+
+
+GROUPS: dict[str, Callable[[], list[Figure]]] = {
+    "edits": edits,
+    "styles": styles,
+    "panoramas": panoramas,
+    "attributes": attributes,
+    "cifar10": cifar10,
+}
 
 
 def _report(name: str, settings: list[str]) -> dict[str, Any]:
@@ -45,4 +73,5 @@ def _report(name: str, settings: list[str]) -> dict[str, Any]:
         raise SystemExit(f"{path} ended with exit code {done.returncode}")
     held = storage.read_json(f"{load_recipe(path, settings).evaluate.report_uri}/report.json")
     kinds = ("metrics", "floors")
-    return {kind: {metric: digits(value) for metric, value in held[kind].items()} for kind in kinds}
+    numbers: dict[str, Any] = {kind: {name: digits(value) for name, value in held[kind].items()} for kind in kinds}
+    return numbers | {"intervals": {name: [digits(v) for v in both] for name, both in held["intervals"].items()}}

@@ -116,13 +116,16 @@ def test_neighbours_are_of_like_length_yet_others_each_epoch() -> None:
     # More rows than a pool, so that not even the order by length is the same in each epoch.
     rows = [[100 + i] * (1 + i % 9) for i in range(3_000)]
     batches = rows_of(rows)
-    parts = []
-    for step in range(60):
-        tokens = batches.at(step)["tokens"]
-        lengths = [len(text) for text in texts(tokens)]
-        assert max(lengths) - min(lengths) <= 8
-        parts.append(max(lengths) - min(lengths))
-    assert np.mean(parts) < 1.0
+    epochs: list[set[tuple[int, ...]]] = [set(), set()]
+    step = 0
+    for groups in epochs:
+        while sum(map(len, groups)) < len(rows):
+            found = texts(batches.at(step)["tokens"])
+            lengths = [len(text) for text in found]
+            assert max(lengths) - min(lengths) <= 2
+            groups.add(tuple(sorted(text[0] for text in found)))
+            step += 1
+    assert not epochs[0] & epochs[1]
 
 
 @worlds

@@ -1,5 +1,6 @@
 """Texts of random networks: as likely as the network says, and the same to the last bit in any company."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ import torch
 
 from ganrnn.networks.language_network import ExactLanguageNetwork, LanguageNetwork
 from ganrnn.networks.recurrent import Cell
-from ganrnn.sampling import noise
+from ganrnn.sampling import exact, noise
 from ganrnn.sampling.decode import Line, write
 from ganrnn.text_vocabulary import BEGIN, END, SPECIAL_TOKENS, TextVocabulary
 from tests.unit.sampling.table_writer import line_of
@@ -34,7 +35,7 @@ def network_of(
         layer_norm=True,
     ).eval()
     network.embedding.weight.data *= 3.0  # so that some tokens are likelier than others
-    network.to_logits.bias.data[END] = -2.0
+    network.bias.data[END] = -2.0
     return network.requires_grad_(False), ExactLanguageNetwork(network, vocabulary)
 
 
@@ -97,7 +98,7 @@ def test_exact_logits_are_near_those_of_the_network() -> None:
 
 
 def test_logits_of_a_row_have_the_same_bits_in_any_company() -> None:
-    _, model = network_of("lstm", embedding_dim=96, hidden_dim=130)
+    network, model = network_of("lstm", embedding_dim=96, hidden_dim=130)
     tokens = torch.randint(4, 34, (64, 3), generator=torch.Generator().manual_seed(0))
     state = model.begin(64)
     alone = [model.begin(1) for _ in range(64)]
@@ -106,3 +107,7 @@ def test_logits_of_a_row_have_the_same_bits_in_any_company() -> None:
         for row in range(64):
             own, alone[row] = model.step(tokens[row : row + 1, t], alone[row])
             assert torch.equal(own[0], logits[row])
+        # All factors were rounded, else the sums would have finer steps.
+        exponent = math.frexp(float(network.logit_weight.abs().max()))[1]
+        step = 2.0 ** (exponent - exact.WEIGHT_BITS - exact.VALUE_BITS)
+        assert torch.equal((logits / step).round() * step, logits)

@@ -124,7 +124,7 @@ def test_a_vanilla_network_is_two_lines(cell: Cell) -> None:
         9, cell, D, H, 1, tied=False, dropout=0.0, variational=False, weight_drop=0.0, layer_norm=False
     ).double()
     w = {name.removeprefix("stack.layers.0."): p.detach().numpy() for name, p in network.named_parameters()}
-    w["to_logits.bias"][:] = np.arange(9) / 10
+    w["bias"][:] = np.arange(9) / 10
     b_h = w["bias_h"] + w["bias_x"]
     f = np.tanh if cell == "rnn_tanh" else lambda total: np.maximum(total, 0.0)
     tokens = torch.randint(1, 9, (N, T), generator=torch.Generator().manual_seed(0))
@@ -135,7 +135,7 @@ def test_a_vanilla_network_is_two_lines(cell: Cell) -> None:
         for t in range(T):
             x = w["embedding.weight"][tokens[row, t]]
             h = f(w["weight_h"] @ h + w["weight_x"] @ x + b_h)
-            g = np.exp(w["to_logits.weight"] @ h + w["to_logits.bias"])
+            g = np.exp(w["own_weight"] @ h + w["bias"])
             np.testing.assert_allclose(y[row, t], g / g.sum(), rtol=1e-10)
         np.testing.assert_allclose(after[0, 0, row].detach().numpy(), h, rtol=1e-10)
 
