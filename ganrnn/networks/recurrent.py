@@ -23,6 +23,7 @@ class RecurrentLayer(nn.Module):
     lstm:  i, f, g, o;  c_t = f c_{t-1} + i g,  h_t = o tanh(c_t)                       (Hochreiter & Schmidhuber 1997)
     gru:   r, z, n;     h_t = (1 - z) n + z h_{t-1}                                     (Cho et al. 2014)
     mingru: z, n of the input alone;  h_t = (1 - z) h_{t-1} + z g(n)                    (Feng et al. 2024)
+            where g(n) = n + 0.5 from 0 up and sigmoid(n) below
 
     `weight_drop` is the probability with which a recurrent weight is 0 for a whole sequence (Merity et al. 2018).
     """
@@ -64,11 +65,6 @@ class RecurrentLayer(nn.Module):
 
     def _dropped(self, weight: torch.Tensor) -> torch.Tensor:
         return F.dropout(weight, self.weight_drop, self.training) if self.weight_drop else weight
-
-
-def candidate(x: torch.Tensor) -> torch.Tensor:
-    """The g of minGRU: positive, about the identity above 0."""
-    return torch.where(x >= 0, x + 0.5, torch.sigmoid(x))
 
 
 def _scanned(gates: torch.Tensor, before: torch.Tensor) -> torch.Tensor:

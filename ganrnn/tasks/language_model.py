@@ -21,6 +21,7 @@ from ganrnn.optimisation import Caution, Player, PlayerConfig
 from ganrnn.sampling import noise
 from ganrnn.sampling.decode import Line, Written, write
 from ganrnn.sampling.decoding import decodings
+from ganrnn.sampling.exact import MOST_TOKENS
 from ganrnn.sampling.row_constraints import RowConstraints
 from ganrnn.task import Batch, Keys, Rows
 from ganrnn.text_batches import RowBatches, StreamBatches
@@ -67,6 +68,8 @@ class LanguageModelConfig:
         for name in ("dropout", "weight_drop", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise BadInput(f"task.{name} is {getattr(self, name)}; allowed are values from 0 to below 1")
+        if self.max_vocabulary > MOST_TOKENS:
+            raise BadInput(f"task.max_vocabulary is {self.max_vocabulary}; allowed are values up to {MOST_TOKENS}")
         self.optimiser.check("task.optimiser")
 
 
