@@ -27,6 +27,7 @@ def in_form(text: str, num_lines: int, chars_per_line: int, heads: str = "") -> 
         raise BadInput(f"poem form: {num_lines} lines of {chars_per_line} characters, at least 1 of 1 is needed")
     if len(heads) > num_lines:
         raise BadInput(f"poem form: heads are {heads!r}, at most {num_lines} are allowed, one for each line")
-    asked = ["" if head == " " else f"(?={re.escape(head)})" for head in heads.ljust(num_lines)]
-    lines = (f"{head}{_HAN}{{{chars_per_line}}}{'，。'[i % 2]}" for i, head in enumerate(asked))
-    return re.fullmatch("".join(lines), text) is not None
+    lines = (f"{_HAN}{{{chars_per_line}}}{'，。'[i % 2]}" for i in range(num_lines))
+    if not re.fullmatch("".join(lines), text):
+        return False
+    return all(head in (" ", first) for head, first in zip(heads, text[:: chars_per_line + 1], strict=False))
