@@ -4,6 +4,7 @@ import random
 
 import pytest
 import sacrebleu
+from sacrebleu.metrics.bleu import BLEU
 
 from ganrnn.errors import BadInput
 from ganrnn.metrics.share import Share
@@ -42,7 +43,7 @@ def test_ngrams_reach_over_no_end_of_a_text() -> None:
 def pairwise_self_bleu(texts: list[str]) -> float:
     """What sacrebleu gives for each text against the others, given the tokens."""
     split = [" ".join(tokenise(text, "word")) for text in texts]
-    metric = sacrebleu.metrics.BLEU(tokenize="none", smooth_method="exp", effective_order=True)
+    metric = BLEU(tokenize="none", smooth_method="exp", effective_order=True)
     scores = [metric.sentence_score(text, split[:i] + split[i + 1 :]).score for i, text in enumerate(split)]
     return sum(scores) / len(scores)
 
