@@ -13,7 +13,7 @@ from ganrnn.errors import BadInput, TryAgain
 from pipelines.config import Recipe, load_recipe
 
 VERBS = {
-    "ingest": "pictures and captions to dataset Parquet",
+    "ingest": "pictures with captions, or texts, to dataset Parquet",
     "train": "a dataset to checkpoints",
     "generate": "prompts Parquet and a model to samples Parquet; --verify checks them",
     "status": "how far a generation is, from its files alone",

@@ -22,14 +22,14 @@ from ganrnn.metrics.partials import merge_in_order
 from ganrnn.metrics.retrieval import wilson_interval
 from ganrnn.metrics.seam import Seam
 from ganrnn.text import meaning_key
-from pipelines import cluster, indomain, model, prompts, refusals, report, storage, tracking
+from pipelines import cluster, indomain, model, prompts, refusals, report, storage
 from pipelines.config import Recipe, task_type
 from pipelines.dataset import read_manifest, shard_uris
 from pipelines.evaluate_texts import evaluate_texts
+from pipelines.report_files import publish
 from pipelines.schemas import MANIFEST, code_revision
 from pipelines.scoring import Block, BlockScorer, Protocol, blocks_of_files
 
-REPORT = "report.json"
 KID_SUBSETS = 100
 KID_SUBSET_ROWS = 1_000
 
@@ -259,7 +259,6 @@ def _protocol_digest(
 
 def _write(recipe: Recipe, result: dict[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
     """The pages first, report.json last, then the MLflow run."""
-    uri = recipe.evaluate.report_uri
     shown = {
         (set_name, kind): [
             report.Shown(
@@ -281,18 +280,4 @@ def _write(recipe: Recipe, result: dict[str, Any], rows: Sequence[Mapping[str, A
     by_lack = sorted(shown["samples", "worst"], key=lambda s: (s.match_score, s.sample_id))
     page = report.render(result, shown["samples", "first"], shown["real", "first"], by_score[:8], by_lack[:8])
     sheet = report.contact_sheet([s.png for s in shown["samples", "first"]], num_columns=8, zoom=3)
-    storage.commit_bytes(storage.join(uri, "contact_sheet.png"), sheet)
-    storage.commit_bytes(storage.join(uri, "report.html"), page.encode())
-    storage.commit_json(storage.join(uri, REPORT), result)
-    run_id = tracking.start_run(
-        recipe.tracking,
-        "evaluate",
-        recipe.as_dict(),
-        storage.sha256(json.dumps(result["digests"], sort_keys=True).encode()),
-        {"reference": (recipe.ingest.dataset_uri, result["dataset_digest"])},
-        {name: str(value) for name, value in result["digests"].items()},
-    )
-    tracking.log_metrics(recipe.tracking, run_id, result["metrics"], 0)
-    for name, data in (("contact_sheet.png", sheet), ("report.html", page.encode())):
-        tracking.log_file(recipe.tracking, run_id, data, name)
-    tracking.finish_run(recipe.tracking, run_id, "FINISHED")
+    publish(recipe, result, {"contact_sheet.png": sheet, "report.html": page.encode()})

@@ -9,14 +9,15 @@ import pyarrow as pa
 
 from ganrnn import checkpoint
 from ganrnn.errors import BadInput
-from pipelines import model, prompts, report, storage, text_scoring, tracking
+from pipelines import model, prompts, report, storage, text_scoring
 from pipelines.config import Recipe
 from pipelines.dataset import shard_uris
+from pipelines.decoding_columns import decodings
+from pipelines.report_files import publish
 from pipelines.sampling import ModelSampler, draw, samples_table
 from pipelines.schemas import MANIFEST, code_revision
 from pipelines.text_scoring import Scores
 
-REPORT = "report.json"
 NUM_SHOWN = 64
 
 
@@ -35,7 +36,9 @@ def evaluate_texts(recipe: Recipe, manifest: Mapping[str, Any]) -> dict[str, Any
     rows = {split: _rows(recipe, manifest, split, task) for split in ("train", "test")}
     scores, floors = _scores(recipe, task, samples, rows)
     result = _report(recipe, manifest, subject, scores, floors, {"samples": samples.num_rows, **_counts(rows)})
-    _write(recipe, result, samples)
+    columns = [name for name in ("sample_id", "prompt", "text", "reference") if name in samples.column_names]
+    page = report.render_texts(result, samples.select(columns).slice(0, NUM_SHOWN).to_pylist())
+    publish(recipe, result, {"report.html": page.encode()})
     return result
 
 
@@ -76,7 +79,7 @@ def _scores(
     recipe: Recipe, task: Any, samples: pa.Table, rows: Mapping[str, Mapping[str, list[str]]]
 ) -> tuple[Scores, Scores]:
     """Of the samples, and of as many real texts."""
-    config, decoding = recipe.evaluate, recipe.generate.sampling.decoding
+    config = recipe.evaluate
     written = "text" if task.kind == "texts" else "target"
     texts: list[str] = samples.column("text").to_pylist()
     real, training = rows["test"][written], rows["train"][written]
@@ -89,14 +92,15 @@ def _scores(
     floors = [text_scoring.diversity(real, config, recipe.seed), text_scoring.memorised(real, training)]
     if task.kind == "pairs" and "reference" in samples.column_names:
         parts.append(text_scoring.overlap(texts, samples.column("reference").to_pylist(), config))
-    if decoding.constraint == "poem":
-        parts.append(text_scoring.form(texts, decoding))
+    rules, _ = decodings(samples, recipe.generate.sampling.decoding)
+    if any(rule.constraint == "poem" for rule in rules):
+        parts.append(text_scoring.form(texts, rules))
     if config.molecules:
         parts.append(text_scoring.chemistry(texts, training, real))
         floors.append(text_scoring.chemistry(real, training, real))
     lengths = samples.column("num_tokens").to_pylist()
     cost = sum(samples.column("constraint_cost").to_pylist()) / max(1, sum(lengths))
-    if decoding.constraint != "none":
+    if any(rule.constraint != "none" for rule in rules):
         parts.append(Scores({"constraint_nats_per_token": cost}, {}, {}))
     return text_scoring.joined(parts), text_scoring.joined(floors)
 
@@ -132,22 +136,3 @@ def _report(
         "config": recipe.as_dict(),
         "code_revision": code_revision(),
     }
-
-
-def _write(recipe: Recipe, result: dict[str, Any], samples: pa.Table) -> None:
-    """The page first, report.json last, then the MLflow run."""
-    columns = [name for name in ("sample_id", "prompt", "text", "reference") if name in samples.column_names]
-    page = report.render_texts(result, samples.select(columns).slice(0, NUM_SHOWN).to_pylist()).encode()
-    storage.commit_bytes(storage.join(recipe.evaluate.report_uri, "report.html"), page)
-    storage.commit_json(storage.join(recipe.evaluate.report_uri, REPORT), result)
-    run_id = tracking.start_run(
-        recipe.tracking,
-        "evaluate",
-        recipe.as_dict(),
-        storage.sha256(json.dumps(result["digests"], sort_keys=True).encode()),
-        {"reference": (recipe.ingest.dataset_uri, result["dataset_digest"])},
-        {name: str(value) for name, value in result["digests"].items()},
-    )
-    tracking.log_metrics(recipe.tracking, run_id, result["metrics"], 0)
-    tracking.log_file(recipe.tracking, run_id, page, "report.html")
-    tracking.finish_run(recipe.tracking, run_id, "FINISHED")

@@ -18,7 +18,7 @@ from ganrnn.images import encode_png
 from ganrnn.task import Keys, Rows
 from pipelines import prompts, schemas
 from pipelines.config import LEAST_MICRO_BATCH, SamplingConfig
-from pipelines.decoding_columns import DECODING_COLUMNS, decodings
+from pipelines.decoding_columns import decodings
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +124,10 @@ def draw(sampler: ModelSampler, rows: pa.Table, run_seed: int, skipped: Mapping[
         rejects |= decodings(table, sampler.sampling.decoding)[1]
     table = table.filter(pa.array([i not in rejects for i in table.column("prompt_id").to_pylist()], pa.bool_()))
     table, ids, seeds = prompts.expand(table, run_seed)
-    outputs, failed = sampler.sample(read(sampler, table), list(zip(seeds, ids, strict=True)))
+    columns_of_rows = read(sampler, table)
+    if sampler.task.kind != "images":
+        columns_of_rows["decoding"] = decodings(table, sampler.sampling.decoding)[0]
+    outputs, failed = sampler.sample(columns_of_rows, list(zip(seeds, ids, strict=True)))
     if failed:
         rejects |= {table.column("prompt_id")[row].as_py(): reason for row, reason in failed.items()}
         kept = [row for row, i in enumerate(table.column("prompt_id").to_pylist()) if i not in rejects]
@@ -134,13 +137,10 @@ def draw(sampler: ModelSampler, rows: pa.Table, run_seed: int, skipped: Mapping[
 
 
 def read(sampler: ModelSampler, table: pa.Table) -> dict[str, list[Any]]:
-    """The columns of prompts that the model of a sampler reads, and for texts how each is to be written."""
+    """The columns of prompts that the model of a sampler reads."""
     optional = [name for name in sampler.task.optional_columns if name in table.column_names]
     names = ("prompt_id", *sampler.task.prompt_columns, *optional)
-    columns = {name: table.column(name).to_pylist() for name in names}
-    if sampler.task.kind != "images":
-        columns["decoding"] = decodings(table, sampler.sampling.decoding)[0]
-    return columns
+    return {name: table.column(name).to_pylist() for name in names}
 
 
 def samples_table(sampler: ModelSampler, drawn: Drawn) -> pa.Table:
@@ -159,9 +159,8 @@ def samples_table(sampler: ModelSampler, drawn: Drawn) -> pa.Table:
     }
     columns |= _pictures(sampler, drawn) if sampler.task.kind == "images" else _texts(drawn)
     fields = list(schemas.samples(sampler.task.kind))
-    own = {*schemas.PROMPT_COLUMNS, *(DECODING_COLUMNS if sampler.task.kind != "images" else ())}
     for name in drawn.table.column_names:
-        if name not in columns and name not in own:
+        if name not in columns and name not in schemas.PROMPT_COLUMNS:
             columns[name] = drawn.table.column(name)
             fields.append(drawn.table.schema.field(name))
     notes = {"prompts": drawn.num_prompts, "rejects": drawn.rejects, "unknown_tokens": sum(unknown)}

@@ -70,11 +70,12 @@ def memorised(texts: Sequence[str], training: Sequence[str]) -> Scores:
     return scores
 
 
-def form(texts: Sequence[str], decoding: Decoding) -> Scores:
-    """How many poems have the form that was asked for."""
-    found = sum(in_form(text, decoding.num_lines, decoding.chars_per_line, decoding.heads) for text in texts)
+def form(texts: Sequence[str], rules: Sequence[Decoding]) -> Scores:
+    """How many poems have the form that was asked for, each by its own rules."""
+    poems = [(text, rule) for text, rule in zip(texts, rules, strict=True) if rule.constraint == "poem"]
+    found = sum(in_form(text, rule.num_lines, rule.chars_per_line, rule.heads) for text, rule in poems)
     scores = Scores.none()
-    scores.add_share("in_form", Share(found, len(texts)))
+    scores.add_share("in_form", Share(found, len(poems)))
     return scores
 
 

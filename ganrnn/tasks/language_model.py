@@ -59,7 +59,6 @@ class LanguageModelConfig:
     )
     ema_half_life_steps: int = 200
     num_steps: int = 2_000
-    compile: bool = False
 
     def __post_init__(self) -> None:
         for name in ("num_tokens", "embedding_dim", "hidden_dim", "num_layers", "ema_half_life_steps", "num_steps"):
@@ -197,7 +196,7 @@ class LanguageModel:
             )
             for prompt, key, rules in zip(_prompts(rows, len(keys)), keys, decodings(rows, len(keys)), strict=True)
         ]
-        return write(writer, writer.begin(len(lines)).double(), lines)
+        return write(writer, writer.begin(len(lines)), lines)
 
     def count_unknown(self, rows: Mapping[str, Sequence[Any]]) -> list[int]:
         """Of each prompt, how many tokens the model was never taught."""

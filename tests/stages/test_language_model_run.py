@@ -94,6 +94,7 @@ def test_every_prompt_may_have_rules_of_its_own_and_bad_ones_cost_their_row(run:
     setting = with_rules(run, tmp_path / "prompts.parquet", max_tokens=[1, 5, -3], stop=[["a"], None, None])
     rows = texts(run, tmp_path / "samples", setting, "generate.max_reject_share=0.5")
     assert len(rows) == 2 * NUM_TEST // 3 and {row["num_tokens"] for row in rows.values()} <= {3, 4, 5, 6, 7, 8}
+    assert {row["max_tokens"] for row in rows.values()} == {1, 5}, "a sample says how it was written"
     rejects = storage.read_table([f"{tmp_path}/samples/rejects.parquet"]).to_pylist()
     assert {row["reason"] for row in rejects} == {"max_tokens is -3; allowed are values from 1 to 100000"}
     with pytest.raises(BadInput, match=r"prompts of another plan|holds samples of another plan|decoding"):

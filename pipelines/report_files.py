@@ -1,0 +1,29 @@
+"""What an evaluation leaves behind: its pages, then report.json, then an MLflow run of both."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pipelines import storage, tracking
+from pipelines.config import Recipe
+
+REPORT = "report.json"
+
+
+def publish(recipe: Recipe, result: Mapping[str, Any], pages: Mapping[str, bytes]) -> None:
+    """Write the pages by name, and the report last."""
+    for name, data in pages.items():
+        storage.commit_bytes(storage.join(recipe.evaluate.report_uri, name), data)
+    storage.commit_json(storage.join(recipe.evaluate.report_uri, REPORT), dict(result))
+    run_id = tracking.start_run(
+        recipe.tracking,
+        "evaluate",
+        recipe.as_dict(),
+        storage.sha256(json.dumps(result["digests"], sort_keys=True).encode()),
+        {"reference": (recipe.ingest.dataset_uri, result["dataset_digest"])},
+        {name: str(value) for name, value in result["digests"].items()},
+    )
+    tracking.log_metrics(recipe.tracking, run_id, result["metrics"], 0)
+    for name, data in pages.items():
+        tracking.log_file(recipe.tracking, run_id, data, name)
+    tracking.finish_run(recipe.tracking, run_id, "FINISHED")
