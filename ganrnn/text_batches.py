@@ -19,8 +19,54 @@ _POOL_BATCHES = 64
 _NO_ROW = np.array([BEGIN, PAD], np.int32)  # without targets, for workers beyond the rows of a batch
 
 
+class _Buckets:
+    """Every row once an epoch, beside rows of about its width, in batches that a budget of tokens holds.
+
+    A row has one width or more, for each of the tensors that it becomes part of: int64 [rows, tensors].
+    """
+
+    def __init__(self, widths: np.ndarray, budget: int, seed: int, world_size: int) -> None:
+        if len(widths) < world_size:
+            raise BadInput(f"train.num_workers is {world_size}; allowed are at most as many as rows, {len(widths)}")
+        self.widths, self.budget, self.seed = widths, budget, seed
+        self._epoch, self._first, self._batches = 0, 0, self._plan(0)
+
+    def at(self, step: int) -> np.ndarray:
+        """The rows of a step, on all workers together."""
+        if step < self._first:
+            self._epoch, self._first, self._batches = 0, 0, self._plan(0)
+        while step >= self._first + len(self._batches):
+            self._epoch, self._first = self._epoch + 1, self._first + len(self._batches)
+            self._batches = self._plan(self._epoch)
+        return self._batches[step - self._first]
+
+    def once(self) -> list[np.ndarray]:
+        """All rows, those of about one width together."""
+        return self._cut(np.arange(len(self.widths)))
+
+    def _plan(self, epoch: int) -> list[np.ndarray]:
+        order = noise.permutation(len(self.widths), self.seed, f"texts/{epoch}")
+        pool = max(1, int(_POOL_BATCHES * self.budget / self.widths.sum(1).mean()))
+        batches: list[np.ndarray] = []
+        for start in range(0, len(order), pool):
+            batches += self._cut(order[start : start + pool])
+        return [batches[i] for i in noise.permutation(len(batches), self.seed, f"batches/{epoch}")]
+
+    def _cut(self, rows: np.ndarray) -> list[np.ndarray]:
+        """Rows in the order of their widths, in runs whose number times greatest widths stays in the budget."""
+        rows = rows[np.argsort(self.widths[rows].sum(1), kind="stable")]
+        batches, start, widest = [], 0, self.widths[rows[0]]
+        for stop in range(1, len(rows) + 1):
+            if stop < len(rows):
+                widest = np.maximum(widest, self.widths[rows[stop]])
+            if stop == len(rows) or (stop + 1 - start) * widest.sum() > self.budget:
+                batches.append(rows[start:stop])
+                start, widest = stop, self.widths[rows[stop % len(rows)]]
+        return batches
+
+
 class RowBatches:
-    """Every row once an epoch, beside rows of about its length; short rows come in greater number."""
+    """Rows of like length; short ones come in greater number."""
 
     def __init__(
         self,
@@ -32,49 +78,67 @@ class RowBatches:
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        if len(rows) < world_size:
-            raise BadInput(f"train.num_workers is {world_size}; allowed are at most as many as rows, {len(rows)}")
         self.rows = [np.array([BEGIN, *row[: num_tokens - 1], END], np.int32) for row in rows]
         self.widths = np.array([len(row) - 1 for row in self.rows])
-        self.budget, self.seed, self.rank, self.world_size = num_rows * num_tokens, seed, rank, world_size
-        self._epoch, self._first, self._batches = 0, 0, self._plan(0)
+        self.buckets = _Buckets(self.widths[:, None], num_rows * num_tokens, seed, world_size)
+        self.rank, self.world_size = rank, world_size
 
     def at(self, step: int) -> dict[str, torch.Tensor]:
         """The worker's part of a step's batch."""
-        rows = self._batch(step)
+        rows = self.buckets.at(step)
         held = [self.rows[i] for i in rows[self.rank :: self.world_size]] or [_NO_ROW]
         return {"tokens": padded(held), "num_targets": torch.tensor(int(self.widths[rows].sum()))}
 
     def once(self) -> Iterator[torch.Tensor]:
         """The tokens of all rows, those of about one length together."""
-        for rows in self._cut(np.argsort(self.widths, kind="stable")):
+        for rows in self.buckets.once():
             yield padded([self.rows[i] for i in rows])
 
-    def _batch(self, step: int) -> np.ndarray:
-        if step < self._first:
-            self._epoch, self._first, self._batches = 0, 0, self._plan(0)
-        while step >= self._first + len(self._batches):
-            self._epoch, self._first = self._epoch + 1, self._first + len(self._batches)
-            self._batches = self._plan(self._epoch)
-        return self._batches[step - self._first]
 
-    def _plan(self, epoch: int) -> list[np.ndarray]:
-        order = noise.permutation(len(self.rows), self.seed, f"texts/{epoch}")
-        pool = max(1, int(_POOL_BATCHES * self.budget / self.widths.mean()))
-        batches: list[np.ndarray] = []
-        for start in range(0, len(order), pool):
-            rows = order[start : start + pool]
-            batches += self._cut(rows[np.argsort(self.widths[rows], kind="stable")])
-        return [batches[i] for i in noise.permutation(len(batches), self.seed, f"batches/{epoch}")]
+class PairBatches:
+    """Pairs of like lengths. `source` is int64 [N, S], its rows `source_lengths` long with their END.
 
-    def _cut(self, rows: np.ndarray) -> list[np.ndarray]:
-        """Rows in the order of their widths, in runs whose number times greatest width stays in the budget."""
-        batches, start = [], 0
-        for stop in range(1, len(rows) + 1):
-            if stop == len(rows) or (stop + 1 - start) * self.widths[rows[stop]] > self.budget:
-                batches.append(rows[start:stop])
-                start = stop
-        return batches
+    Sources and targets that are longer than so many tokens lose their end; a step reads `num_rows` times as many of
+    both together at most.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Sequence[int]],
+        targets: Sequence[Sequence[int]],
+        *,
+        num_rows: int,
+        num_source_tokens: int,
+        num_target_tokens: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self.sources = [np.array([*row[: num_source_tokens - 1], END], np.int32) for row in sources]
+        self.targets = [np.array([BEGIN, *row[: num_target_tokens - 1], END], np.int32) for row in targets]
+        self.widths = np.array([len(row) - 1 for row in self.targets])
+        both = np.stack([np.array([len(row) for row in self.sources]), self.widths], axis=1)
+        self.buckets = _Buckets(both, num_rows * (num_source_tokens + num_target_tokens), seed, world_size)
+        self.rank, self.world_size = rank, world_size
+
+    def at(self, step: int) -> dict[str, torch.Tensor]:
+        """The worker's part of a step's batch."""
+        rows = self.buckets.at(step)
+        own = rows[self.rank :: self.world_size]
+        return self._batch(own) | {"num_targets": torch.tensor(int(self.widths[rows].sum()))}
+
+    def once(self) -> Iterator[dict[str, torch.Tensor]]:
+        """All pairs, those of about the same lengths together."""
+        for rows in self.buckets.once():
+            yield self._batch(rows)
+
+    def _batch(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
+        sources = [self.sources[i] for i in rows] or [np.array([END], np.int32)]
+        return {
+            "source": padded(sources),
+            "source_lengths": torch.tensor([len(row) for row in sources]),
+            "tokens": padded([self.targets[i] for i in rows] or [_NO_ROW]),
+        }
 
 
 class StreamBatches:

@@ -110,3 +110,27 @@ def _check(text: str) -> None:
         text.encode()
     except UnicodeEncodeError as problem:
         raise BadInput(f"a text holds {text[problem.start]!r}, half a surrogate pair, which no file can hold") from None
+
+
+@dataclass(frozen=True)
+class PairVocabulary:
+    """The vocabularies of sources and of targets, or one for both."""
+
+    sides: tuple[TextVocabulary, ...]
+
+    @classmethod
+    def build(cls, kind: Kind, pairs: Iterable[tuple[str, str]], max_size: int, shared: bool) -> "PairVocabulary":
+        """Of (source, target) texts; see `TextVocabulary.build`."""
+        sources, targets = zip(*pairs, strict=True)
+        sides = [sources + targets] if shared else [sources, targets]
+        return cls(tuple(TextVocabulary.build(kind, texts, max_size) for texts in sides))
+
+    @property
+    def source(self) -> TextVocabulary:
+        """What sources are encoded by."""
+        return self.sides[0]
+
+    @property
+    def target(self) -> TextVocabulary:
+        """What targets are."""
+        return self.sides[-1]

@@ -193,6 +193,7 @@ class Recipe:
             self.ingest,
             source_uri=self.ingest.source_uri and storage.absolute(self.ingest.source_uri),
             holdout_uri=self.ingest.holdout_uri and storage.absolute(self.ingest.holdout_uri),
+            test_uri=self.ingest.test_uri and storage.absolute(self.ingest.test_uri),
             dataset_uri=_below(run_uri, self.ingest.dataset_uri, "dataset"),
         )
         train = replace(self.train, checkpoint_uri=_below(run_uri, self.train.checkpoint_uri, "checkpoints"))

@@ -60,8 +60,9 @@ def ingest(recipe: Recipe) -> dict[str, Any]:
     _refuse_overlap(config)
     settings = {"ingest": recipe.as_dict()["ingest"], "seed": recipe.seed}
     inputs = {"source": describe(config, None if config.source == "scenes" else config.source_uri, recipe.seed)}
-    if config.holdout_uri:
-        inputs["holdout"] = describe(config, config.holdout_uri, recipe.seed)
+    for name, uri in (("holdout", config.holdout_uri), ("test", config.test_uri)):
+        if uri:
+            inputs[name] = describe(config, uri, recipe.seed)
     manifest_uri = storage.join(config.dataset_uri, schemas.MANIFEST)
     if storage.exists(manifest_uri):
         manifest: dict[str, Any] = storage.read_json(manifest_uri)
@@ -282,28 +283,33 @@ def _write_rows(recipe: Recipe) -> tuple[list[dict[str, Any]], dict[str, Any]]:
 
 
 def _split_rows(recipe: Recipe, sieve: _Sieve) -> Iterator[tuple[Split, PreparedRow]]:
-    """Every accepted row with its side; rows to train on whose group the holdout holds too are left out and counted."""
+    """Every accepted row with its side; rows whose group was held out before them are left out and counted."""
     config = recipe.ingest
     if config.source == "scenes" or not config.holdout_uri:
         uri = None if config.source == "scenes" else config.source_uri
         for row in sieve.passed(raw_rows(config, uri, recipe.seed)):
             yield row.split or split_of(row.group, recipe.seed, config.holdout_share), row
         return
-    held_out = set()
-    for row in sieve.passed(raw_rows(config, config.holdout_uri, recipe.seed)):
-        held_out.add(row.group)
-        yield split_of(row.group, recipe.seed, holdout_share=1.0), row
-    for row in sieve.passed(raw_rows(config, config.source_uri, recipe.seed)):
-        if row.group in held_out:
-            sieve.counts["held_out_elsewhere"] += 1
-        else:
-            yield "train", row
+    held_out: set[str] = set()
+    sides: list[tuple[str | None, Split | None]] = [(config.holdout_uri, None), (config.source_uri, "train")]
+    if config.test_uri:
+        sides = [(config.test_uri, "test"), (config.holdout_uri, "val"), (config.source_uri, "train")]
+    for uri, side in sides:
+        groups = set()
+        for row in sieve.passed(raw_rows(config, uri, recipe.seed)):
+            if row.group in held_out:
+                sieve.counts["held_out_elsewhere"] += 1
+                continue
+            groups.add(row.group)
+            yield side or split_of(row.group, recipe.seed, holdout_share=1.0), row
+        held_out |= groups
 
 
 def _refuse_overlap(config: IngestConfig) -> None:
     """A dataset inside its source would become part of it, and be deleted or read by the next run."""
     dataset = storage.absolute(config.dataset_uri).rstrip("/") + "/"
-    for name, uri in (("source_uri", config.source_uri), ("holdout_uri", config.holdout_uri)):
+    for name in ("source_uri", "holdout_uri", "test_uri"):
+        uri = getattr(config, name)
         source = storage.absolute(uri).rstrip("/") + "/" if uri else None
         if source and (source.startswith(dataset) or dataset.startswith(source)):
             raise BadInput(f"ingest.{name} {uri} and dataset_uri {config.dataset_uri} overlap; give a folder apart")

@@ -23,19 +23,22 @@ class IngestConfig:
     `source_uri` is a folder for image_folder, a Parquet file or folder for parquet, a .txt file or folder for
     text_files, nothing for scenes. Rows of `holdout_uri`, where given, are never trained on; else `holdout_share` of
     the groups is set aside, of text_files the end. What is set aside becomes val (the reference of evaluation) and
-    test (its prompts) in equal parts.
+    test (its prompts) in equal parts; with `test_uri` its rows are test, and all of `holdout_uri` is val.
 
     Without `text_column` the words of a row are its attributes or label.
     `source_image_column` holds the picture that a row's own is to be made from, or in image_folder its file name.
     Of texts, a prompt is the first `prompt_characters`; of pairs, what stands in `source_column`, and `text_column` is
-    what it is to become. Text files are cut every `piece_characters`; joined, the pieces are the file. Scenes give
-    their captions as texts, and as pairs those in English with those in Chinese.
+    what it is to become; with `turn_separator` the source is a dialogue, its turns stand between such separators, and
+    each turn but the first becomes a text, what was said before it its source. Text files are cut every
+    `piece_characters`; joined, the pieces are the file. Scenes give their captions as texts, and as pairs those in
+    English with those in Chinese.
     """
 
     kind: Literal["images", "texts", "pairs"] = "images"
     source: Literal["scenes", "image_folder", "parquet", "text_files"] = "scenes"
     source_uri: str | None = None
     holdout_uri: str | None = None
+    test_uri: str | None = None
     holdout_share: float = 0.2
     scenes: ScenesConfig = field(default_factory=ScenesConfig)
     height: int = 32
@@ -46,6 +49,7 @@ class IngestConfig:
     source_image_column: str | None = None
     text_column: str | None = "text"
     source_column: str = "source"
+    turn_separator: str | None = None
     prompt_characters: int = 0
     piece_characters: int = 2_000
     label_column: str | None = None
@@ -62,6 +66,10 @@ class IngestConfig:
         require_share("ingest", self, "holdout_share", "max_reject_share")
         if self.source == "scenes" and self.holdout_uri:
             raise BadInput(f"ingest.holdout_uri is {self.holdout_uri}; source scenes draws its own held-out pictures")
+        if self.test_uri and not self.holdout_uri:
+            raise BadInput("ingest.test_uri needs ingest.holdout_uri: rows that watch the training must be others")
+        if self.turn_separator and (self.kind != "pairs" or self.source != "parquet"):
+            raise BadInput("ingest.turn_separator is for ingest.kind pairs from source parquet: dialogues, one a row")
         if self.source != "scenes" and not self.holdout_uri and not self.holdout_share:
             raise BadInput("ingest.holdout_share is 0; without ingest.holdout_uri it must be above 0")
         if self.source == "scenes" and self.source_image_column:

@@ -126,7 +126,8 @@ def draw(sampler: ModelSampler, rows: pa.Table, run_seed: int, skipped: Mapping[
     table, ids, seeds = prompts.expand(table, run_seed)
     columns_of_rows = read(sampler, table)
     if sampler.task.kind != "images":
-        columns_of_rows["decoding"] = decodings(table, sampler.sampling.decoding)[0]
+        numbers = [int(i.rsplit("/", 1)[1]) for i in ids]
+        columns_of_rows["decoding"] = decodings(table, sampler.sampling.decoding, numbers)[0]
     outputs, failed = sampler.sample(columns_of_rows, list(zip(seeds, ids, strict=True)))
     if failed:
         rejects |= {table.column("prompt_id")[row].as_py(): reason for row, reason in failed.items()}

@@ -12,7 +12,7 @@ import io
 import json
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -119,12 +119,33 @@ def _parquet_rows(config: IngestConfig, uri: str) -> Iterator[RawRow]:
                 yield RawRow(place, problem=values)
                 continue
             if config.kind != "images":
-                yield _raw_row(config, place, values, None, None, None)
+                yield from _turns(config, _raw_row(config, place, values, None, None, None))
                 continue
             data = _image_bytes(values[config.image_column])
             problem = None if data else f"column {config.image_column!r} holds no image bytes"
             source = _image_bytes(values[config.source_image_column]) if config.source_image_column else None
             yield _raw_row(config, place, values, data, source, problem)
+
+
+def _turns(config: IngestConfig, row: RawRow) -> Iterator[RawRow]:
+    """A row of texts as it is or, of a dialogue, each turn as the answer to those before it, all in one group."""
+    if not config.turn_separator or not isinstance(row.source_text, str):
+        yield row
+        return
+    name = row.id or row.source_text
+    turns = [turn for turn in row.source_text.split(config.turn_separator) if turn.strip()]
+    if len(turns) < 2:
+        yield replace(row, problem="the dialogue has no second turn")
+    for number in range(1, len(turns)):
+        before = config.turn_separator.join(turns[:number])
+        yield replace(
+            row,
+            place=f"{row.place} turn {number}",
+            text=turns[number],
+            source_text=before,
+            id=None if row.id is None else f"{row.id}-{number}",
+            group=row.group or name,
+        )
 
 
 def _text_rows(config: IngestConfig, uri: str) -> Iterator[RawRow]:

@@ -120,6 +120,11 @@ class RecurrentStack(nn.Module):
             after.append(held)
         return x, torch.stack(after)
 
+    def read(self, x: torch.Tensor) -> torch.Tensor:
+        """Whole rows [N, T, I] to outputs [N, T, H]."""
+        outputs: torch.Tensor = self(x, self.begin(len(x)))[0]
+        return outputs
+
     def drop(self, x: torch.Tensor) -> torch.Tensor:
         """Features [N, T, D] with some set to 0 while training."""
         if not self.variational:

@@ -70,6 +70,11 @@ class Written:
     finish: str
     problem: str = ""
 
+    @classmethod
+    def failed(cls, problem: str) -> "Written":
+        """Nothing, and why."""
+        return cls("", (), 0.0, 0.0, "problem", problem)
+
 
 @dataclass(frozen=True)
 class _Draft:
@@ -82,11 +87,8 @@ class _Draft:
     state: Any = None  # of the constraint
 
 
-def write(model: Writer, state: Any, lines: Sequence[Line], best: Sequence[int] | None = None) -> list[Written]:
-    """The texts of N lines, whose state in the model before the first token has N rows.
-
-    best:  of each line that is searched for, whether the likeliest text is returned (0) or one after it
-    """
+def write(model: Writer, state: Any, lines: Sequence[Line]) -> list[Written]:
+    """The texts of N lines, whose state in the model before the first token has N rows."""
     drafts = [_Draft(i, state=line.constraint.start() if line.constraint else None) for i, line in enumerate(lines)]
     finished: list[list[tuple[float, Written]]] = [[] for _ in lines]
     last = [BEGIN] * len(lines)
@@ -120,7 +122,7 @@ def write(model: Writer, state: Any, lines: Sequence[Line], best: Sequence[int] 
         drafts = [draft for _, draft in following]
         last = [draft.tokens[-1] for draft in drafts]
         state = model.take(state, torch.tensor([number for number, _ in following], dtype=torch.int64, device=device))
-    return [_ranked(held, place) for held, place in zip(finished, best or [0] * len(lines), strict=True)]
+    return [_ranked(held, line.decoding.best) for held, line in zip(finished, lines, strict=True)]
 
 
 def _allowed(
@@ -338,6 +340,10 @@ def _kept(
 
 
 def _ranked(finished: Sequence[tuple[float, Written]], place: int) -> Written:
-    """The text of a place among those of a line, the best first; the last where there are fewer."""
-    order = sorted(finished, key=lambda held: (-held[0], held[1].tokens))
+    """The text of a place among those of a line, the best first; the last where there are fewer.
+
+    What could not be ended is one only if all could not.
+    """
+    whole = [held for held in finished if not held[1].problem] or finished
+    order = sorted(whole, key=lambda held: (-held[0], held[1].tokens))
     return order[min(place, len(order) - 1)][1]

@@ -16,8 +16,9 @@ class Decoding:
     the probability (Holtzman et al. 2020) and those at least `min_p` as likely as the likeliest (Nguyen et al. 2024)
     are drawn. `num_beams` above 1 searches; finished texts are ranked by log-probability over
     ((5 + length) / 6)^length_penalty, plus `coverage_penalty` times what of the source was left unread (Wu et al.
-    2016). `repetition_penalty` divides the odds of what was written already (Keskar et al. 2019), no group of
-    `no_repeat_ngram` tokens comes twice, and a text ends before any of `stop`.
+    2016), and the text is the one after `best` better ones. `repetition_penalty` divides the odds of what was written
+    already (Keskar et al. 2019), no group of `no_repeat_ngram` tokens comes twice, and a text ends before any of
+    `stop`.
 
     A text may be held to the form of a poem (`num_lines` of `chars_per_line` characters, line i beginning with
     heads[i], even lines ending in characters of one of `rhymes`), to the syntax of SMILES, to characters of an
@@ -29,6 +30,7 @@ class Decoding:
     top_p: float = 1.0
     min_p: float = 0.0
     num_beams: int = 1
+    best: int = 0
     length_penalty: float = 0.0
     coverage_penalty: float = 0.0
     repetition_penalty: float = 1.0
@@ -53,6 +55,7 @@ class Decoding:
             ("top_p", 1e-9, 1.0),
             ("min_p", 0.0, 1.0),
             ("num_beams", 1, 64),
+            ("best", 0, self.num_beams - 1),
             ("length_penalty", 0.0, 10.0),
             ("coverage_penalty", 0.0, 10.0),
             ("repetition_penalty", 1.0, 100.0),

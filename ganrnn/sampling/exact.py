@@ -64,6 +64,17 @@ def sigmoid(x: torch.Tensor) -> torch.Tensor:
     return 1.0 / (1.0 + exp(-x))
 
 
+def log(x: torch.Tensor) -> torch.Tensor:
+    """Of float64 x above 0 to nine digits, made of operations that are rounded alike on every machine."""
+    mantissa, exponent = torch.frexp(x)
+    s = (mantissa - math.sqrt(0.5)) / (mantissa + math.sqrt(0.5))
+    square = s * s
+    value = torch.full_like(s, 1 / 13)
+    for power in range(11, 0, -2):
+        value = value * square + 1 / power
+    return 2.0 * s * value + (exponent.double() - 0.5) * math.log(2)
+
+
 def tanh(x: torch.Tensor) -> torch.Tensor:
     """(e^2x - 1) / (e^2x + 1)."""
     return 1.0 - 2.0 / (1.0 + exp(2.0 * x))

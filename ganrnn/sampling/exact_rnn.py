@@ -67,3 +67,12 @@ class ExactStack:
             x = norm(held[0]) if norm else held[0]
             after.append(held)
         return x, torch.stack(after)
+
+    def read(self, x: torch.Tensor) -> torch.Tensor:
+        """Whole rows [N, T, I], snapped, to outputs [N, T, H]."""
+        state = x.new_zeros(len(self.layers), self.layers[0].num_states, len(x), self.hidden_dim)
+        outputs = []
+        for step in range(x.shape[1]):
+            output, state = self.step(x[:, step], state)
+            outputs.append(output)
+        return torch.stack(outputs, dim=1)

@@ -11,12 +11,12 @@ from typing import Any, Literal
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from ganrnn import averages, distributed
 from ganrnn.errors import BadInput
 from ganrnn.networks.language_network import ExactLanguageNetwork, LanguageNetwork
 from ganrnn.networks.recurrent import Cell
+from ganrnn.objectives.sequences import cross_entropies
 from ganrnn.optimisation import Caution, Player, PlayerConfig
 from ganrnn.sampling import noise
 from ganrnn.sampling.decode import Line, Written, write
@@ -140,7 +140,7 @@ class LanguageModel:
         config, tokens = self.config, batch["tokens"]
         self.player.begin(self.step_index, config.num_steps, 0.25 ** self.caution.at(self.step_index))
         logits, state = self.network(tokens[:, :-1], self._state(batch))
-        loss, smoothed = _losses(logits, tokens[:, 1:], config.label_smoothing)
+        loss, smoothed = cross_entropies(logits, tokens[:, 1:], config.label_smoothing)
         # The mean over workers of these is the mean over the targets of all of them.
         share = distributed.world_size() / batch["num_targets"]
         (smoothed * share).backward()
@@ -167,7 +167,7 @@ class LanguageModel:
             if state is None or not self.config.stream:
                 state = self.average.stack.begin(len(tokens))
             logits, state = self.average(tokens[:, :-1].to(device), state)
-            total += float(_losses(logits, tokens[:, 1:].to(device), 0.0)[0])
+            total += float(cross_entropies(logits, tokens[:, 1:].to(device))[0])
             count += int((tokens[:, 1:] != PAD).sum())
         return total, count
 
@@ -205,16 +205,6 @@ class LanguageModel:
 
 def _prompts(rows: Rows, num_rows: int) -> list[str]:
     return [text or "" for text in rows.get("prompt", [""] * num_rows)]
-
-
-def _losses(logits: torch.Tensor, targets: torch.Tensor, smoothing: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cross-entropy summed over targets int64 [N, T] but PAD, and the same with smoothed labels."""
-    flat, wanted = logits.flatten(0, 1), targets.flatten()
-    loss = F.cross_entropy(flat, wanted, ignore_index=PAD, reduction="sum")
-    if not smoothing:
-        return loss, loss
-    smoothed = F.cross_entropy(flat, wanted, ignore_index=PAD, reduction="sum", label_smoothing=smoothing)
-    return loss, smoothed
 
 
 TASK = LanguageModel
