@@ -75,6 +75,10 @@ class Memory:
         """Whether the samples ever came near to real pictures, or none are looked at."""
         return self.first_distance == math.inf or self.best_distance < _LEARNT * self.first_distance
 
+    def is_stale(self, step: int, most_steps: int) -> bool:
+        """Whether the best checkpoint is `most_steps` old or more."""
+        return self.best_step is not None and step - self.best_step >= most_steps
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON, which has no infinity."""
         held = asdict(self)

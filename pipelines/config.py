@@ -25,6 +25,7 @@ from ganrnn.guard import GuardConfig
 from ganrnn.metrics.indomain import InDomainConfig
 from ganrnn.metrics.text_overlap import Tokenizer
 from ganrnn.sampling.decoding import Decoding
+from ganrnn.sampling.poem_constraint import RhymeSets
 from pipelines import storage
 from pipelines.checks import at_least, require_share
 from pipelines.ingest_config import IngestConfig
@@ -32,7 +33,10 @@ from pipelines.ingest_config import IngestConfig
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Data-parallel training under Ray Train; `global_batch_size` rows a step over all workers together."""
+    """Data-parallel training under Ray Train; `global_batch_size` rows a step over all workers together.
+
+    After `patience` checkpoints that are no better than the best, a training ends before its time; 0 waits for ever.
+    """
 
     num_workers: int = 2
     use_gpu: bool = False
@@ -43,6 +47,7 @@ class TrainConfig:
     checkpoint_every_steps: int = 500
     sample_every_steps: int = 1_000
     keep_checkpoints: int = 2
+    patience: int = 0
     max_failures: int = 3
     checkpoint_uri: str = ""
     guard: GuardConfig = field(default_factory=GuardConfig)
@@ -50,6 +55,9 @@ class TrainConfig:
     def __post_init__(self) -> None:
         at_least("train", self, num_workers=1, global_batch_size=2, window_rows=1, log_every_steps=1)
         at_least("train", self, checkpoint_every_steps=1, sample_every_steps=1, keep_checkpoints=1, max_failures=0)
+        at_least("train", self, patience=0)
+        if self.patience and not self.guard.enabled:
+            raise BadInput("train.patience needs train.guard.enabled: it is the guard that looks at checkpoints")
         if self.global_batch_size % self.num_workers:
             raise BadInput(
                 f"train.global_batch_size is {self.global_batch_size}; "
@@ -69,7 +77,8 @@ class SamplingConfig:
 
     Matrix kernels treat the rows that fill no whole tile differently in the last bit; for pictures `micro_batch_size`
     is a multiple of 8, so that there are none, and a row's sample does not depend on its place in the batch.
-    `decoding` is how texts are written, where a prompt has no column of the same name that says otherwise.
+    `decoding` is how texts are written, where a prompt has no column of the same name that says otherwise. Its
+    `rhymes` may stand in a text file, `rhymes_uri`, a set of characters a line.
     """
 
     num_workers: int = 2
@@ -81,6 +90,7 @@ class SamplingConfig:
     shard_rows: int = 512
     price_per_worker_hour: float = 0
     decoding: Decoding = field(default_factory=Decoding)
+    rhymes_uri: str | None = None
 
     def __post_init__(self) -> None:
         at_least("sampling", self, num_workers=1, min_workers=0, micro_batch_size=1, shard_rows=1)
@@ -90,11 +100,25 @@ class SamplingConfig:
                 f"sampling.min_workers is {self.min_workers}; allowed are values up to sampling.num_workers "
                 f"({self.num_workers})"
             )
+        if self.rhymes_uri and self.decoding.rhymes:
+            raise BadInput("sampling.rhymes_uri and sampling.decoding.rhymes are both given; one of them is enough")
+
+    def with_rhymes(self) -> "SamplingConfig":
+        """A copy that has the content of `rhymes_uri` in its place."""
+        if not self.rhymes_uri:
+            return self
+        try:
+            lines = storage.read_bytes(storage.absolute(self.rhymes_uri)).decode("utf-8-sig").splitlines()
+        except UnicodeDecodeError as error:
+            raise BadInput(f"sampling.rhymes_uri {self.rhymes_uri} is not UTF-8 ({error})") from error
+        RhymeSets.read("\n".join(lines))
+        return replace(self, decoding=replace(self.decoding, rhymes=tuple(lines)), rhymes_uri=None)
 
 
 @dataclass(frozen=True)
 class GenerateConfig:
-    """Prompts Parquet to samples Parquet; `model_uri` is a checkpoint folder, models:/NAME@ALIAS or models:/NAME/N.
+    """Prompts Parquet to samples Parquet; `model_uri` is a checkpoint folder, models:/NAME@ALIAS or models:/NAME/N,
+    or `@best` for the best checkpoint of the run's own training, whose last it is by default.
 
     Of Hive partitions KEY=VALUE, `since` takes values from the given one on and `where` those that equal it. With
     `incremental` every prompt file has a folder of its own below `samples_uri`, and finished ones are left alone.
@@ -199,10 +223,15 @@ class Recipe:
         train = replace(self.train, checkpoint_uri=_below(run_uri, self.train.checkpoint_uri, "checkpoints"))
         generate = replace(
             self.generate,
-            model_uri=_below(run_uri, self.generate.model_uri or train.checkpoint_uri, ""),
+            model_uri=(
+                train.checkpoint_uri + self.generate.model_uri
+                if self.generate.model_uri in ("", "@best")
+                else storage.absolute(self.generate.model_uri)
+            ),
             prompts_uri=_below(run_uri, self.generate.prompts_uri, "dataset/prompts.parquet"),
             samples_uri=_below(run_uri, self.generate.samples_uri, "samples"),
             seed=self.seed if self.generate.seed is None else self.generate.seed,
+            sampling=self.generate.sampling.with_rhymes(),
         )
         evaluate = replace(self.evaluate, report_uri=_below(run_uri, self.evaluate.report_uri, ""))
         promote = replace(self.promote, registered_model=self.promote.registered_model or self.name)

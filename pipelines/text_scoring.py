@@ -7,7 +7,7 @@ from typing import Any
 
 from ganrnn.metrics import molecules
 from ganrnn.metrics.frechet import frechet_distance
-from ganrnn.metrics.poem_form import in_form
+from ganrnn.metrics.poem_form import in_form, in_rhyme
 from ganrnn.metrics.share import Share
 from ganrnn.metrics.text_diversity import distinct, duplicates, self_bleu
 from ganrnn.metrics.text_overlap import bleu, chrf, rouge
@@ -73,7 +73,11 @@ def memorised(texts: Sequence[str], training: Sequence[str]) -> Scores:
 def form(texts: Sequence[str], rules: Sequence[Decoding]) -> Scores:
     """How many poems have the form that was asked for, each by its own rules."""
     poems = [(text, rule) for text, rule in zip(texts, rules, strict=True) if rule.constraint == "poem"]
-    found = sum(in_form(text, rule.num_lines, rule.chars_per_line, rule.heads) for text, rule in poems)
+    found = sum(
+        in_form(text, rule.num_lines, rule.chars_per_line, rule.heads)
+        and (not rule.rhymes or in_rhyme(text, rule.chars_per_line, rule.rhymes))
+        for text, rule in poems
+    )
     scores = Scores.none()
     scores.add_share("in_form", Share(found, len(poems)))
     return scores

@@ -13,21 +13,23 @@ from typing import Any
 import ray.train
 from ray.train.torch import TorchTrainer
 
+from ganrnn import checkpoint
 from ganrnn.data_order import RowOrder
 from ganrnn.errors import BadInput
+from ganrnn.guard import Memory
 from pipelines import cluster, refusals, storage, tracking
 from pipelines.checkpoints import Checkpoints
 from pipelines.claim import claim, require_unclaimed
 from pipelines.config import Recipe, task_type
 from pipelines.dataset import read_manifest, shard_uris
 from pipelines.progress import RemoteBar
-from pipelines.train_worker import train_worker
+from pipelines.train_worker import is_over, train_worker
 
 RUN_FILE = "run.json"
 
 
 def train(recipe: Recipe) -> str:
-    """Train until `task.num_steps` steps are done; returns the URI of the last checkpoint.
+    """Train until `task.num_steps` steps are done or patience has run out; returns the URI of the last checkpoint.
 
     Raises BadInput when the data set does not fit the task, the folder holds another training, a checkpoint cannot be
     written, or the guard has given up.
@@ -39,9 +41,8 @@ def train(recipe: Recipe) -> str:
     checkpoints = Checkpoints(recipe.train.checkpoint_uri, recipe.train.keep_checkpoints)
     place = (recipe.train.checkpoint_uri, RUN_FILE, identity, "choose another run_uri")
     require_unclaimed(*place)
-    newest = checkpoints.newest()
-    if newest and newest.step >= recipe.task.num_steps:
-        return newest.uri
+    if (done := _done(recipe, checkpoints)) is not None:
+        return done
     vocabulary = build_vocabulary(recipe, uris)
     with cluster.session():
         cluster.require("train", recipe.train.num_workers, recipe.train.cpus_per_worker, float(recipe.train.use_gpu))
@@ -65,10 +66,19 @@ def train(recipe: Recipe) -> str:
         with RemoteBar("train", recipe.task.num_steps, "step") as bar:
             _fit({**job, "reports": bar.queue})
         refusals.accepted(bar.refused)
-    last = checkpoints.newest()
-    assert last is not None and last.step == recipe.task.num_steps
+    done = _done(recipe, checkpoints)
+    assert done is not None
     tracking.finish_run(recipe.tracking, run_id, "FINISHED")
-    return last.uri
+    return done
+
+
+def _done(recipe: Recipe, checkpoints: Checkpoints) -> str | None:
+    """The URI of the last checkpoint of a training that is done."""
+    newest = checkpoints.newest()
+    if newest is None:
+        return None
+    position = json.loads(newest.read(())[checkpoint.DESCRIPTION])["position"]
+    return newest.uri if is_over(recipe, newest.step, Memory.from_dict(position["guard"])) else None
 
 
 def training_identity(recipe: Recipe, manifest: Mapping[str, Any]) -> dict[str, Any]:

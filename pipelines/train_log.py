@@ -47,7 +47,9 @@ class TrainLog:
 def _fixed_prompts(recipe: Recipe, task: Any) -> dict[str, list[Any]]:
     """The first 64 held-out prompts, the same at every step and in every attempt."""
     uri = storage.join(recipe.ingest.dataset_uri, "prompts.parquet")
-    columns = ["prompt_id", *task.prompt_columns, *task.optional_columns]
-    rows = storage.read_table([uri], columns).slice(0, 64)
-    prompts: dict[str, list[Any]] = rows.to_pydict()
+    present = storage.open_parquet(uri).schema_arrow.names
+    columns = ["prompt_id", *task.prompt_columns, *(name for name in task.optional_columns if name in present)]
+    prompts: dict[str, list[Any]] = storage.read_table([uri], columns).slice(0, 64).to_pydict()
+    if task.kind != "images":
+        prompts["decoding"] = [recipe.generate.sampling.decoding] * len(prompts["prompt_id"])
     return prompts

@@ -25,6 +25,13 @@ from pipelines.train_log import TrainLog
 from pipelines.train_watch import Watch
 
 
+def is_over(recipe: Recipe, step: int, memory: Memory) -> bool:
+    """Whether a training that has come to a checkpoint is done: all its steps are, or there is no more patience."""
+    train = recipe.train
+    is_stale = train.patience > 0 and memory.is_stale(step, train.patience * train.checkpoint_every_steps)
+    return step >= recipe.task.num_steps or is_stale
+
+
 class Refused(Exception):
     """What all workers refuse together, as the row of a refusal. Nothing waits for a worker that is gone."""
 
@@ -73,7 +80,8 @@ class Attempt:
         measured = not getattr(self.recipe.task, "compile", False)  # compiled, it saves what it likes
         if not task.step_index:
             self.watch.before_first_step(task)
-        while task.step_index < num_steps:
+        is_over = self._is_over()
+        while not is_over:
             batch = {name: tensor.to(self.device) for name, tensor in self.batches.at(task.step_index).items()}
             with SavedBytes() if measured else nullcontext() as saved:
                 metrics = task.step(batch)
@@ -87,7 +95,12 @@ class Attempt:
                 return trouble
             if ends:
                 self._commit()
+                is_over = self._is_over()
         return None
+
+    def _is_over(self) -> bool:
+        """All steps are done, or there is no more patience; the same on all ranks."""
+        return distributed.from_rank_0(is_over(self.recipe, self.task.step_index, self.watch.memory))
 
     def set_back(self, trouble: str) -> Caution:
         """Choose the checkpoint to go back to, remove those after it, and return the caution to go on with.

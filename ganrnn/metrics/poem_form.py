@@ -4,6 +4,7 @@ It shares no code with whatever makes a decoder keep the form, so that one can b
 """
 
 import re
+from collections.abc import Sequence
 
 from ganrnn.errors import BadInput
 
@@ -31,3 +32,12 @@ def in_form(text: str, num_lines: int, chars_per_line: int, heads: str = "") -> 
     if not re.fullmatch("".join(lines), text):
         return False
     return all(head in (" ", first) for head, first in zip(heads, text[:: chars_per_line + 1], strict=False))
+
+
+def in_rhyme(text: str, chars_per_line: int, rhymes: Sequence[str]) -> bool:
+    """Whether the even lines of a text in form end in different characters, all of one of the sets `rhymes`.
+
+    A set is a text that holds its characters; blanks and texts that begin with # do not count.
+    """
+    ends = text[2 * chars_per_line :: 2 * (chars_per_line + 1)]
+    return len(set(ends)) == len(ends) and any(set(ends) <= set(held) for held in rhymes if not held.startswith("#"))

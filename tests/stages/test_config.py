@@ -126,3 +126,24 @@ def test_a_missing_recipe_is_refused_with_its_path(tmp_path: Path) -> None:
         load_recipe(str(tmp_path / "none.yaml"))
     with pytest.raises(BadInput, match="is not a YAML file"):
         load_recipe(str(tmp_path))
+
+
+def test_rhymes_come_from_a_file_and_stand_in_the_resolved_recipe(tmp_path: Path) -> None:
+    file = tmp_path / "rhymes.txt"
+    file.write_text("# level tone\n東同中\n", "utf-8-sig")
+    recipe = load_recipe(DEMO, [f"generate.sampling.rhymes_uri={file}"])
+    assert recipe.generate.sampling.decoding.rhymes == ("# level tone", "東同中")
+    file.write_text("東同中\nhill still\n")
+    with pytest.raises(BadInput, match="rhymes: line 2 holds 'h'; allowed are Han ideographs and blanks"):
+        load_recipe(DEMO, [f"generate.sampling.rhymes_uri={file}"])
+    file.write_bytes(b"\xff")
+    with pytest.raises(BadInput, match=r"rhymes\.txt is not UTF-8"):
+        load_recipe(DEMO, [f"generate.sampling.rhymes_uri={file}"])
+    both = [f"generate.sampling.rhymes_uri={file}", "generate.sampling.decoding.rhymes=[東同]"]
+    with pytest.raises(BadInput, match="one of them is enough"):
+        load_recipe(DEMO, both)
+
+
+def test_the_best_of_the_runs_own_checkpoints_may_be_asked_for(tmp_path: Path) -> None:
+    recipe = load_recipe(DEMO, [f"run_uri={tmp_path}", 'generate.model_uri="@best"'])
+    assert recipe.generate.model_uri == f"{tmp_path}/checkpoints@best"

@@ -149,6 +149,24 @@ def test_the_hidden_state_comes_back_in_the_middle_of_an_epoch(
     assert finished("killed") == expected
 
 
+def test_patience_ends_a_training_that_gets_no_better_and_more_of_it_goes_on(run: Run, tmp_path: Path) -> None:
+    """At a learning rate that changes no weight the first checkpoint is as good as all later ones."""
+    rate = ("task.optimiser.learning_rate=1e-15", "train.num_workers=1", f"run_uri={tmp_path}")
+    often = ("train.checkpoint_every_steps=5", "train.guard.check_every_steps=5")
+
+    def ended(patience: int) -> str:
+        shared = f"ingest.dataset_uri={run.folder}/dataset"
+        recipe = run.recipe(*rate, *often, shared, f"train.patience={patience}")
+        train_worker(job_of(recipe))
+        return train(recipe)  # it is done, so that this tells only where it ended
+
+    assert ended(patience=2).endswith("step-00000015")
+    assert ended(patience=2).endswith("step-00000015")
+    assert ended(patience=4).endswith("step-00000025")
+    with pytest.raises(BadInput, match=r"train\.patience needs train\.guard\.enabled"):
+        run.recipe("train.patience=1", "train.guard.enabled=false")
+
+
 def test_pictures_are_no_texts(run: Run, trained: Run, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="language_model, which learns from texts"):
         train(run.recipe(f"ingest.dataset_uri={trained.folder}/dataset", f"run_uri={tmp_path}"))

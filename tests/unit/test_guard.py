@@ -88,3 +88,9 @@ def test_what_never_came_near_to_real_pictures_has_not_learnt() -> None:
     assert not Guard(GuardConfig(), Memory(first_distance=40.0, best_distance=10.0)).memory.has_learnt
     assert guard().memory.has_learnt, "nobody looked at the untrained one"
     assert Memory(first_distance=40.1, best_distance=10.0).has_learnt
+
+
+def test_a_best_step_grows_stale() -> None:
+    memory = Memory(best_step=100)
+    assert [memory.is_stale(step, 50) for step in (100, 149, 150, 151)] == [False, False, True, True]
+    assert not Memory().is_stale(1_000, 1), "nothing was looked at yet"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ganrnn.errors import BadInput
-from ganrnn.metrics.poem_form import in_form
+from ganrnn.metrics.poem_form import in_form, in_rhyme
 
 DATA = Path(__file__).parents[3] / "../shared/data/tang_poems"
 POEM = "白日依山盡，黃河入海流。欲窮千里目，更上一層樓。"
@@ -119,3 +119,18 @@ def test_tang_poems_are_in_form_but_for_other_marks() -> None:
     assert all(
         in_form(row["text"], row["lines"], row["chars_per_line"], row["text"][0]) for row in rows if row not in out
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "rhymes", "expected"),
+    [
+        ("甲乙，丙東。丁戊，己同。", ("# even tone", "東同中風"), True),
+        ("甲乙，丙東。丁戊，己同。", ("東 中", "同 東"), True),
+        ("甲乙，丙東。丁戊，己同。", ("東中", "同風"), False),
+        ("甲乙，丙東。丁戊，己東。", ("東同",), False),  # a character does not rhyme with itself
+        ("甲乙，丙東。丁戊，己同。", ("#東同",), False),
+        ("甲東，丙乙。", ("東同",), False),  # odd lines are free, even ones are not
+    ],
+)
+def test_even_lines_rhyme_within_one_set(text: str, rhymes: tuple[str, ...], expected: bool) -> None:
+    assert in_rhyme(text, 2, rhymes) is expected
