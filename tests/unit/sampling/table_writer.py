@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -36,8 +37,12 @@ class Table:
     def unread(self, state: torch.Tensor) -> list[float]:
         return [-0.2 * (token % 5) for token in state.tolist()]
 
-    def write(self, lines: Sequence[Line], best: Sequence[int] | None = None) -> list[Written]:
-        return write(self, torch.full((len(lines),), PAD), lines, best)
+    def write(self, lines: Sequence[Line], best: Sequence[int] = ()) -> list[Written]:
+        """Lines, of each the text after `best` better ones."""
+        if best:
+            placed = zip(lines, best, strict=True)
+            lines = [replace(line, decoding=replace(line.decoding, best=place)) for line, place in placed]
+        return write(self, torch.full((len(lines),), PAD), lines)
 
     def after(self, tokens: Sequence[int]) -> np.ndarray:
         """Logits [V] after tokens."""

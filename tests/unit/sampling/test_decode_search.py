@@ -88,7 +88,7 @@ def test_a_narrow_search_stops_no_sooner_than_it_may(num_beams: int, length_pena
 
 def test_runners_up_beyond_the_last_are_the_last() -> None:
     made = Table(("a",), seed=0)
-    lines = [line_of(made, num_beams=2, max_tokens=1)] * 4  # only the empty text and "a" are there
+    lines = [line_of(made, num_beams=10, max_tokens=1)] * 4  # only the empty text and "a" are there
     texts = [written.text for written in made.write(lines, [0, 1, 2, 9])]
     assert sorted(texts[:2]) == ["", "a"] and texts[2:] == [texts[1]] * 2
 
@@ -122,3 +122,11 @@ def test_a_beam_that_comes_to_a_dead_end_loses() -> None:
     searched, sampled = made.write(lines)
     assert (searched.finish, searched.problem) == ("end", "") and 4 not in searched.tokens
     assert sampled.finish == "problem" and sampled.text == "a"
+
+
+def test_what_could_not_be_ended_is_not_among_the_best() -> None:
+    made = Table(("a", "b", "c"), seed=0, scale=0.5)
+    made.logits[:, BEGIN, 4] = 20.0
+    lines = [line_of(made, (), 0, Pairs(made, dead=4), num_beams=40, max_tokens=2)] * 2
+    last, beyond = made.write(lines, [8, 39])  # the empty text, and pairs of the other two letters
+    assert not last.problem and last == beyond
