@@ -3,6 +3,7 @@
 # make lint   style, types, import rules         make clean   remove the environment and all runs
 # make bench  benchmarks of the main job         make bench-scale   of generation at scale
 # make bench-gans  modes by objective, the guard, scores of the image recipes: two hours; peers where they are given
+# make bench-texts  of RNNs of texts: speeds, whether batches change a text; peers and recipes where they are given
 # make faults fifty schedules of faults, about half an hour
 #
 # Each target makes .venv from requirements.lock first when it is missing or older than the lock.
@@ -12,7 +13,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-stack unit lint bench bench-scale bench-gans faults clean
+.PHONY: demo test test-stack unit lint bench bench-scale bench-gans bench-texts faults clean
 
 demo: $(READY)
 	$(BIN)/python -m jobs.demo jobs/recipes/demo.yaml
@@ -40,6 +41,9 @@ bench-scale: $(READY)
 
 bench-gans: $(READY)
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/image_gans.py
+
+bench-texts: $(READY)
+	PYTHONPATH=. $(BIN)/python tests/benchmarks/rnn_text.py
 
 faults: $(READY)
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/faults.py --num 50 --jobs 3

@@ -121,7 +121,8 @@ class PairVocabulary:
     @classmethod
     def build(cls, kind: Kind, pairs: Iterable[tuple[str, str]], max_size: int, shared: bool) -> "PairVocabulary":
         """Of (source, target) texts; see `TextVocabulary.build`."""
-        sources, targets = zip(*pairs, strict=True)
+        held = list(pairs)
+        sources, targets = [source for source, _ in held], [target for _, target in held]
         sides = [sources + targets] if shared else [sources, targets]
         return cls(tuple(TextVocabulary.build(kind, texts, max_size) for texts in sides))
 

@@ -3,42 +3,35 @@
 An encoder reads the source both ways, a decoder writes the target and attends to the source at each token.
 """
 
-import copy
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import nn
 
-from ganrnn import averages, distributed
+from ganrnn import distributed
 from ganrnn.errors import BadInput
 from ganrnn.networks.attention import MOST_PLACES, AttentionKind
 from ganrnn.networks.recurrent import Cell
 from ganrnn.networks.seq2seq_network import ExactSeq2Seq, Seq2SeqNetwork
 from ganrnn.objectives.sequences import cross_entropies, read_twice
-from ganrnn.optimisation import Caution, Player, PlayerConfig
-from ganrnn.sampling import noise
-from ganrnn.sampling.decode import Line, Written, write
-from ganrnn.sampling.decoding import decodings
-from ganrnn.sampling.exact import MOST_TOKENS
-from ganrnn.sampling.row_constraints import RowConstraints
+from ganrnn.sampling.decode import Written, write
 from ganrnn.task import Batch, Keys, Rows
 from ganrnn.text_batches import PairBatches, padded
+from ganrnn.text_task import TextTask, TextTaskConfig, optional_texts
 from ganrnn.text_vocabulary import END, PAD, Kind, PairVocabulary
 
 _VALIDATION_ROWS = 16
 
 
 @dataclass(frozen=True)
-class Seq2SeqConfig:
-    """Sizes in tokens, features or steps.
+class Seq2SeqConfig(TextTaskConfig):
+    """A step reads train.global_batch_size x (`num_source_tokens` + `num_target_tokens`) tokens at most.
 
-    A step reads train.global_batch_size x (`num_source_tokens` + `num_target_tokens`) tokens at most. What is longer
-    loses its end in training; a longer source to write for is refused. With `copies` tokens may be taken from the
-    source, with `covers` attention knows where it has been, and `coverage_weight` times what it reads twice is added to
-    the loss.
+    What is longer loses its end in training; a longer source to write for is refused. With `copies` tokens may be taken
+    from the source, with `covers` attention knows where it has been, and `coverage_weight` times what it reads twice is
+    added to the loss.
     """
 
     name: Literal["seq2seq"] = "seq2seq"
@@ -48,8 +41,6 @@ class Seq2SeqConfig:
     num_source_tokens: int = 64
     num_target_tokens: int = 64
     cell: Cell = "gru"
-    embedding_dim: int = 128
-    hidden_dim: int = 256
     num_encoder_layers: int = 1
     num_decoder_layers: int = 2
     num_directions: Literal[1, 2] = 2
@@ -58,29 +49,10 @@ class Seq2SeqConfig:
     covers: bool = False
     coverage_weight: float = 1.0
     tied: bool = True
-    layer_norm: bool = False
-    dropout: float = 0.0
-    variational: bool = False
-    weight_drop: float = 0.0
-    label_smoothing: float = 0.0
-    optimiser: PlayerConfig = field(
-        default_factory=lambda: PlayerConfig(
-            learning_rate=2e-3, schedule="cosine", warmup_steps=100, beta1=0.9, beta2=0.99, max_gradient_norm=1.0
-        )
-    )
-    ema_half_life_steps: int = 200
-    num_steps: int = 2_000
 
     def __post_init__(self) -> None:
-        sizes = ("embedding_dim", "hidden_dim", "num_encoder_layers", "num_decoder_layers")
-        for name in (*sizes, "num_target_tokens", "ema_half_life_steps", "num_steps"):
-            if getattr(self, name) < 1:
-                raise BadInput(f"task.{name} is {getattr(self, name)}; allowed are values from 1 up")
-        for name in ("dropout", "weight_drop", "label_smoothing"):
-            if not 0 <= getattr(self, name) < 1:
-                raise BadInput(f"task.{name} is {getattr(self, name)}; allowed are values from 0 to below 1")
-        if self.max_vocabulary > MOST_TOKENS:
-            raise BadInput(f"task.max_vocabulary is {self.max_vocabulary}; allowed are values up to {MOST_TOKENS}")
+        super().__post_init__()
+        self.at_least_one("num_encoder_layers", "num_decoder_layers", "num_target_tokens")
         if not 1 <= self.num_source_tokens <= MOST_PLACES:
             raise BadInput(
                 f"task.num_source_tokens is {self.num_source_tokens}; allowed are values from 1 to {MOST_PLACES}"
@@ -91,24 +63,21 @@ class Seq2SeqConfig:
             raise BadInput("task.copies needs task.shared_vocabulary: what is copied must be a token of the target")
         if self.coverage_weight < 0:
             raise BadInput(f"task.coverage_weight is {self.coverage_weight}; allowed are values from 0 up")
-        self.optimiser.check("task.optimiser")
 
 
-class Seq2Seq:
+class Seq2Seq(TextTask):
     """The task."""
 
     config_type = Seq2SeqConfig
     vocabulary_type = PairVocabulary
     kind = "pairs"
-    headline = ("loss",)
     input_columns = ("source", "target")
     prompt_columns = ("prompt",)
     optional_columns = ("prefix",)
 
     def __init__(self, config: Seq2SeqConfig, vocabulary: PairVocabulary, seed: int = 0) -> None:
         torch.manual_seed(seed)
-        self.config, self.vocabulary = config, vocabulary
-        self.network = Seq2SeqNetwork(
+        network = Seq2SeqNetwork(
             len(vocabulary.source),
             len(vocabulary.target),
             config.cell,
@@ -122,23 +91,10 @@ class Seq2Seq:
             tied=config.tied,
             copies=config.copies,
             covers=config.covers,
-            dropout=config.dropout,
-            variational=config.variational,
-            weight_drop=config.weight_drop,
-            layer_norm=config.layer_norm,
+            **config.layers,
         )
-        self.average = copy.deepcopy(self.network).requires_grad_(False).eval()
-        self.networks: dict[str, nn.Module] = {"network": self.network, "network_ema": self.average}
-        self.constraints = RowConstraints(vocabulary.target)
-        self.player = Player(config.optimiser, self.network.parameters())
-        self.carried: dict[str, torch.Tensor] = {}
-        self.caution = Caution()
-        self.step_index = 0
-
-    @property
-    def optimisers(self) -> dict[str, torch.optim.Optimizer]:
-        """The only one."""
-        return {"network": self.player.optimiser}
+        super().__init__(config, network, vocabulary.target)
+        self.vocabulary = vocabulary
 
     @staticmethod
     def vocabulary_columns(config: Seq2SeqConfig) -> Sequence[str]:
@@ -166,30 +122,21 @@ class Seq2Seq:
 
     def step(self, batch: Batch) -> dict[str, torch.Tensor]:
         """One update on a batch of `ganrnn/text_batches.py`."""
-        config, tokens = self.config, batch["tokens"]
-        self.player.begin(self.step_index, config.num_steps, 0.25 ** self.caution.at(self.step_index))
+        tokens = batch["tokens"]
         logits, shares = self.network(batch["source"], batch["source_lengths"], tokens[:, :-1])
-        loss, smoothed = cross_entropies(logits, tokens[:, 1:], config.label_smoothing)
-        # The mean over workers of these is the mean over the targets of all of them.
-        share = distributed.world_size() / batch["num_targets"]
-        metrics = {"loss": loss.detach() * share}
-        if config.covers:
-            twice = read_twice(shares, tokens[:, 1:])
-            smoothed = smoothed + config.coverage_weight * twice
-            metrics["read_twice"] = twice.detach() * share
-        (smoothed * share).backward()
-        metrics |= {"gradient_norm": self.player.update(), "tokens": batch["num_targets"].float()}
-        averages.follow(self.average, self.network, self.step_index, config.ema_half_life_steps)
-        self.step_index += 1
-        return metrics
+        loss, objective = cross_entropies(logits, tokens[:, 1:], self.config.label_smoothing)
+        if not self.config.covers:
+            return self.learn(loss, objective, batch["num_targets"])
+        twice = read_twice(shares, tokens[:, 1:])
+        metrics = self.learn(loss, objective + self.config.coverage_weight * twice, batch["num_targets"])
+        return metrics | {"read_twice": twice.detach() * distributed.world_size() / batch["num_targets"]}
 
     @torch.no_grad()
     def negative_log_likelihood(self, rows: Rows) -> tuple[float, int]:
         """Of targets as the averaged network reads them, in nats, and the number of tokens this is the sum over."""
-        device = next(self.average.parameters()).device
         total, count = 0.0, 0
         for batch in self.batches(rows, _VALIDATION_ROWS, seed=0).once():
-            held = {name: tensor.to(device) for name, tensor in batch.items()}
+            held = {name: tensor.to(self.device) for name, tensor in batch.items()}
             logits, _ = self.average(held["source"], held["source_lengths"], held["tokens"][:, :-1])
             total += float(cross_entropies(logits, held["tokens"][:, 1:])[0])
             count += int((held["tokens"][:, 1:] != PAD).sum())
@@ -202,15 +149,7 @@ class Seq2Seq:
         """
         writer = ExactSeq2Seq(self.average, self.vocabulary.target)
         sources = [[*self.vocabulary.source.encode(text), END] for text in rows["prompt"]]
-        lines = [
-            Line(
-                rules,
-                self.vocabulary.target.encode(prefix or ""),
-                noise.uniform(rules.max_tokens + 1, *key),
-                self.constraints.of(rules),
-            )
-            for prefix, key, rules in zip(_prefixes(rows, len(keys)), keys, decodings(rows, len(keys)), strict=True)
-        ]
+        lines = self.lines(rows, keys, optional_texts(rows, "prefix", len(keys)))
         made: dict[int, Written] = {}
         alike: dict[int, list[int]] = {}
         for row, source in enumerate(sources):
@@ -220,24 +159,19 @@ class Seq2Seq:
                 )
             else:
                 alike.setdefault(len(source).bit_length(), []).append(row)
-        device = next(self.average.parameters()).device
         for held in alike.values():
-            tokens = padded([np.array(sources[row]) for row in held]).to(device)
+            tokens = padded([np.array(sources[row]) for row in held]).to(self.device)
             state = writer.begin(tokens, (tokens != PAD).sum(1))
             made |= zip(held, write(writer, state, [lines[row] for row in held]), strict=True)
         return [made[row] for row in range(len(keys))]
 
     def count_unknown(self, rows: Mapping[str, Sequence[Any]]) -> list[int]:
         """Of each source and prefix, how many tokens the model was never taught."""
-        prefixes = _prefixes(rows, len(rows["prompt"]))
+        prefixes = optional_texts(rows, "prefix", len(rows["prompt"]))
         return [
-            self.vocabulary.source.count_unknown(text) + self.vocabulary.target.count_unknown(prefix or "")
+            self.vocabulary.source.count_unknown(text) + self.vocabulary.target.count_unknown(prefix)
             for text, prefix in zip(rows["prompt"], prefixes, strict=True)
         ]
-
-
-def _prefixes(rows: Rows, num_rows: int) -> Sequence[str | None]:
-    return rows.get("prefix", [None] * num_rows)
 
 
 TASK = Seq2Seq

@@ -48,6 +48,14 @@ GOALS: dict[str, tuple[str, float]] = {
     "position": (">=", 0.9),
     "shape": (">=", 0.75),
     "r_precision_100": (">=", 0.6),
+    "tinyshakespeare_loss": ("<=", 1.88),
+    "train_tokens_vs_bare_lstm": (">=", 1.0),
+    "decode_vs_row_loop": (">=", 5),
+    "rows_differing_across_batches": ("<=", 0),
+    "multi30k_bleu": (">=", 35),
+    "poems_in_form": (">=", 1.0),
+    "smiles_validity": (">=", 0.975),
+    "smiles_novelty": (">=", 0.842),
 }
 
 

@@ -201,6 +201,30 @@ def test_a_holdout_wins_over_training_rows_of_its_groups(tmp_path: Path) -> None
     assert set(storage.read_json(f"{made.ingest.dataset_uri}/manifest.json")["inputs"]) == {"source", "holdout"}
 
 
+def test_groups_of_a_test_file_leave_the_holdout_and_those_of_both_the_training_rows(tmp_path: Path) -> None:
+    groups = {"source": range(40), "holdout": range(30, 50), "test": (*range(5, 10), *range(45, 60))}
+    uris = {}
+    for name, own in groups.items():
+        held = rows(len(own), id=[f"{name}{i}" for i in own], text=[f"{name} {i}" for i in own], group=own)
+        uris[name] = write(tmp_path / f"{name}.parquet", held)
+    settings: dict[str, Any] = {"source_uri": uris["source"], "holdout_uri": uris["holdout"], "group_column": "group"}
+    made = recipe(tmp_path, **settings, test_uri=uris["test"])
+    manifest = ingest(made)
+    assert {split: [row["id"] for row in read(made, split)] for split in SPLITS} == {
+        "train": [f"source{i}" for i in (*range(5), *range(10, 30))],
+        "val": [f"holdout{i}" for i in range(30, 45)],
+        "test": [f"test{i}" for i in groups["test"]],
+    }
+    assert (manifest["totals"]["held_out_elsewhere"], manifest["totals"]["read"]) == (20, 80)
+    assert [file["uri"] for file in manifest["inputs"]["test"]["files"]] == ["test.parquet"]
+    assert ingest(made) == manifest
+    with pytest.raises(BadInput, match=r"ingest\.test_uri was .* and is None now"):
+        ingest(recipe(tmp_path, **settings))
+    write(tmp_path / "test.parquet", rows(41, group=range(41)))
+    with pytest.raises(BadInput, match=r"inputs\.test\.files\.0\.sha256 was "):
+        ingest(made)
+
+
 @pytest.mark.parametrize(("name", "side"), [("nlvr_boxes", 64), ("cifar10", 32)])
 def test_real_pictures_do_not_leak(name: str, side: int, tmp_path: Path) -> None:
     if not (DATA / name).is_dir():
@@ -335,6 +359,9 @@ def test_a_dataset_inside_its_source_is_refused(tmp_path: Path) -> None:
     for dataset_uri in (tmp_path / "in", tmp_path / "in/out", tmp_path):
         with pytest.raises(BadInput, match=r"ingest\.source_uri .* overlap; give a folder apart"):
             ingest(recipe(tmp_path, source_uri=str(tmp_path / "in"), dataset_uri=str(dataset_uri)))
+    held = {"holdout_uri": source, "test_uri": f"{tmp_path}/test", "dataset_uri": f"{tmp_path}/test/out"}
+    with pytest.raises(BadInput, match=r"ingest\.test_uri .* overlap; give a folder apart"):
+        ingest(recipe(tmp_path, 0, source_uri=source, **held))
     assert Path(source).exists()
 
 

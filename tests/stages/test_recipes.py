@@ -31,6 +31,10 @@ SMALL_TASK = {
     # Adaptive, so that the state of its controller has to come back too.
     "images": ("task.base_channels=4", "task.augmentation={kind: adaptive, probability: 0.3, ramp_images: 500}"),
     "texts": ("task.embedding_dim=8", "task.hidden_dim=12", "task.num_tokens=24", "generate.sampling.decoding={}"),
+    "pairs": (
+        *("task.embedding_dim=8", "task.hidden_dim=12", "task.num_source_tokens=400", "task.num_target_tokens=24"),
+        *("generate.sampling.decoding={}", "train.patience=0"),
+    ),
 }
 
 
@@ -44,7 +48,7 @@ def small(path: Path, folder: Path, run: str) -> Recipe:
         counts = {"num_train": 64, "num_val": 24, "num_test": 8}
         settings += [f"ingest.scenes.{name}={count}" for name, count in counts.items()]
         return load_recipe(str(path), settings)
-    for name in ("source_uri", "holdout_uri"):
+    for name in ("source_uri", "holdout_uri", "test_uri"):
         if name not in raw["ingest"]:
             continue
         whole = DATA / Path(raw["ingest"][name]).relative_to("data")

@@ -15,6 +15,7 @@ from PIL import Image
 
 from ganrnn.errors import BadInput
 from pipelines import schemas, storage
+from pipelines.config import Recipe
 from pipelines.ingest import ingest
 from tests.stages.datasets import COLOURS, SPLITS, files, png, read, recipe, rejects, rows, write
 
@@ -230,3 +231,93 @@ def test_any_uri_serves_as_source_and_target(tmp_path: Path) -> None:
     assert ingest(made) == manifest
     plain = recipe(tmp_path, source_uri=f"file://{source}")
     assert ingest(plain)["totals"]["dataset_digest"] == manifest["totals"]["dataset_digest"]
+
+
+TURNS: dict[str, Any] = {
+    "kind": "pairs",
+    "source_column": "talk",
+    "text_column": "talk",  # of which only the turns are used
+    "turn_separator": "__eou__",
+    "max_reject_share": 0.5,
+}
+
+
+def turns(made: Recipe) -> dict[str, list[tuple[str, str]]]:
+    return {split: [(row["source"], row["target"]) for row in read(made, split)] for split in SPLITS}
+
+
+def test_turns_stand_between_separators_and_blank_ones_are_none(tmp_path: Path) -> None:
+    talks = [f"{i} hi __eou__ {i} ho\n__eou__ \n __eou____eou__{i} hm__eou__" for i in range(12)]
+    made = recipe(tmp_path, source_uri=write(tmp_path / "a.parquet", {"talk": talks}), **TURNS)
+    totals = ingest(made)["totals"]
+    expected = []
+    for i in range(12):
+        expected += [(f"{i} hi ", f" {i} ho\n"), (f"{i} hi __eou__ {i} ho\n", f"{i} hm")]
+    assert sorted(pair for held in turns(made).values() for pair in held) == sorted(expected)
+    assert (totals["read"], totals["rejects"], totals["duplicates"]) == (24, 0, 0)
+    ids = [row["id"] for split in SPLITS for row in read(made, split)]
+    assert len(set(ids)) == 24 and all(len(row_id) == 32 for row_id in ids)
+    prompts = storage.read_table([made.generate.prompts_uri]).to_pylist()
+    assert [(row["prompt"], row["reference"]) for row in prompts] == turns(made)["test"]
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [{}, {"id": [f"d{i}" for i in range(60)]}, {"scene": [i // 4 for i in range(60)]}],
+    ids=["content", "id", "group"],
+)
+def test_no_dialogue_stands_on_two_sides(columns: dict[str, list[Any]], tmp_path: Path) -> None:
+    talks = [f"{i}__eou__b{i}__eou__c{i}__eou__d{i}" for i in range(60)]
+    settings = TURNS | {"group_column": "scene" if "scene" in columns else None}
+    made = recipe(tmp_path, source_uri=write(tmp_path / "a.parquet", {"talk": talks, **columns}), **settings)
+    assert ingest(made)["totals"]["read"] == 180
+    sides = [{int(source.split("__eou__")[0]) for source, _ in held} for held in turns(made).values()]
+    assert sum(map(len, sides)) == len(set.union(*sides)) == 60 and min(map(len, sides)) >= 4
+    if "id" in columns:
+        held = {row["id"]: row["target"] for split in SPLITS for row in read(made, split)}
+        assert held == {f"d{i}-{n}": f"{'abcd'[n]}{i}" for i in range(60) for n in (1, 2, 3)}
+    if "scene" in columns:  # dialogues of one scene stand together too
+        scenes = [{i // 4 for i in side} for side in sides]
+        assert sum(map(len, scenes)) == 15
+
+
+def test_a_dialogue_that_cannot_serve_costs_itself_alone(tmp_path: Path) -> None:
+    talks = [f"{i}__eou__b" for i in range(20)]
+    talks[3:7] = ["alone", "alone__eou__ __eou__", "__eou__", " "]
+    columns: dict[str, list[Any]] = {"id": [f"d{i}" for i in range(20)], "talk": talks}
+    columns["talk"][7:9] = [None, ""]
+    columns["talk"][10] = columns["talk"][9]  # asks the same and is answered the same
+    source = write(tmp_path / "a.parquet", columns)
+    made = recipe(tmp_path, source_uri=source, **TURNS)
+    totals = ingest(made)["totals"]
+    assert rejects(made) == {
+        **{f"d{i}": "the dialogue has no second turn" for i in (3, 4, 5, 6)},
+        **{f"d{i}": "text is empty" for i in (7, 8)},
+    }
+    assert totals["duplicates"] == 1
+    assert sorted(row["id"] for split in SPLITS for row in read(made, split)) == sorted(
+        f"d{i}-1" for i in range(20) if i not in (*range(3, 9), 10)
+    )
+    places = storage.read_table([f"{made.ingest.dataset_uri}/rejects.parquet"]).column("place").to_pylist()
+    assert places == [f"{source} row {i}" for i in range(3, 9)]
+
+
+def test_without_a_separator_a_source_is_one_text(tmp_path: Path) -> None:
+    columns = {"source": [f"{i}__eou__b" for i in range(20)], "text": [f"summary {i}" for i in range(20)]}
+    made = recipe(tmp_path, kind="pairs", source_uri=write(tmp_path / "a.parquet", columns))
+    ingest(made)
+    expected = list(zip(columns["source"], columns["text"], strict=True))
+    assert sorted(pair for held in turns(made).values() for pair in held) == sorted(expected)
+
+
+def test_dialogues_of_a_holdout_leave_the_training_ones(tmp_path: Path) -> None:
+    uris: dict[str, Any] = {}
+    for name, numbers in (("source", range(20)), ("holdout", range(15, 25)), ("test", range(22, 30))):
+        uris[f"{name}_uri"] = write(tmp_path / f"{name}.parquet", {"talk": [f"{i}__eou__b__eou__c" for i in numbers]})
+    made = recipe(tmp_path, **uris, **TURNS)
+    totals = ingest(made)["totals"]
+    first = {
+        split: sorted({int(source.split("__eou__")[0]) for source, _ in held}) for split, held in turns(made).items()
+    }
+    assert first == {"train": list(range(15)), "val": list(range(15, 22)), "test": list(range(22, 30))}
+    assert totals["duplicates"] == 2 * (5 + 3) and totals["read"] == 76

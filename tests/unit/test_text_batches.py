@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ganrnn.errors import BadInput
-from ganrnn.text_batches import RowBatches, StreamBatches, padded
+from ganrnn.text_batches import PairBatches, RowBatches, StreamBatches, padded
 from ganrnn.text_vocabulary import BEGIN, END, PAD
 
 NUM_ROWS, NUM_TOKENS = 4, 12
@@ -160,6 +160,152 @@ def test_fewer_rows_than_workers_are_refused(num: int, world_size: int) -> None:
     message = f"train.num_workers is {world_size}; allowed are at most as many as rows, {num}"
     with pytest.raises(BadInput, match=message):
         rows_of(ROWS[:num], world_size=world_size)
+
+
+NUM_SOURCE = 9
+# Long sources with short targets and the other way round, some longer than may be; each side tells which pair it is.
+SOURCES = [[100 + i, *range(4, 4 + n)] for i, n in enumerate(np.random.default_rng(1).integers(0, 14, 101))]
+BOTH = list(zip([tuple(row[: NUM_SOURCE - 1]) for row in SOURCES], WHOLE, strict=True))
+Batch = dict[str, torch.Tensor]
+
+
+def pairs_of(
+    sources: list[list[int]] = SOURCES,
+    targets: list[list[int]] = ROWS,
+    seed: int = 0,
+    rank: int = 0,
+    world_size: int = 1,
+) -> PairBatches:
+    return PairBatches(
+        sources,
+        targets,
+        num_rows=NUM_ROWS,
+        num_source_tokens=NUM_SOURCE,
+        num_target_tokens=NUM_TOKENS,
+        seed=seed,
+        rank=rank,
+        world_size=world_size,
+    )
+
+
+def pairs(batch: Batch) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """The pairs of a batch without BEGIN, END and padding; rows without targets are none."""
+    sources = []
+    for row, length in zip(batch["source"].tolist(), batch["source_lengths"].tolist(), strict=True):
+        assert row[length - 1] == END and set(row[length:]) <= {PAD} and not {PAD, END, BEGIN} & set(row[: length - 1])
+        sources.append(tuple(row[: length - 1]))
+    assert batch["source"].shape[1] == batch["source_lengths"].max() and batch["source"].dtype == torch.int64
+    if batch["tokens"][:, 1].tolist() == [PAD]:
+        assert sources == [()] and batch["tokens"].tolist() == [[BEGIN, PAD]]
+        return []
+    return list(zip(sources, texts(batch["tokens"]), strict=True))
+
+
+def epochs_of(batches: PairBatches, num_pairs: int, num: int) -> list[list[Batch]]:
+    """The batches of the first epochs, told by when all pairs were seen."""
+    found: list[list[Batch]] = []
+    step = 0
+    for _ in range(num):
+        found.append([])
+        while sum(len(batch["tokens"]) for batch in found[-1]) < num_pairs:
+            found[-1].append(batches.at(step))
+            step += 1
+    return found
+
+
+@worlds
+def test_every_pair_comes_once_an_epoch(world_size: int) -> None:
+    workers = [pairs_of(rank=rank, world_size=world_size) for rank in range(world_size)]
+    step, orders = 0, []
+    for epoch in epochs_of(pairs_of(), len(BOTH), 4):
+        steps = range(step, step + len(epoch))
+        orders.append([pair for s in steps for worker in workers for pair in pairs(worker.at(s))])
+        assert sorted(orders[-1]) == sorted(BOTH)  # a source beside its own target
+        step += len(epoch)
+    assert len({tuple(order) for order in orders}) == 4
+    assert [pairs(pairs_of(seed=1).at(step)) for step in range(3)] != [pairs(pairs_of().at(step)) for step in range(3)]
+
+
+@worlds
+def test_the_pairs_of_the_workers_are_those_of_one(world_size: int) -> None:
+    workers = [pairs_of(rank=rank, world_size=world_size) for rank in range(world_size)]
+    alone = pairs_of()
+    for step in (*range(60), 200, 3, 59):
+        batch, parts = alone.at(step), [worker.at(step) for worker in workers]
+        assert sorted(pair for part in parts for pair in pairs(part)) == sorted(pairs(batch))
+        assert {part["num_targets"].item() for part in parts} == {batch["num_targets"].item()}
+        assert batch["num_targets"].item() == (batch["tokens"][:, 1:] != PAD).sum().item()
+        assert max(len(pairs(part)) for part in parts) - min(len(pairs(part)) for part in parts) <= 1
+        for name, tensor in pairs_of(rank=world_size - 1, world_size=world_size).at(step).items():
+            assert torch.equal(tensor, parts[-1][name])  # from anywhere, or step by step
+
+
+def test_both_sides_with_their_padding_keep_the_budget_and_fill_it() -> None:
+    (epoch,) = epochs_of(pairs_of(), len(BOTH), 1)
+    budget, sizes, filled = NUM_ROWS * (NUM_SOURCE + NUM_TOKENS), [], []
+    for batch in epoch:
+        sizes.append(batch["source"].numel() + batch["tokens"][:, 1:].numel())
+        filled.append((batch["source_lengths"].sum() + batch["num_targets"]).item())
+        assert batch["source"].shape[1] <= NUM_SOURCE and batch["tokens"].shape[1] <= NUM_TOKENS + 1
+    assert max(sizes) <= budget and np.mean(sizes) > 0.75 * budget
+    assert sum(filled) > 0.7 * sum(sizes)
+    assert max(len(batch["tokens"]) for batch in epoch) > 1.5 * NUM_ROWS  # short pairs come in greater number
+
+
+def test_the_widest_source_and_the_widest_target_count_even_in_different_pairs() -> None:
+    # Each pair has 13 tokens, 9 + 4 or 1 + 12: six of one kind fit in 84, where both stand together only four.
+    sides: list[tuple[list[int], list[int]]] = [([50] * 40, [60] * 3), ([], [61] * 40)]
+    batches = pairs_of([sides[i % 2][0] for i in range(48)], [sides[i % 2][1] for i in range(48)])
+    (epoch,) = epochs_of(batches, 48, 1)
+    found = [pairs(batch) for batch in epoch]
+    assert max(len(batch) for batch in found if len(set(batch)) == 2) == NUM_ROWS
+    assert max(len(batch) for batch in found) <= 6
+
+
+def test_what_is_too_long_loses_its_end_and_comes_as_often_as_asked_for() -> None:
+    batches = pairs_of([[4] * 40] * 20, [[5] * 40] * 20)
+    for step in range(10):
+        batch = batches.at(step)
+        assert batch["source"].tolist() == [[*[4] * (NUM_SOURCE - 1), END]] * NUM_ROWS
+        assert batch["source_lengths"].tolist() == [NUM_SOURCE] * NUM_ROWS
+        assert batch["tokens"].tolist() == [[BEGIN, *[5] * (NUM_TOKENS - 1), END]] * NUM_ROWS
+        assert batch["num_targets"].item() == NUM_ROWS * NUM_TOKENS
+
+
+@worlds
+def test_a_batch_of_fewer_pairs_than_workers_is_not_lost(world_size: int) -> None:
+    # Five pairs of full length in batches of 4: the last batch has one.
+    rows = [[100 + i] * 40 for i in range(5)]
+    workers = [pairs_of(rows, rows, rank=rank, world_size=world_size) for rank in range(world_size)]
+    for first in (0, 2, 4):
+        parts = [worker.at(step) for step in (first, first + 1) for worker in workers]
+        assert sorted(source[0] for part in parts for source, _ in pairs(part)) == [100, 101, 102, 103, 104]
+        assert sorted({part["num_targets"].item() for part in parts}) == [NUM_TOKENS, NUM_ROWS * NUM_TOKENS]
+        assert sum(not pairs(part) for part in parts) == world_size - 1
+
+
+@worlds
+def test_empty_sides_are_read_too(world_size: int) -> None:
+    workers = [pairs_of([[], [7], []], [[8], [], []], rank=rank, world_size=world_size) for rank in range(world_size)]
+    parts = [worker.at(0) for worker in workers]
+    assert sorted(pair for part in parts for pair in pairs(part)) == [((), ()), ((), (8,)), ((7,), ())]
+    assert {part["num_targets"].item() for part in parts} == {4}
+
+
+def test_pairs_are_read_once_in_order_of_length() -> None:
+    read = list(pairs_of().once())
+    found = [pair for batch in read for pair in pairs(batch)]
+    assert sorted(found) == sorted(BOTH)
+    assert {tuple(batch) for batch in read} == {("source", "source_lengths", "tokens")}
+    lengths = [len(source) + len(target) for source, target in found]
+    assert lengths == sorted(lengths)
+
+
+@pytest.mark.parametrize(("num", "world_size"), [(0, 1), (1, 2), (2, 3)])
+def test_fewer_pairs_than_workers_are_refused(num: int, world_size: int) -> None:
+    message = f"train.num_workers is {world_size}; allowed are at most as many as rows, {num}"
+    with pytest.raises(BadInput, match=message):
+        pairs_of(SOURCES[:num], ROWS[:num], world_size=world_size)
 
 
 def stream_of(

@@ -12,7 +12,7 @@ import pytest
 
 from ganrnn.config import from_plain
 from ganrnn.errors import BadInput
-from ganrnn.text_vocabulary import SPECIAL_TOKENS, UNKNOWN, Kind, TextVocabulary
+from ganrnn.text_vocabulary import SPECIAL_TOKENS, UNKNOWN, Kind, PairVocabulary, TextVocabulary
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 TEXTS = [
@@ -230,3 +230,62 @@ def test_half_a_surrogate_pair_is_refused_or_unknown(kind: Kind, text: str) -> N
 def test_a_table_without_special_tokens_or_with_repeats_is_refused(tokens: tuple[str, ...]) -> None:
     with pytest.raises(BadInput, match="vocabulary: tokens must be distinct"):
         TextVocabulary("character", tokens)
+
+
+PAIRS = [("a red circle", "红色圆形"), ("two blue squares", "两个蓝色方形"), ("a blue circle", "蓝色圆形 blue")]
+
+
+@kinds
+def test_each_side_of_pairs_has_its_own_tokens_or_both_have_the_same(kind: Kind) -> None:
+    sources, targets = zip(*PAIRS, strict=True)
+    own = PairVocabulary.build(kind, (pair for pair in PAIRS), 40, shared=False)
+    assert own.source == TextVocabulary.build(kind, sources, 40)
+    assert own.target == TextVocabulary.build(kind, targets, 40)
+    assert own.sides == (own.source, own.target) and own.source != own.target
+    assert own.source.count_unknown(targets[0]) > 0 < own.target.count_unknown(sources[0])
+    shared = PairVocabulary.build(kind, (pair for pair in PAIRS), 80, shared=True)
+    assert shared.sides == (TextVocabulary.build(kind, [*targets, *sources], 80),)
+    assert shared.source is shared.target
+    for text in (*sources, *targets):
+        assert shared.target.decode(shared.source.encode(text)) == text
+
+
+def test_tokens_of_both_sides_are_counted_together_where_they_share_a_table() -> None:
+    pairs = [("a b", "b b"), ("c", "b c")]
+    shared = PairVocabulary.build("character", pairs, 40, shared=True)
+    assert shared.source.tokens == (*SPECIAL_TOKENS, "b", " ", "c", "a")
+    own = PairVocabulary.build("character", pairs, 40, shared=False)
+    assert own.source.tokens == (*SPECIAL_TOKENS, " ", "a", "b", "c")
+    assert own.target.tokens == (*SPECIAL_TOKENS, "b", " ", "c")
+    # Each table, not both together, has as many tokens as allowed.
+    assert [len(side) for side in PairVocabulary.build("character", pairs, 6, shared=False).sides] == [6, 6]
+    assert [len(side) for side in PairVocabulary.build("character", pairs, 6, shared=True).sides] == [6]
+
+
+@kinds
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_vocabulary_of_pairs_depends_on_no_order_and_survives_json_and_pickle(kind: Kind, shared: bool) -> None:
+    vocabulary = PairVocabulary.build(kind, PAIRS, 30, shared)
+    assert PairVocabulary.build(kind, PAIRS[::-1], 30, shared) == vocabulary
+    assert PairVocabulary.build(kind, PAIRS[1:], 30, shared) != vocabulary
+    loaded = from_plain(PairVocabulary, json.loads(json.dumps(asdict(vocabulary))))
+    assert isinstance(loaded, PairVocabulary)
+    for copied in (loaded, pickle.loads(pickle.dumps(vocabulary))):
+        assert copied == vocabulary and hash(copied) == hash(vocabulary) and len(copied.sides) == 2 - shared
+        assert (copied.source is copied.target) == shared
+        for text in PAIRS[0]:
+            assert copied.source.encode(text) == vocabulary.source.encode(text)
+            assert copied.target.encode(text) == vocabulary.target.encode(text)
+
+
+@kinds
+@pytest.mark.parametrize(("pairs", "shared"), [([("a", "")], False), ([("", "a")], False), ([("", "")], True)])
+def test_a_side_without_any_text_is_refused(kind: Kind, pairs: list[tuple[str, str]], shared: bool) -> None:
+    with pytest.raises(BadInput, match="every text is empty; at least one must hold a character"):
+        PairVocabulary.build(kind, pairs, 40, shared)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_no_pair_at_all_is_refused(shared: bool) -> None:
+    with pytest.raises(BadInput, match="every text is empty; at least one must hold a character"):
+        PairVocabulary.build("word", [], 40, shared)

@@ -62,6 +62,42 @@ def test_functions_do_not_depend_on_what_stands_beside() -> None:
         assert torch.equal(whole, function(x.T).T)
 
 
+def positive() -> torch.Tensor:
+    """From the smallest float64 to the largest, every power of two, close around 1 and at the ends of a mantissa."""
+    powers = torch.ldexp(torch.ones(2098, dtype=torch.float64), torch.arange(-1074, 1024))
+    beside = torch.stack([powers[60:] * (1 - 2.0**-53), powers[60:] * (1 + 2.0**-52)]).flatten()
+    half = powers[1:] * math.sqrt(0.5)  # where the series is its own centre
+    uniform = torch.rand(10_000, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    spread = (80 * torch.linspace(-1, 1, 20_001, dtype=torch.float64)).exp()
+    return torch.cat([powers, beside, half, spread, 1 + normal(10_000) / 1_000, uniform + 2**-30])
+
+
+def test_log_is_that_of_math() -> None:
+    x = positive()
+    expected = torch.tensor([math.log(value) for value in x.tolist()], dtype=torch.float64)
+    made = exact.log(x)
+    assert made.dtype == torch.float64
+    assert ((made - expected).abs() <= 1e-11 * expected.abs().clamp_min(1.0)).all()
+    torch.testing.assert_close(exact.exp(made[made.abs() < 60]), x[made.abs() < 60], rtol=1e-8, atol=0)
+
+
+def test_log_does_not_depend_on_what_stands_beside(two_threads: Callable[[], None]) -> None:
+    x = positive()[: 64 * 301]
+    whole = exact.log(x)
+    assert torch.equal(torch.stack([exact.log(value) for value in x[::97]]), whole[::97])
+    for size in (1, 3, 7, 64, 1_000):
+        assert torch.equal(torch.cat([exact.log(part) for part in x[: 20 * size].split(size)]), whole[: 20 * size])
+    grid = x.view(64, 301)
+    assert torch.equal(exact.log(grid), whole.view(64, 301))
+    assert torch.equal(exact.log(grid.T), whole.view(64, 301).T)
+    assert torch.equal(exact.log(grid[:, 5::3]), whole.view(64, 301)[:, 5::3])
+    assert torch.equal(exact.log(grid.flip(1)).flip(1).flatten(), whole)
+    many = positive().repeat(4)  # enough to be shared out
+    alone = exact.log(many)
+    two_threads()
+    assert torch.equal(exact.log(many), alone)
+
+
 @pytest.fixture(scope="module")
 def linear_case() -> tuple[exact.Linear, torch.Tensor, torch.Tensor, torch.Tensor]:
     """A layer of 300 inputs and 50 outputs, its weight and bias, and 64 rows of inputs."""

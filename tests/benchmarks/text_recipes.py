@@ -1,0 +1,83 @@
+"""The scores of recipes of texts: each is run from ingest to promote, as far as that has not been done, and read.
+
+Runs lie in runs/ as for anyone. All ask for DATA, a folder that has multi30k_en_de/ (train.parquet, val.parquet and
+test_2016_flickr.parquet), smiles_zinc/train.parquet and dialogsum/dev.parquet. Translation keeps all of its checkpoints
+and shows how BLEU rose with the steps, of greedy translations.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from recipe_scores import data_folder, report
+from record import ROOT, Figure, digits
+
+from ganrnn.metrics.text_overlap import bleu
+from ganrnn.sampling.decoding import Decoding
+from pipelines import storage
+from pipelines.config import Recipe, SamplingConfig, load_recipe
+from pipelines.model import fetch_files
+from pipelines.sampling import ModelSampler
+
+ALL_CHECKPOINTS = 1_000
+
+
+def translation() -> list[Figure]:
+    """English to German: BLEU of the test set, as the recipe decodes and by training step."""
+    folder = f"{data_folder()}/multi30k_en_de"
+    files = {"source_uri": "train", "holdout_uri": "val", "test_uri": "test_2016_flickr"}
+    settings = [f"ingest.{key}={folder}/{name}.parquet" for key, name in files.items()]
+    settings.append(f"train.keep_checkpoints={ALL_CHECKPOINTS}")
+    held = report("multi30k_en_de", settings)
+    curve = _bleu_by_step(load_recipe(str(ROOT / "jobs/recipes/multi30k_en_de.yaml"), settings))
+    return [Figure("multi30k_bleu", held["metrics"]["bleu"], {"greedy_bleu_by_step": curve, **held})]
+
+
+def molecules() -> list[Figure]:
+    """SMILES: those that are molecules, of these those that are new, and those that came once."""
+    held = report("smiles_zinc", [f"ingest.source_uri={data_folder()}/smiles_zinc/train.parquet"])
+    (unique,) = [name for name in held["metrics"] if name.startswith("unique_")]
+    names = {"smiles_validity": "validity", "smiles_novelty": "novelty", "smiles_unique": unique}
+    return [Figure(name, held["metrics"][metric], {"metric": metric, **held}) for name, metric in names.items()]
+
+
+def dialogues() -> list[Figure]:
+    """Summaries of dialogues, and what is said next in them."""
+    settings = [f"ingest.source_uri={data_folder()}/dialogsum/dev.parquet"]
+    summaries, turns = report("dialogsum", settings), report("dialogue_turns", settings)
+    return [
+        Figure("dialogsum_rouge1", summaries["metrics"]["rouge1"], summaries),
+        Figure("dialogue_turns_loss", turns["metrics"]["loss_test"], turns),
+    ]
+
+
+GROUPS: dict[str, Callable[[], list[Figure]]] = {
+    "translation": translation,
+    "molecules": molecules,
+    "dialogues": dialogues,
+}
+
+
+def _bleu_by_step(recipe: Recipe) -> dict[str, float]:
+    """Of each checkpoint that the training left."""
+    assert recipe.ingest.test_uri is not None
+    pairs = storage.read_table([recipe.ingest.test_uri], ["source", "target"]).to_pydict()
+    curve = {}
+    for name in sorted(storage.list_folders(recipe.train.checkpoint_uri)):
+        if name.startswith("step-"):
+            sampler = ModelSampler(
+                fetch_files(f"{recipe.train.checkpoint_uri}/{name}", recipe.tracking), SamplingConfig()
+            )
+            texts = _translated(sampler, pairs["source"], recipe.generate.sampling.decoding.max_tokens)
+            step = name.removeprefix("step-").lstrip("0")
+            curve[step] = digits(bleu(texts, [pairs["target"]], recipe.evaluate.bleu_tokenizer).score)
+            print(f"  step {step}: BLEU {curve[step]}, greedy", flush=True)
+    return curve
+
+
+def _translated(sampler: ModelSampler, sources: Sequence[str], max_tokens: int) -> list[str]:
+    """Greedily; nothing where the model cannot."""
+    rules = Decoding(temperature=0.0, max_tokens=max_tokens)
+    ids = [f"{row:04d}" for row in range(len(sources))]
+    rows: dict[str, Any] = {"prompt_id": ids, "prompt": sources, "decoding": [rules] * len(sources)}
+    written, failed = sampler.sample(rows, [(0, f"{i}/0") for i in ids])
+    return ["" if row in failed else one.text for row, one in enumerate(written)]
