@@ -132,7 +132,7 @@ def _turns(config: IngestConfig, row: RawRow) -> Iterator[RawRow]:
     if not config.turn_separator or not isinstance(row.source_text, str):
         yield row
         return
-    name = row.id or row.source_text
+    dialogue = row.source_text if row.id is None else row.id
     turns = [turn for turn in row.source_text.split(config.turn_separator) if turn.strip()]
     if len(turns) < 2:
         yield replace(row, problem="the dialogue has no second turn")
@@ -144,7 +144,7 @@ def _turns(config: IngestConfig, row: RawRow) -> Iterator[RawRow]:
             text=turns[number],
             source_text=before,
             id=None if row.id is None else f"{row.id}-{number}",
-            group=row.group or name,
+            group=dialogue if row.group is None else row.group,
         )
 
 

@@ -38,7 +38,7 @@ OUR_SETTING = (
     *("task.cell=lstm", "task.hidden_dim=320", "task.embedding_dim=64", "task.num_tokens=64"),
     *("train.global_batch_size=12", "task.optimiser.learning_rate=6e-3", "task.ema_half_life_steps=100"),
 )
-PROBE_SHARE, PLANNED_SHARE = 0.05, 0.98
+PROBE_SHARE, PLANNED_SHARE = 0.08, 0.96
 
 
 def split(text: str) -> tuple[str, str]:

@@ -85,7 +85,7 @@ def test_a_prefix_is_kept_and_a_source_beyond_the_model_costs_its_row(run: Run, 
     first, strange, last = texts(run, tmp_path / "samples", *settings).values()
     assert first["text"].startswith("一个") and last["text"].startswith("蓝色") and strange["unknown_tokens"] > 0
     (reject,) = storage.read_table([f"{tmp_path}/samples/rejects.parquet"]).to_pylist()
-    assert reject["reason"] == "the source has 60 tokens; this model reads 29"
+    assert reject["reason"] == "the source has 61 tokens; this model reads 29"
 
 
 def test_translations_are_held_against_their_references(run: Run) -> None:
