@@ -14,6 +14,7 @@ import bare_lstm
 import batch_invariance
 import decode_speed
 import nanogpt_peer
+import poem_forms
 import text_recipes
 from record import ROOT, Figure, provenance, save, table
 
@@ -23,12 +24,13 @@ GROUPS: dict[str, Callable[[], list[Figure]]] = {
     "bare_lstm": bare_lstm.measure,
     "decode": decode_speed.measure,
     "invariance": batch_invariance.measure,
+    "poems": poem_forms.measure,
     **text_recipes.GROUPS,
 }
 # What a group cannot do without, by environment variables.
 ASKS: dict[str, Iterable[str]] = {
     **dict.fromkeys(GROUPS, ()),
-    **dict.fromkeys(text_recipes.GROUPS, ("DATA",)),
+    **dict.fromkeys((*text_recipes.GROUPS, "poems"), ("DATA",)),
     "nanogpt": nanogpt_peer.ASKED,
     "bare_lstm": bare_lstm.ASKED,
 }

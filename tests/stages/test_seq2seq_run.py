@@ -92,7 +92,9 @@ def test_translations_are_held_against_their_references(run: Run) -> None:
     generate(run.recipe())
     report = evaluate(run.recipe())
     assert 0 <= report["metrics"]["bleu"] <= 100 and 0 < report["metrics"]["chrf"] < 100
-    assert "tok:zh" in report["signatures"]["bleu"] and report["metrics"]["rougeL"] <= report["metrics"]["rouge1"]
+    assert report["metrics"]["rougeL"] <= report["metrics"]["rouge1"] <= 1 and report["metrics"]["rouge2"] >= 0
+    assert report["signatures"]["bleu"].startswith("nrefs:1|case:mixed|eff:no|tok:zh|smooth:exp|version:")
+    assert report["signatures"]["chrf"].startswith("nrefs:1|case:mixed|eff:yes|nc:6|nw:0|space:no|version:")
     again = evaluate(run.recipe("evaluate.from_prompts=true", f"evaluate.report_uri={run.folder}/again"))
     assert again["metrics"] == report["metrics"]
 
