@@ -55,7 +55,7 @@ def _plain(task: LanguageModel, num_rows: int, temperature: float) -> torch.Tens
     """Tokens int64 [num_rows, NUM_TOKENS], all rows in step."""
     network, state = task.average, task.average.stack.begin(num_rows)
     tokens = torch.full((num_rows, 1), BEGIN)
-    made = []
+    made: list[torch.Tensor] = []
     has_ended = torch.zeros(num_rows, dtype=torch.bool)
     while len(made) < NUM_TOKENS and not has_ended.all():
         logits, state = network(tokens, state)

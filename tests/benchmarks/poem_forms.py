@@ -6,7 +6,6 @@ Asks for DATA, a folder that has tang_poems/train.parquet and val.parquet.
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -71,7 +70,7 @@ def _share_in_form(poems: list[dict[str, Any]]) -> float:
     return sum(held) / NUM_POEMS
 
 
-def _details(poems: list[dict[str, Any]]) -> Mapping[str, Any]:
+def _details(poems: list[dict[str, Any]]) -> dict[str, Any]:
     """By form, in nats a character: the model's likelihood, and how much of it the form and the heads forbade."""
     details: dict[str, Any] = {"num_poems": len(poems)}
     for num_lines, length in FORMS:
