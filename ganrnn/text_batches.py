@@ -56,13 +56,13 @@ class _Buckets:
         """Rows in the order of their widths, in runs whose number times greatest widths stays in the budget."""
         rows = rows[np.argsort(self.widths[rows].sum(1), kind="stable")]
         batches, start, widest = [], 0, self.widths[rows[0]]
-        for stop in range(1, len(rows) + 1):
-            if stop < len(rows):
-                widest = np.maximum(widest, self.widths[rows[stop]])
-            if stop == len(rows) or (stop + 1 - start) * widest.sum() > self.budget:
+        for stop, row in enumerate(rows):
+            wider = np.maximum(widest, self.widths[row])
+            if stop > start and (stop + 1 - start) * wider.sum() > self.budget:
                 batches.append(rows[start:stop])
-                start, widest = stop, self.widths[rows[stop % len(rows)]]
-        return batches
+                start, wider = stop, self.widths[row]
+            widest = wider
+        return [*batches, rows[start:]]
 
 
 class RowBatches:

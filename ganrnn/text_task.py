@@ -61,8 +61,8 @@ class TextTaskConfig:
                 raise BadInput(f"task.{name} is {getattr(self, name)}; allowed are values from 1 up")
 
     @property
-    def layers(self) -> dict[str, Any]:
-        """What all recurrent layers of a network have in common."""
+    def rules(self) -> dict[str, Any]:
+        """What all recurrent layers of a network have in common, for `RecurrentStack`."""
         return {name: getattr(self, name) for name in ("dropout", "variational", "weight_drop", "layer_norm")}
 
 

@@ -40,4 +40,6 @@ def in_rhyme(text: str, chars_per_line: int, rhymes: Sequence[str]) -> bool:
     A set is a text that holds its characters; blanks and texts that begin with # do not count.
     """
     ends = text[2 * chars_per_line :: 2 * (chars_per_line + 1)]
-    return len(set(ends)) == len(ends) and any(set(ends) <= set(held) for held in rhymes if not held.startswith("#"))
+    return len(set(ends)) == len(ends) and any(
+        set(ends) <= set(held) for held in rhymes if not held.lstrip().startswith("#")
+    )

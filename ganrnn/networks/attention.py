@@ -11,6 +11,7 @@ from ganrnn.sampling import exact
 AttentionKind = Literal["additive", "multiplicative"]
 READ_BITS = 20  # of a share, after the point: with values of 19 bits, 2^14 places still add up exactly
 MOST_PLACES = 2**14
+LEAST_COPIED = 1e-30  # the probability of a token that is neither written nor copied, since it has a logarithm
 
 
 class Attention(nn.Module):
@@ -101,4 +102,4 @@ def mixed(
     """Tokens written anew or copied from where attention lies (See et al., "Get to the point", 2017)."""
     written = written.sigmoid()[:, :, None]
     places = source[:, None].expand(-1, logits.shape[1], -1)
-    return (written * F.softmax(logits, 2)).scatter_add(2, places, (1 - written) * shares).clamp_min(1e-30).log()
+    return (written * F.softmax(logits, 2)).scatter_add(2, places, (1 - written) * shares).clamp_min(LEAST_COPIED).log()

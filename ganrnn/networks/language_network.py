@@ -13,7 +13,10 @@ from ganrnn.text_vocabulary import PAD, TextVocabulary
 
 
 class LanguageNetwork(nn.Module):
-    """Embedding, recurrent stack, logits; with `tied` the embeddings give the logits too (Press & Wolf 2017)."""
+    """Embedding, recurrent stack, logits; with `tied` the embeddings give the logits too (Press & Wolf 2017).
+
+    `rules` are those of `RecurrentStack`.
+    """
 
     def __init__(
         self,
@@ -24,17 +27,12 @@ class LanguageNetwork(nn.Module):
         num_layers: int,
         *,
         tied: bool,
-        dropout: float,
-        variational: bool,
-        weight_drop: float,
-        layer_norm: bool,
+        **rules: Any,
     ) -> None:
         super().__init__()
         self.embedding = nn.Embedding(num_tokens, embedding_dim, padding_idx=PAD)
         nn.init.normal_(self.embedding.weight, std=embedding_dim**-0.5)
-        self.stack = RecurrentStack(
-            cell, embedding_dim, hidden_dim, num_layers, dropout, variational, weight_drop, layer_norm
-        )
+        self.stack = RecurrentStack(cell, embedding_dim, hidden_dim, num_layers, **rules)
         self.projection = nn.Linear(hidden_dim, embedding_dim) if tied and embedding_dim != hidden_dim else None
         self.own_weight = None if tied else nn.Parameter(torch.randn(num_tokens, hidden_dim) * hidden_dim**-0.5)
         self.bias = nn.Parameter(torch.zeros(num_tokens))

@@ -1,6 +1,7 @@
 """A recurrent encoder: reads a source one way or both ways, layer on layer. In one go, and in exact sums."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -10,7 +11,10 @@ from ganrnn.sampling.exact_rnn import ExactStack
 
 
 class Reader(nn.Module):
-    """Layers of which each has a part of the features from the left and, with two directions, one from the right."""
+    """Layers of which each has a part of the features from the left and, with two directions, one from the right.
+
+    `rules` are those of `RecurrentStack`: dropout, variational, weight_drop, layer_norm.
+    """
 
     def __init__(
         self,
@@ -19,17 +23,12 @@ class Reader(nn.Module):
         hidden_dim: int,
         num_layers: int,
         num_directions: int,
-        *,
-        dropout: float,
-        variational: bool,
-        weight_drop: float,
-        layer_norm: bool,
+        **rules: Any,
     ) -> None:
         super().__init__()
         own_dim = hidden_dim // num_directions
-        rules = (dropout, variational, weight_drop, layer_norm)
         self.layers = nn.ModuleList(
-            nn.ModuleList(RecurrentStack(cell, dim, own_dim, 1, *rules) for _ in range(num_directions))
+            nn.ModuleList(RecurrentStack(cell, dim, own_dim, 1, **rules) for _ in range(num_directions))
             for dim in (input_dim, *[hidden_dim] * (num_layers - 1))
         )
 

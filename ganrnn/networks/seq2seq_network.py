@@ -11,21 +11,20 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ganrnn.networks.attention import Attention, AttentionKind, ExactAttention, mixed
+from ganrnn.networks.attention import LEAST_COPIED, Attention, AttentionKind, ExactAttention, mixed
 from ganrnn.networks.reader import ExactReader, Reader
 from ganrnn.networks.recurrent import Cell, RecurrentStack
 from ganrnn.sampling import exact
 from ganrnn.sampling.exact_rnn import ExactStack
 from ganrnn.text_vocabulary import PAD, TextVocabulary
 
-_LEAST_COPIED = 1e-30  # as a probability, where nothing is
-
 
 class Seq2SeqNetwork(nn.Module):
     """Bahdanau et al., "Neural machine translation by jointly learning to align and translate" (2015), and kin.
 
     With `shared` both sides have one vocabulary and one embedding; with `tied` the embeddings give the logits too.
-    With `copies` a token may come from the source (See et al. 2017), which needs one vocabulary for both.
+    With `copies` a token may come from the source (See et al. 2017), which needs one vocabulary for both. `rules` are
+    those of `RecurrentStack`.
     """
 
     def __init__(
@@ -44,18 +43,9 @@ class Seq2SeqNetwork(nn.Module):
         tied: bool,
         copies: bool,
         covers: bool,
-        dropout: float,
-        variational: bool,
-        weight_drop: float,
-        layer_norm: bool,
+        **rules: Any,
     ) -> None:
         super().__init__()
-        rules: dict[str, Any] = {
-            "dropout": dropout,
-            "variational": variational,
-            "weight_drop": weight_drop,
-            "layer_norm": layer_norm,
-        }
         self.target_embedding = _embedding(num_target_tokens, embedding_dim)
         self.source_embedding = None if shared else _embedding(num_source_tokens, embedding_dim)
         self.reader = Reader(cell, embedding_dim, hidden_dim, num_encoder_layers, num_directions, **rules)
@@ -156,7 +146,7 @@ class ExactSeq2Seq:
         if self.writes is not None:
             written = exact.sigmoid(self.writes(outputs))
             copied = torch.zeros_like(logits).scatter_add_(1, reading.source, shares)
-            logits = exact.log((written * exact.softmax(logits) + (1.0 - written) * copied).clamp_min(_LEAST_COPIED))
+            logits = exact.log((written * exact.softmax(logits) + (1.0 - written) * copied).clamp_min(LEAST_COPIED))
         states = torch.cat(after).permute(2, 0, 1, 3)
         return logits, reading.following(reading.covered + shares, states)
 

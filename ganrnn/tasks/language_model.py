@@ -54,7 +54,7 @@ class LanguageModel(TextTask):
             config.hidden_dim,
             config.num_layers,
             tied=config.tied,
-            **config.layers,
+            **config.rules,
         )
         super().__init__(config, network, vocabulary)
         self.vocabulary = vocabulary

@@ -91,7 +91,7 @@ class Seq2Seq(TextTask):
             tied=config.tied,
             copies=config.copies,
             covers=config.covers,
-            **config.layers,
+            **config.rules,
         )
         super().__init__(config, network, vocabulary.target)
         self.vocabulary = vocabulary

@@ -16,6 +16,7 @@ from ganrnn.metrics.poem_form import in_form
 from ganrnn.sampling import noise
 from pipelines import storage
 from pipelines.config import Recipe, load_recipe
+from pipelines.dataset import read_manifest, shard_uris
 
 PATH = "jobs/recipes/tang_poems.yaml"
 NUM_POEMS = 1_000
@@ -42,8 +43,7 @@ def measure() -> list[Figure]:
 
 def _prompts(recipe: Recipe) -> pa.Table:
     """Poems asked for: each form in turn, every line beginning with a character of its own."""
-    manifest = storage.read_json(f"{recipe.ingest.dataset_uri}/manifest.json")
-    uris = [f"{recipe.ingest.dataset_uri}/{shard['uri']}" for shard in manifest["shards"] if shard["split"] == "train"]
+    uris = shard_uris(recipe.ingest.dataset_uri, read_manifest(recipe.ingest.dataset_uri), "train")
     counts: Counter[str] = Counter()
     for text in storage.read_table(uris, ["text"]).column("text").to_pylist():
         counts.update(line[0] for line in text.replace("。", "，").split("，") if line)

@@ -1,12 +1,13 @@
 """What a benchmark leaves behind: figures with their goals and spread, a table, a JSON file with its provenance."""
 
+import argparse
 import json
 import math
 import os
 import platform
 import statistics
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -159,3 +160,23 @@ def _hardware() -> dict[str, Any]:
 
 def _lines(path: str) -> list[str]:
     return Path(path).read_text().splitlines() if Path(path).exists() else []
+
+
+def run_groups(script: Path, about: str, groups: Mapping[str, Callable[[], list[Figure]]], default: list[str]) -> None:
+    """Measure, print and record groups of figures: those that the command line names, or those of `default`.
+
+    `about` is the docstring of the script, whose name is that of the JSON file too.
+    """
+    parser = argparse.ArgumentParser(description=about.splitlines()[0])
+    parser.add_argument("--only", action="append", choices=sorted(groups), help="a group of figures; may be repeated")
+    given = parser.parse_args()
+    only = "".join(f" --only {name}" for name in given.only or [])
+    origin = provenance(f"PYTHONPATH=. python tests/benchmarks/{script.name}{only}")
+    figures: list[Figure] = []
+    for name in given.only or default:
+        print(name, flush=True)
+        made = groups[name]()
+        save(ROOT / f"tests/benchmarks/results/{script.stem}.json", made, origin)
+        figures += made
+    print()
+    print(table(figures))

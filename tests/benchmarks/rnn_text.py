@@ -6,9 +6,9 @@ Groups that ask for data or for peers, by environment variables, run where these
 Prints a table and merges it into tests/benchmarks/results/rnn_text.json.
 """
 
-import argparse
 import os
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import bare_lstm
 import batch_invariance
@@ -16,9 +16,8 @@ import decode_speed
 import nanogpt_peer
 import poem_forms
 import text_recipes
-from record import ROOT, Figure, provenance, save, table
+from record import Figure, run_groups
 
-RESULTS = ROOT / "tests/benchmarks/results/rnn_text.json"
 GROUPS: dict[str, Callable[[], list[Figure]]] = {
     "nanogpt": nanogpt_peer.measure,
     "bare_lstm": bare_lstm.measure,
@@ -36,22 +35,7 @@ ASKS: dict[str, Iterable[str]] = {
 }
 
 
-def main() -> None:
-    """Measure, print, record."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", action="append", choices=sorted(GROUPS), help="a group of figures; may be repeated")
-    given = parser.parse_args()
-    only = "".join(f" --only {name}" for name in given.only or [])
-    about = provenance(f"PYTHONPATH=. python tests/benchmarks/rnn_text.py{only}")
-    figures: list[Figure] = []
-    for name in given.only or [name for name, asked in ASKS.items() if all(map(os.environ.get, asked))]:
-        print(name, flush=True)
-        made = GROUPS[name]()
-        save(RESULTS, made, about)
-        figures += made
-    print()
-    print(table(figures))
-
-
 if __name__ == "__main__":
-    main()
+    run_groups(
+        Path(__file__), __doc__, GROUPS, [name for name, asked in ASKS.items() if all(map(os.environ.get, asked))]
+    )

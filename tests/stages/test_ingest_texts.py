@@ -1,4 +1,4 @@
-"""Ingest of texts and pairs: sides given by files, dialogues turn by turn, what is refused."""
+"""Ingest of texts and pairs: sides given by files, what is refused."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from ganrnn.errors import BadInput
 from pipelines import storage
 from pipelines.ingest import ingest
-from tests.stages.datasets import SPLITS, read, recipe, rejects, write
+from tests.stages.datasets import SPLITS, read, recipe, write
 
 
 def pairs(names: list[str]) -> dict[str, list[Any]]:
@@ -32,22 +32,6 @@ def test_rows_of_a_test_file_are_test_and_a_holdout_beside_it_is_val(tmp_path: P
     assert set(storage.read_json(f"{made.ingest.dataset_uri}/manifest.json")["inputs"]) == {"source", "holdout", "test"}
     prompts = storage.read_table([f"{made.ingest.dataset_uri}/prompts.parquet"]).to_pylist()
     assert [(row["prompt"], row["reference"]) for row in prompts][:2] == [("say d", "d2 said"), ("say e", "e2 said")]
-
-
-def test_every_turn_of_a_dialogue_answers_those_before_it(tmp_path: Path) -> None:
-    dialogues = [f"A: hello {i}\nB: and you?\n\nA: well {i}" for i in range(20)]
-    columns = {"id": [f"d{i}" for i in range(21)], "source": [*dialogues, "A: alone"], "target": ["a talk"] * 21}
-    settings = {"kind": "pairs", "text_column": "target", "turn_separator": "\n", "max_reject_share": 0.1}
-    made = recipe(tmp_path, source_uri=write(tmp_path / "a.parquet", columns), **settings)
-    ingest(made)
-    by_split = {split: {row["id"]: row for row in read(made, split)} for split in SPLITS}
-    found = {name: row for held in by_split.values() for name, row in held.items()}
-    assert len(found) == 40
-    assert (found["d3-1"]["source"], found["d3-1"]["target"]) == ("A: hello 3", "B: and you?")
-    assert (found["d3-2"]["source"], found["d3-2"]["target"]) == ("A: hello 3\nB: and you?", "A: well 3")
-    for held in by_split.values():
-        assert {f"d{i}-1" in held for i in range(20) if f"d{i}-2" in held} == {True}, "a dialogue stands on one side"
-    assert rejects(made) == {"d20": "the dialogue has no second turn"}
 
 
 @pytest.mark.parametrize(

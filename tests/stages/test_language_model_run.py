@@ -6,9 +6,7 @@ from typing import Any
 
 import mlflow
 import pandas as pd
-import pyarrow as pa
 import pytest
-import yaml
 
 from ganrnn import checkpoint
 from ganrnn.errors import BadInput
@@ -16,14 +14,13 @@ from pipelines import model, storage
 from pipelines.checkpoints import Checkpoints
 from pipelines.evaluate import evaluate
 from pipelines.generate import generate
-from pipelines.ingest import ingest
 from pipelines.promote import promote
 from pipelines.train import train
 from pipelines.train_worker import train_worker
 from tests.stages.test_guard import job_of
+from tests.stages.texts import NUM_TEST, require_the_same_in_any_company, text_run, texts, with_rules
 from tests.stages.tiny import Run
 
-NUM_TEST = 30
 TASK = {
     "name": "language_model",
     "num_tokens": 40,
@@ -37,35 +34,8 @@ TASK = {
 @pytest.fixture(scope="module")
 def run(trained: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Captions and a language model of them, ingested and trained by two workers."""
-    folder: Path = tmp_path_factory.mktemp("language-model")
-    text = yaml.safe_load(trained.path().read_text().replace(str(trained.folder), str(folder)))
-    scenes = {"num_train": 300, "num_val": 20, "num_test": NUM_TEST}
-    text["ingest"] = {"kind": "texts", "scenes": scenes, "row_group_rows": 64, "prompt_characters": 3}
-    text["generate"]["sampling"] = {"micro_batch_size": 8, "shard_rows": 20, "decoding": {"max_tokens": 30}}
-    text["evaluate"] = {"num_self_bleu": 10}
-    tracking = [override for override in trained.shared if override.startswith("tracking.")]
-    run = Run(folder, (*tracking,))
-    (folder / "recipe.yaml").write_text(yaml.safe_dump(text | {"task": TASK}))
-    ingest(run.recipe())
-    train(run.recipe())
-    return run
-
-
-def texts(run: Run, folder: Path, *settings: str) -> dict[str, Any]:
-    """The samples of a generation into a folder of its own, by id."""
-    recipe = run.recipe(f"generate.samples_uri={folder}", *settings)
-    shards = generate(recipe)["shards"]
-    rows = storage.read_table([f"{folder}/{shard['uri']}" for shard in shards]).to_pylist()
-    return {row["sample_id"]: row for row in rows}
-
-
-def with_rules(run: Run, path: Path, **columns: Any) -> str:
-    """The run's prompts with further columns; returns the setting that names them."""
-    prompts = storage.read_table([run.recipe().generate.prompts_uri]).select(["prompt_id", "prompt"])
-    for name, values in columns.items():
-        prompts = prompts.append_column(name, pa.array([values[i % len(values)] for i in range(prompts.num_rows)]))
-    storage.commit_table(str(path), prompts)
-    return f"generate.prompts_uri={path}"
+    data = {"kind": "texts", "prompt_characters": 3}
+    return text_run(trained, tmp_path_factory.mktemp("language-model"), data, TASK, {"num_self_bleu": 10})
 
 
 def test_a_text_goes_on_where_its_prompt_ends(run: Run, tmp_path: Path) -> None:
@@ -78,16 +48,7 @@ def test_a_text_goes_on_where_its_prompt_ends(run: Run, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rules", [{"num_beams": [3]}, {"temperature": [0.7, 1.3], "top_p": [0.9]}])
 def test_batches_shards_and_neighbours_change_no_text(run: Run, tmp_path: Path, rules: dict[str, Any]) -> None:
-    setting = with_rules(run, tmp_path / "prompts.parquet", **rules)
-    expected = texts(run, tmp_path / "8", setting)
-    for size in (1, 7, 64):
-        settings = (f"generate.sampling.micro_batch_size={size}", f"generate.sampling.shard_rows={size + 4}")
-        assert texts(run, tmp_path / str(size), setting, *settings, "generate.sampling.num_workers=1") == expected
-    prompts = storage.read_table([str(tmp_path / "prompts.parquet")])
-    backwards = prompts.take(list(range(prompts.num_rows))[::-1])
-    storage.commit_table(f"{tmp_path}/backwards.parquet", backwards)
-    turned = texts(run, tmp_path / "turned", f"generate.prompts_uri={tmp_path}/backwards.parquet")
-    assert turned == expected
+    require_the_same_in_any_company(run, tmp_path, with_rules(run, tmp_path / "prompts.parquet", **rules))
 
 
 def test_every_prompt_may_have_rules_of_its_own_and_bad_ones_cost_their_row(run: Run, tmp_path: Path) -> None:

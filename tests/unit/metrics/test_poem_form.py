@@ -128,7 +128,7 @@ def test_tang_poems_are_in_form_but_for_other_marks() -> None:
         ("甲乙，丙東。丁戊，己同。", ("東 中", "同 東"), True),
         ("甲乙，丙東。丁戊，己同。", ("東中", "同風"), False),
         ("甲乙，丙東。丁戊，己東。", ("東同",), False),  # a character does not rhyme with itself
-        ("甲乙，丙東。丁戊，己同。", ("#東同",), False),
+        ("甲乙，丙東。丁戊，己同。", ("#東同", " # 東同"), False),
         ("甲東，丙乙。", ("東同",), False),  # odd lines are free, even ones are not
     ],
 )

@@ -1,0 +1,59 @@
+"""A tiny run of a system that writes texts, and the texts of its generations."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import yaml
+
+from pipelines import storage
+from pipelines.generate import generate
+from pipelines.ingest import ingest
+from pipelines.train import train
+from tests.stages.tiny import Run
+
+NUM_TEST = 30
+
+
+def text_run(trained: Run, folder: Path, data: dict[str, Any], task: dict[str, Any], scores: dict[str, Any]) -> Run:
+    """Captions of scenes, ingested and learnt by two workers; otherwise as the run of pictures is."""
+    text = yaml.safe_load(trained.path().read_text().replace(str(trained.folder), str(folder)))
+    scenes = {"num_train": 300, "num_val": 20, "num_test": NUM_TEST}
+    text["ingest"] = {"scenes": scenes, "row_group_rows": 64, **data}
+    text["generate"]["sampling"] = {"micro_batch_size": 8, "shard_rows": 20, "decoding": {"max_tokens": 30}}
+    run = Run(folder, tuple(override for override in trained.shared if override.startswith("tracking.")))
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(text | {"task": task, "evaluate": scores}))
+    ingest(run.recipe())
+    train(run.recipe())
+    return run
+
+
+def texts(run: Run, folder: Path, *settings: str) -> dict[str, Any]:
+    """The samples of a generation into a folder of its own, by id."""
+    recipe = run.recipe(f"generate.samples_uri={folder}", *settings)
+    shards = generate(recipe)["shards"]
+    rows = storage.read_table([f"{folder}/{shard['uri']}" for shard in shards]).to_pylist()
+    return {row["sample_id"]: row for row in rows}
+
+
+def with_rules(run: Run, path: Path, **columns: Any) -> str:
+    """The run's prompts with further columns; returns the setting that names them."""
+    prompts = storage.read_table([run.recipe().generate.prompts_uri]).select(["prompt_id", "prompt"])
+    for name, values in columns.items():
+        prompts = prompts.append_column(name, pa.array([values[i % len(values)] for i in range(prompts.num_rows)]))
+    storage.commit_table(str(path), prompts)
+    return f"generate.prompts_uri={path}"
+
+
+def require_the_same_in_any_company(run: Run, folder: Path, setting: str) -> dict[str, Any]:
+    """Texts that micro-batches, shards, workers and the order of rows do not change; `setting` names their prompts."""
+    expected = texts(run, folder / "8", setting)
+    assert len(expected) == NUM_TEST
+    for size in (1, 7, 64):
+        settings = (f"generate.sampling.micro_batch_size={size}", f"generate.sampling.shard_rows={size + 4}")
+        assert texts(run, folder / str(size), setting, *settings, "generate.sampling.num_workers=1") == expected
+    prompts = storage.read_table([setting.removeprefix("generate.prompts_uri=")])
+    backwards = prompts.take(list(range(prompts.num_rows))[::-1])
+    storage.commit_table(f"{folder}/backwards.parquet", backwards)
+    assert texts(run, folder / "turned", f"generate.prompts_uri={folder}/backwards.parquet") == expected
+    return expected
