@@ -65,7 +65,7 @@ def sigmoid(x: torch.Tensor) -> torch.Tensor:
 
 
 def log(x: torch.Tensor) -> torch.Tensor:
-    """Of float64 x above 0, to 1e-12; made of operations that are rounded alike on every machine."""
+    """Of float64 x above 0, no denormal, to 1e-12; made of operations that are rounded alike on every machine."""
     mantissa, exponent = torch.frexp(x)
     s = (mantissa - math.sqrt(0.5)) / (mantissa + math.sqrt(0.5))
     square = s * s

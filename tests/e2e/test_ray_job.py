@@ -105,7 +105,9 @@ def cluster() -> Iterator[Cluster]:
         node = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder)
         stack.callback(end, node)
         address = f"http://127.0.0.1:{dashboard}"
-        if not wait_until_up(node, f"{address}/api/version", environment["RAY_AUTH_TOKEN"]):
+        # The dashboard hands jobs to its agent, which may come up much later; it waits a few seconds for it.
+        asked = (f"{address}/api/version", f"http://127.0.0.1:{agent_http}/api/local_raylet_healthz")
+        if not all(wait_until_up(node, url, environment["RAY_AUTH_TOKEN"]) for url in asked):
             log.seek(0)
             pytest.skip(f"no dashboard came up on this machine: {log.read()[-2_000:]}")
         yield Cluster(address, f"http://127.0.0.1:{metrics}/metrics", environment)
@@ -176,7 +178,7 @@ def free_ports(num_ports: int) -> list[int]:
 
 
 def wait_until_up(node: "subprocess.Popen[bytes]", url: str, token: str) -> bool:
-    """Whether the dashboard answers before the time is over or the node is gone."""
+    """Whether somebody answers there before the time is over or the node is gone."""
     question = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
     deadline = time.monotonic() + SECONDS_TO_START
     while node.poll() is None and time.monotonic() < deadline:

@@ -63,9 +63,9 @@ def test_functions_do_not_depend_on_what_stands_beside() -> None:
 
 
 def positive() -> torch.Tensor:
-    """From the smallest float64 to the largest, every power of two, close around 1 and at the ends of a mantissa."""
-    powers = torch.ldexp(torch.ones(2098, dtype=torch.float64), torch.arange(-1074, 1024))
-    beside = torch.stack([powers[60:] * (1 - 2.0**-53), powers[60:] * (1 + 2.0**-52)]).flatten()
+    """All magnitudes of float64 but denormals, which may be flushed: powers of two, beside them, close around 1."""
+    powers = torch.ldexp(torch.ones(2045, dtype=torch.float64), torch.arange(-1021, 1024))
+    beside = torch.stack([powers * (1 - 2.0**-53), powers * (1 + 2.0**-52)]).flatten()
     half = powers[1:] * math.sqrt(0.5)  # where the series is its own centre
     uniform = torch.rand(10_000, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     spread = (80 * torch.linspace(-1, 1, 20_001, dtype=torch.float64)).exp()
