@@ -69,7 +69,11 @@ class Player:
     def __init__(self, config: PlayerConfig, parameters: Iterable[nn.Parameter]) -> None:
         self.config, self.parameters = config, list(parameters)
         betas = (config.beta1, config.beta2)
-        self.optimiser = torch.optim.Adam(self.parameters, lr=config.learning_rate, betas=betas, eps=1e-8, foreach=True)
+        # On a CPU the fused kernel takes weights, gradients and moments to lie alike in memory, and does not look.
+        is_plain = all(parameter.is_contiguous() for parameter in self.parameters)
+        self.optimiser = torch.optim.Adam(
+            self.parameters, lr=config.learning_rate, betas=betas, eps=1e-8, fused=is_plain, foreach=not is_plain
+        )
 
     def begin(self, step: int, num_steps: int, factor: float) -> None:
         """Forget the gradients and set the learning rate of a step, times a factor."""

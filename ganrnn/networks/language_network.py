@@ -46,12 +46,16 @@ class LanguageNetwork(nn.Module):
         self,
         tokens: torch.Tensor,  # int64 [N, T]
         state: torch.Tensor,  # [L, S, N, H]
-    ) -> tuple[torch.Tensor, torch.Tensor]:  # logits [N, T, V], [L, S, N, H]
+    ) -> tuple[torch.Tensor, torch.Tensor]:  # features [N, T, D], of which `logits` are made; [L, S, N, H]
         outputs, after = self.stack(self.embedding(tokens), state)
         outputs = self.stack.drop(outputs)
         if self.projection is not None:
             outputs = self.projection(outputs)
-        return F.linear(outputs, self.logit_weight, self.bias), after
+        return outputs, after
+
+    def logits(self, features: torch.Tensor) -> torch.Tensor:
+        """Features [N, T, D] to [N, T, V]."""
+        return F.linear(features, self.logit_weight, self.bias)
 
 
 class ExactLanguageNetwork:

@@ -77,7 +77,7 @@ class Seq2SeqNetwork(nn.Module):
         source: torch.Tensor,  # tokens int64 [N, S]
         lengths: torch.Tensor,  # int64 [N]
         tokens: torch.Tensor,  # int64 [N, T]
-    ) -> tuple[torch.Tensor, torch.Tensor]:  # logits [N, T, V], and shares of the source [N, T, S]
+    ) -> tuple[torch.Tensor, torch.Tensor]:  # features [N, T, D], of which `logits` are made, and shares [N, T, S]
         memory, end = self.reader(F.embedding(source, self.embeddings[0]), lengths)
         states = self._states(end)
         queries, _ = self.asking(self.target_embedding(tokens), states[:1])
@@ -86,11 +86,14 @@ class Seq2SeqNetwork(nn.Module):
         if self.above is not None:
             outputs, _ = self.above(found, states[1:])
             found = torch.cat([outputs, found[:, :, queries.shape[2] :]], dim=2)
-        outputs = torch.tanh(self.joined(self.asking.drop(found)))
-        logits = F.linear(self.asking.drop(outputs), self.logit_weight, self.bias)
+        return self.asking.drop(torch.tanh(self.joined(self.asking.drop(found)))), shares
+
+    def logits(self, features: torch.Tensor, shares: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
+        """What `forward` gives for sources int64 [N, S] to [N, T, V]."""
+        logits = F.linear(features, self.logit_weight, self.bias)
         if self.writes is None:
-            return logits, shares
-        return mixed(logits, self.writes(outputs)[:, :, 0], shares, source), shares
+            return logits
+        return mixed(logits, self.writes(features)[:, :, 0], shares, source)
 
     def _states(self, end: torch.Tensor) -> torch.Tensor:
         """Before the first token, [L, S, N, H], from what the encoder knows at its end [N, H]."""

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 
 from ganrnn.networks.language_network import ExactLanguageNetwork, LanguageNetwork
-from ganrnn.objectives.sequences import cross_entropies
+from ganrnn.objectives.sequences import linear_cross_entropies
 from ganrnn.sampling.decode import Written, write
 from ganrnn.task import Batch, Keys, Rows
 from ganrnn.text_batches import RowBatches, StreamBatches
@@ -86,11 +86,18 @@ class LanguageModel(TextTask):
     def step(self, batch: Batch) -> dict[str, torch.Tensor]:
         """One update on a batch of `ganrnn/text_batches.py`."""
         tokens = batch["tokens"]
-        logits, state = self.network(tokens[:, :-1], self._state(batch))
-        metrics = self.learn(*cross_entropies(logits, tokens[:, 1:], self.config.label_smoothing), batch["num_targets"])
+        features, state = self.network(tokens[:, :-1], self._state(batch))
+        losses = self._losses(self.network, features, tokens, self.config.label_smoothing)
+        metrics = self.learn(*losses, batch["num_targets"])
         if self.config.stream:
             self.carried = {"state": state.detach()}
         return metrics
+
+    @staticmethod
+    def _losses(
+        network: Any, features: torch.Tensor, tokens: torch.Tensor, smoothing: float = 0.0
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        return linear_cross_entropies(features, network.logit_weight, network.bias, tokens[:, 1:], smoothing)
 
     def _state(self, batch: Batch) -> torch.Tensor:
         if self.config.stream and not batch["begins"]:
@@ -106,8 +113,9 @@ class LanguageModel(TextTask):
         for tokens in self._read_once(encoded):
             if state is None or not self.config.stream:
                 state = self.average.stack.begin(len(tokens))
-            logits, state = self.average(tokens[:, :-1].to(self.device), state)
-            total += float(cross_entropies(logits, tokens[:, 1:].to(self.device))[0])
+            tokens = tokens.to(self.device)
+            features, state = self.average(tokens[:, :-1], state)
+            total += float(self._losses(self.average, features, tokens)[0])
             count += int((tokens[:, 1:] != PAD).sum())
         return total, count
 

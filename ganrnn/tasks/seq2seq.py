@@ -15,7 +15,7 @@ from ganrnn.errors import BadInput
 from ganrnn.networks.attention import MOST_PLACES, AttentionKind
 from ganrnn.networks.recurrent import Cell
 from ganrnn.networks.seq2seq_network import ExactSeq2Seq, Seq2SeqNetwork
-from ganrnn.objectives.sequences import cross_entropies, read_twice
+from ganrnn.objectives.sequences import cross_entropies, linear_cross_entropies, read_twice
 from ganrnn.sampling.decode import Written, write
 from ganrnn.task import Batch, Keys, Rows
 from ganrnn.text_batches import PairBatches, padded
@@ -123,13 +123,24 @@ class Seq2Seq(TextTask):
     def step(self, batch: Batch) -> dict[str, torch.Tensor]:
         """One update on a batch of `ganrnn/text_batches.py`."""
         tokens = batch["tokens"]
-        logits, shares = self.network(batch["source"], batch["source_lengths"], tokens[:, :-1])
-        loss, objective = cross_entropies(logits, tokens[:, 1:], self.config.label_smoothing)
+        loss, objective, shares = self._read(self.network, batch, self.config.label_smoothing)
         if not self.config.covers:
             return self.learn(loss, objective, batch["num_targets"])
         twice = read_twice(shares, tokens[:, 1:])
         metrics = self.learn(loss, objective + self.config.coverage_weight * twice, batch["num_targets"])
         return metrics | {"read_twice": twice.detach() * distributed.world_size() / batch["num_targets"]}
+
+    def _read(
+        self, network: Seq2SeqNetwork, batch: Batch, smoothing: float = 0.0
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The two sums of `cross_entropies` for a batch, and what of the sources was attended to."""
+        source, tokens = batch["source"], batch["tokens"]
+        features, shares = network(source, batch["source_lengths"], tokens[:, :-1])
+        if self.config.copies:
+            logits = network.logits(features, shares, source)
+            return *cross_entropies(logits, tokens[:, 1:], smoothing), shares
+        losses = linear_cross_entropies(features, network.logit_weight, network.bias, tokens[:, 1:], smoothing)
+        return *losses, shares
 
     @torch.no_grad()
     def negative_log_likelihood(self, rows: Rows) -> tuple[float, int]:
@@ -137,8 +148,7 @@ class Seq2Seq(TextTask):
         total, count = 0.0, 0
         for batch in self.batches(rows, _VALIDATION_ROWS, seed=0).once():
             held = {name: tensor.to(self.device) for name, tensor in batch.items()}
-            logits, _ = self.average(held["source"], held["source_lengths"], held["tokens"][:, :-1])
-            total += float(cross_entropies(logits, held["tokens"][:, 1:])[0])
+            total += float(self._read(self.average, held)[0])
             count += int((held["tokens"][:, 1:] != PAD).sum())
         return total, count
 

@@ -60,8 +60,8 @@ def _plain(task: LanguageModel, num_rows: int, temperature: float) -> torch.Tens
     made: list[torch.Tensor] = []
     has_ended = torch.zeros(num_rows, dtype=torch.bool)
     while len(made) < NUM_TOKENS and not has_ended.all():
-        logits, state = network(tokens, state)
-        logits = logits[:, -1]
+        features, state = network(tokens, state)
+        logits = network.logits(features)[:, -1]
         logits[:, NEVER] = -torch.inf
         if temperature:
             tokens = torch.multinomial((logits / temperature).softmax(1), 1)

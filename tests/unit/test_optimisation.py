@@ -76,3 +76,18 @@ def test_the_first_accident_passes_and_all_else_stays() -> None:
     own_doing = Caution().after(is_accident=False, until_step=100)
     assert (own_doing.times, own_doing.at(50), own_doing.at(500)) == (1, 1, 1)
     assert own_doing.after(is_accident=True, until_step=300).at(500) == 2
+
+
+def test_weights_are_updated_alike_however_they_lie_in_memory() -> None:
+    # A fused kernel that goes through memory side by side would mix up weights and gradients that lie differently.
+    start, gradient = torch.randn(2, 8, 4, 3, 3, generator=torch.Generator().manual_seed(0)).unbind()
+    moved = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        weight = nn.Parameter(start.clone().to(memory_format=layout))
+        player = Player(PlayerConfig(learning_rate=0.1), [weight])
+        for step in range(2):
+            player.begin(step, 10, 1.0)
+            weight.grad = gradient * (step + 1)
+            player.update()
+        moved.append(weight.detach().contiguous())
+    torch.testing.assert_close(moved[0], moved[1], rtol=0, atol=1e-6)

@@ -78,7 +78,7 @@ def test_what_is_written_is_as_likely_as_the_network_says(cell: Cell) -> None:
     lines = [line_of(model, WIDE[key : key + 3], key, max_tokens=20) for key in range(8)]
     for line, written in zip(lines, write(model, model.begin(8), lines), strict=True):
         targets = [*written.tokens, END] if written.finish == "end" else [*written.tokens]
-        logits, _ = network(torch.tensor([[BEGIN, *targets[:-1]]]), network.stack.begin(1))
+        logits = network.logits(network(torch.tensor([[BEGIN, *targets[:-1]]]), network.stack.begin(1))[0])
         own = logits[0].log_softmax(1).gather(1, torch.tensor(targets)[:, None])[len(line.prefix) :]
         assert written.log_probability == pytest.approx(own.sum().item(), abs=2e-3 * len(own))
         assert written.text == "".join(WIDE[token - 4] for token in written.tokens)
@@ -87,7 +87,7 @@ def test_what_is_written_is_as_likely_as_the_network_says(cell: Cell) -> None:
 def test_exact_logits_are_near_those_of_the_network() -> None:
     network, model = network_of("gru")
     tokens = torch.randint(4, 34, (5, 20), generator=torch.Generator().manual_seed(0))
-    expected, _ = network(tokens, network.stack.begin(5))
+    expected = network.logits(network(tokens, network.stack.begin(5))[0])
     state = model.begin(5)
     for t in range(20):
         logits, state = model.step(tokens[:, t], state)

@@ -128,8 +128,8 @@ def test_a_vanilla_network_is_two_lines(cell: Cell) -> None:
     b_h = w["bias_h"] + w["bias_x"]
     f = np.tanh if cell == "rnn_tanh" else lambda total: np.maximum(total, 0.0)
     tokens = torch.randint(1, 9, (N, T), generator=torch.Generator().manual_seed(0))
-    logits, after = network(tokens, network.stack.begin(N))
-    y = logits.softmax(2).detach().numpy()
+    features, after = network(tokens, network.stack.begin(N))
+    y = network.logits(features).softmax(2).detach().numpy()
     for row in range(N):
         h = np.zeros(H)
         for t in range(T):

@@ -86,6 +86,14 @@ INPUTS, WANTED = TARGET[:, :-1], TARGET[:, 1:]
 FULL = torch.cat([torch.full((N, 1), BEGIN), tokens_of(torch.full((N,), T - 1), T - 1, V, seed=3)], 1)
 
 
+def logits_of(
+    network: Seq2SeqNetwork, source: torch.Tensor, lengths: torch.Tensor, tokens: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """All steps at once: logits [N, T, V] and shares [N, T, S]."""
+    features, shares = network(source, lengths, tokens)
+    return network.logits(features, shares, source), shares
+
+
 def run(
     writer: ExactSeq2Seq, source: torch.Tensor, lengths: torch.Tensor, tokens: torch.Tensor
 ) -> tuple[torch.Tensor, Reading]:
@@ -100,7 +108,7 @@ def run(
 @cases
 def test_steps_in_exact_sums_are_near_all_steps_at_once(settings: Settings) -> None:
     network = network_of(**settings).requires_grad_(False)
-    logits, shares = network(SOURCE, SOURCE_LENGTHS, FULL)
+    logits, shares = logits_of(network, SOURCE, SOURCE_LENGTHS, FULL)
     made, reading = run(ExactSeq2Seq(network, VOCABULARY), SOURCE, SOURCE_LENGTHS, FULL)
     assert made.dtype == torch.float64 and logits.shape == (N, T, V) and shares.shape == (N, T, S)
     # States are rounded to 2^-14, and steps and layers add some of that up; a logit is a sum over E or H features of
@@ -139,7 +147,7 @@ def by_definition(network: Seq2SeqNetwork, source: torch.Tensor, tokens: torch.T
 @cases
 def test_all_steps_at_once_are_the_definition(settings: Settings) -> None:
     network = network_of(**settings).double().requires_grad_(False)
-    logits, _ = network(SOURCE, SOURCE_LENGTHS, FULL)
+    logits, _ = logits_of(network, SOURCE, SOURCE_LENGTHS, FULL)
     for row, length in enumerate(SOURCE_LENGTHS.tolist()):
         expected = by_definition(network, SOURCE[row, :length], FULL[row])
         torch.testing.assert_close(logits[row], expected, rtol=0, atol=1e-10)
@@ -147,7 +155,7 @@ def test_all_steps_at_once_are_the_definition(settings: Settings) -> None:
 
 def loss_of(network: Seq2SeqNetwork, rows: slice, num_source: int, num_target: int) -> torch.Tensor:
     source, lengths = SOURCE[rows, :num_source], SOURCE_LENGTHS[rows]
-    logits, shares = network(source, lengths, INPUTS[rows, :num_target])
+    logits, shares = logits_of(network, source, lengths, INPUTS[rows, :num_target])
     loss = cross_entropies(logits, WANTED[rows, :num_target], 0.1)[1]
     return loss + read_twice(shares, WANTED[rows, :num_target])
 
@@ -182,10 +190,10 @@ def test_the_gradient_is_the_slope_of_the_loss(settings: Settings) -> None:
 @cases
 def test_a_later_token_changes_no_earlier_logit(settings: Settings) -> None:
     network = network_of(**settings).double().requires_grad_(False)
-    logits, shares = network(SOURCE, SOURCE_LENGTHS, FULL)
+    logits, shares = logits_of(network, SOURCE, SOURCE_LENGTHS, FULL)
     changed = FULL.clone()
     changed[:, 3] = 4 + (FULL[:, 3] - 3) % (V - 4)
-    others, other_shares = network(SOURCE, SOURCE_LENGTHS, changed)
+    others, other_shares = logits_of(network, SOURCE, SOURCE_LENGTHS, changed)
     moved = (others - logits).abs().amax(2)
     assert moved[:, :3].max() < 1e-12 and moved[:, 3:].min() > 1e-6
     assert (other_shares - shares)[:, :3].abs().max() < 1e-12
@@ -194,14 +202,14 @@ def test_a_later_token_changes_no_earlier_logit(settings: Settings) -> None:
 @some_cases
 def test_every_token_of_the_source_counts_and_its_padding_does_not(settings: Settings) -> None:
     network = network_of(**settings).double().requires_grad_(False)
-    logits, _ = network(SOURCE, SOURCE_LENGTHS, FULL)
+    logits, _ = logits_of(network, SOURCE, SOURCE_LENGTHS, FULL)
     for place in range(S):
         changed = SOURCE.clone()
         changed[:, place] = 4 + (SOURCE[:, place] - 3) % 11
-        moved = (network(changed, SOURCE_LENGTHS, FULL)[0] - logits).abs().amax((1, 2))
+        moved = (logits_of(network, changed, SOURCE_LENGTHS, FULL)[0] - logits).abs().amax((1, 2))
         there = place < SOURCE_LENGTHS
         assert moved[there].min() > 1e-6 and (not moved[~there].numel() or moved[~there].max() < 1e-12)
-    longer, shares = network(F.pad(SOURCE, (0, 7)), SOURCE_LENGTHS, FULL)
+    longer, shares = logits_of(network, F.pad(SOURCE, (0, 7)), SOURCE_LENGTHS, FULL)
     torch.testing.assert_close(longer, logits, rtol=0, atol=1e-12)
     assert shares[:, :, S:].abs().max() == 0
 
@@ -280,7 +288,7 @@ def test_what_was_attended_to_is_read(settings: Settings) -> None:
     reading = writer.begin(SOURCE, SOURCE_LENGTHS)
     for step in range(T):
         _, reading = writer.step(FULL[:, step], reading)
-        _, shares = network(SOURCE, SOURCE_LENGTHS, FULL[:, : step + 1])
+        _, shares = logits_of(network, SOURCE, SOURCE_LENGTHS, FULL[:, : step + 1])
         found = writer.unread(reading)
         for row, length in enumerate(SOURCE_LENGTHS.tolist()):
             sums = [sum(shares[row, t, i].item() for t in range(step + 1)) for i in range(length)]
@@ -327,7 +335,7 @@ def test_what_is_only_copied_is_of_the_source(cell: Cell) -> None:
     expected = torch.zeros(N, V, dtype=torch.bool).scatter(1, SOURCE, True)
     expected[:, PAD] = False
     for logits in (
-        network(SOURCE, SOURCE_LENGTHS, FULL)[0],
+        logits_of(network, SOURCE, SOURCE_LENGTHS, FULL)[0],
         run(ExactSeq2Seq(network, VOCABULARY), SOURCE, SOURCE_LENGTHS, FULL)[0],
     ):
         for step in range(T):

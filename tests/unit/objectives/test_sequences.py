@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from ganrnn.objectives.sequences import cross_entropies, read_twice
+from ganrnn.objectives import sequences
+from ganrnn.objectives.sequences import cross_entropies, linear_cross_entropies, read_twice
 from ganrnn.text_vocabulary import PAD
 
 N, T, V, S = 3, 5, 7, 4
@@ -68,6 +69,36 @@ def test_padding_costs_nothing_and_teaches_nothing(smoothing: float) -> None:
         assert own.item() == pytest.approx(same.item(), rel=1e-12)
     nothing = cross_entropies(logits.detach(), torch.full((N, T), PAD), smoothing)
     assert [loss.item() for loss in nothing] == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("most", [1, 4 * V, 10 * V, 11 * V])
+def test_pieces_add_up_to_the_whole(monkeypatch: pytest.MonkeyPatch, most: int, smoothing: float) -> None:
+    held = [tensor.requires_grad_() for tensor in (normal(N, T, S), normal(V, S, seed=1), normal(V, seed=2))]
+    whole = cross_entropies(torch.nn.functional.linear(*held), TARGETS, smoothing)
+    monkeypatch.setattr(sequences, "_MOST_LOGITS", most)
+    loss, objective = linear_cross_entropies(held[0], held[1], held[2], TARGETS, smoothing)
+    assert loss.item() == pytest.approx(whole[0].item(), rel=1e-12) and not loss.requires_grad
+    assert objective.item() == pytest.approx(whole[1].item(), rel=1e-12)
+    expected = torch.autograd.grad(3.0 * whole[1], held)
+    for made, wanted in zip(torch.autograd.grad(3.0 * objective, held, retain_graph=True), expected, strict=True):
+        torch.testing.assert_close(made, wanted, rtol=1e-10, atol=1e-12)
+    with pytest.raises(RuntimeError, match="inplace"):
+        objective.backward()
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_pieces_need_no_gradients_and_no_targets(monkeypatch: pytest.MonkeyPatch, smoothing: float) -> None:
+    monkeypatch.setattr(sequences, "_MOST_LOGITS", V)
+    features, weight, bias = normal(N, T, S), normal(V, S, seed=1), normal(V, seed=2)
+    whole = cross_entropies(torch.nn.functional.linear(features, weight, bias), TARGETS, smoothing)
+    for made, wanted in zip(linear_cross_entropies(features, weight, bias, TARGETS, smoothing), whole, strict=True):
+        assert made.item() == pytest.approx(wanted.item(), rel=1e-12) and not made.requires_grad
+    weight.requires_grad_()
+    nothing = linear_cross_entropies(features, weight, bias, torch.full((N, T), PAD), smoothing)
+    nothing[1].backward()
+    assert [loss.item() for loss in nothing] == [0.0, 0.0]
+    assert weight.grad is not None and weight.grad.abs().max() == 0
 
 
 def test_rows_add_up() -> None:

@@ -24,7 +24,8 @@ def gradient_of_rows(task: LanguageModel, rows: list[list[int]], num_targets: in
     batches = task.batches({"text": [task.vocabulary.decode(row) for row in rows]}, num_rows=64, seed=0)
     task.network.zero_grad()
     batch = batches.at(0)
-    logits, _ = task.network(batch["tokens"][:, :-1], task.network.stack.begin(len(batch["tokens"])))
+    features, _ = task.network(batch["tokens"][:, :-1], task.network.stack.begin(len(batch["tokens"])))
+    logits = task.network.logits(features)
     flat = torch.nn.functional.cross_entropy(
         logits.flatten(0, 1), batch["tokens"][:, 1:].flatten(), ignore_index=0, reduction="sum"
     )
@@ -61,7 +62,7 @@ def test_a_step_is_adam_on_the_mean_loss_of_all_targets() -> None:
     task, twin = model(num_tokens=40), model(num_tokens=40)
     batch = task.batches({"text": TEXTS}, num_rows=64, seed=0).at(0)
     metrics = task.step(batch)
-    logits, _ = twin.network(batch["tokens"][:, :-1], twin.network.stack.begin(len(TEXTS)))
+    logits = twin.network.logits(twin.network(batch["tokens"][:, :-1], twin.network.stack.begin(len(TEXTS)))[0])
     loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch["tokens"][:, 1:].flatten(), ignore_index=0)
     assert float(metrics["loss"]) == pytest.approx(loss.item(), rel=1e-5)
     assert task.step_index == 1 and float(metrics["tokens"]) == float(batch["num_targets"])

@@ -148,7 +148,7 @@ def test_what_is_written_is_as_likely_as_the_network_says(changes: dict[str, Any
         source = torch.tensor([[*task.vocabulary.source.encode(PROMPTS[number]), END]])
         targets = [*written.tokens, END] if written.finish == "end" else [*written.tokens]
         inputs = torch.tensor([[BEGIN, *targets[:-1]]])
-        logits, _ = task.average(source, torch.tensor([source.shape[1]]), inputs)
+        logits = task.average.logits(*task.average(source, torch.tensor([source.shape[1]]), inputs), source)
         own = logits[0].log_softmax(1).gather(1, torch.tensor(targets)[:, None])
         own = own[len(rows_of([number])[0]["prefix"][0] or "") :]  # in tokens, which are characters
         assert written.log_probability == pytest.approx(own.sum().item(), abs=1e-3 * len(own))
@@ -258,7 +258,8 @@ def test_a_step_descends_on_the_mean_over_the_targets(monkeypatch: pytest.Monkey
     batch, config = first_batch(task), task.config
     tokens, count = batch["tokens"], int(batch["num_targets"])
     assert count == sum(len(target) + 1 for _, target in PAIRS)
-    logits, shares = twin.network(batch["source"], batch["source_lengths"], tokens[:, :-1])
+    features, shares = twin.network(batch["source"], batch["source_lengths"], tokens[:, :-1])
+    logits = twin.network.logits(features, shares, batch["source"])
     loss, smoothed = cross_entropies(logits, tokens[:, 1:], config.label_smoothing)
     twice = read_twice(shares, tokens[:, 1:])
     weight = config.coverage_weight if config.covers else 0.0
@@ -293,7 +294,7 @@ def test_likelihood_is_that_of_every_target_token(changes: dict[str, Any]) -> No
         wanted = [*task.vocabulary.target.encode(target)[:19], END]
         held = torch.tensor([[*task.vocabulary.source.encode(source), END]])
         inputs = torch.tensor([[BEGIN, *wanted[:-1]]])
-        logits, _ = task.average(held, torch.tensor([held.shape[1]]), inputs)
+        logits = task.average.logits(*task.average(held, torch.tensor([held.shape[1]]), inputs), held)
         expected -= logits[0].log_softmax(1).gather(1, torch.tensor(wanted)[:, None]).sum().item()
         num += len(wanted)
     assert count == num < sum(len(target) + 1 for _, target in PAIRS)
