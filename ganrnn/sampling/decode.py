@@ -8,7 +8,7 @@ neighbours nor the size of the batch change a choice. Rows that are finished lea
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -121,7 +121,9 @@ def write(model: Writer, state: Any, lines: Sequence[Line]) -> list[Written]:
         following = _kept(following, lines, finished)
         drafts = [draft for _, draft in following]
         last = [draft.tokens[-1] for draft in drafts]
-        state = model.take(state, torch.tensor([number for number, _ in following], dtype=torch.int64, device=device))
+        numbers = [number for number, _ in following]
+        if numbers != list(range(len(logits))):
+            state = model.take(state, torch.tensor(numbers, dtype=torch.int64, device=device))
     return [_ranked(held, line.decoding.best) for held, line in zip(finished, lines, strict=True)]
 
 
@@ -131,25 +133,48 @@ def _allowed(
     """Logits with -inf where no token may stand, the cost of each row's constraint, and why nothing may stand there."""
     made = logits.clone()
     made[:, list(_NEVER)] = -torch.inf
-    costs, problems = [0.0] * len(drafts), [""] * len(drafts)
-    for row, draft in enumerate(drafts):
-        line, rules = lines[draft.line], lines[draft.line].decoding
-        num_left = len(line.prefix) + rules.max_tokens - len(draft.tokens)
-        mask = line.constraint.allowed(draft.state, num_left) if line.constraint else None
+    held = [(draft, lines[draft.line]) for draft in drafts]
+    is_short = [len(d.tokens) - len(line.prefix) < line.decoding.min_tokens for d, line in held]
+    made[is_short, END] = -torch.inf
+    problems, masks = [""] * len(drafts), {}
+    for row, (draft, line) in enumerate(held):
+        mask = None
+        if line.constraint:
+            num_left = len(line.prefix) + line.decoding.max_tokens - len(draft.tokens)
+            mask = line.constraint.allowed(draft.state, num_left)
         if (forced := _forced(line, draft)) is not None:
             if mask is not None and not mask[forced]:
                 problems[row] = f"the text may not begin with {vocabulary.decode(line.prefix)!r}: the constraint is "
                 problems[row] += f"broken after {vocabulary.decode(draft.tokens)!r}"
             continue
-        _apply(made[row], rules, draft, len(draft.tokens) - len(line.prefix), vocabulary)
+        if line.decoding.changes_logits:
+            _change(made[row], line.decoding, draft, vocabulary)
         if mask is not None:
-            before = made[row].clone()
-            made[row, torch.from_numpy(~mask).to(made.device)] = -torch.inf
-            costs[row] = _cost(before, made[row])
-        if made[row].isneginf().all():
+            masks[row] = mask
+    costs = _constrain(made, masks)
+    for row in made.isneginf().all(1).nonzero()[:, 0].tolist():
+        draft, line = held[row]
+        if _forced(line, draft) is None:
             problems[row] = f"nothing may follow {vocabulary.decode(draft.tokens)[-40:]!r}: the constraint, "
-            problems[row] += f"max_tokens ({rules.max_tokens}) and banned tokens leave no way on"
+            problems[row] += f"max_tokens ({line.decoding.max_tokens}) and banned tokens leave no way on"
     return made, costs, problems
+
+
+def _constrain(logits: torch.Tensor, masks: Mapping[int, np.ndarray]) -> list[float]:
+    """Leave in rows of logits [N, V] what their masks allow, in place.
+
+    The costs are minus the logarithms of the shares of probability that these leave; 0 where they leave nothing.
+    """
+    costs = torch.zeros(len(logits), dtype=torch.float64, device=logits.device)
+    if masks:
+        rows = torch.tensor(list(masks), device=logits.device)
+        allowed = torch.from_numpy(np.stack(list(masks.values()))).to(logits.device)
+        before = logits[rows]
+        after = torch.where(allowed, before, -torch.inf)
+        logits[rows] = after
+        some = ~after.isneginf().all(1)
+        costs[rows[some]] = (exact.log_sum(before[some]) - exact.log_sum(after[some])).clamp_min(0.0)
+    return costs.tolist()
 
 
 def _forced(line: Line, draft: _Draft) -> int | None:
@@ -157,8 +182,8 @@ def _forced(line: Line, draft: _Draft) -> int | None:
     return line.prefix[len(draft.tokens)] if len(draft.tokens) < len(line.prefix) else None
 
 
-def _apply(logits: torch.Tensor, rules: Decoding, draft: _Draft, num_written: int, vocabulary: TextVocabulary) -> None:
-    """The rules that need nothing but what was written, `num_written` tokens after the prefix, in place."""
+def _change(logits: torch.Tensor, rules: Decoding, draft: _Draft, vocabulary: TextVocabulary) -> None:
+    """The rules that change logits [V] of a row by what it is, in place."""
     if rules.repetition_penalty != 1.0 and draft.tokens:
         seen = torch.tensor(sorted(set(draft.tokens)), device=logits.device)
         held = logits[seen]
@@ -168,22 +193,12 @@ def _apply(logits: torch.Tensor, rules: Decoding, draft: _Draft, num_written: in
         logits[vocabulary.id_of(text)] += exact.snapped(torch.tensor(value), exact.LOGIT_BITS, exact.LARGEST_LOGIT)
     for text in rules.banned:
         logits[vocabulary.id_of(text)] = -torch.inf
-    if num_written < rules.min_tokens:
-        logits[END] = -torch.inf
     size = rules.no_repeat_ngram
     if size and len(draft.tokens) >= size - 1:
         tail = draft.tokens[len(draft.tokens) - size + 1 :]
         for start in range(len(draft.tokens) - size + 1):
             if draft.tokens[start : start + size - 1] == tail:
                 logits[draft.tokens[start + size - 1]] = -torch.inf
-
-
-def _cost(before: torch.Tensor, after: torch.Tensor) -> float:
-    """Minus the logarithm of the share of probability that a constraint leaves; 0 where it leaves nothing."""
-    if after.isneginf().all():
-        return 0.0
-    held = exact.log_sum(torch.stack([before, after]))
-    return max(float(held[0] - held[1]), 0.0)
 
 
 def _choices(
@@ -332,9 +347,10 @@ def _kept(
             held.append((number, draft))
     for line, held in kept.items():
         rules = lines[line].decoding
-        scores = sorted((score for score, _ in finished[line]), reverse=True)[: rules.num_beams]
-        attainable = max(_normalised(draft.log_probability, rules.max_tokens, rules) for _, draft in held)
-        if len(scores) == rules.num_beams and scores[-1] >= attainable:
+        if len(finished[line]) < rules.num_beams:
+            continue
+        least = sorted((score for score, _ in finished[line]), reverse=True)[rules.num_beams - 1]
+        if least >= max(_normalised(draft.log_probability, rules.max_tokens, rules) for _, draft in held):
             held.clear()
     return [pair for line in sorted(kept) for pair in kept[line]]
 

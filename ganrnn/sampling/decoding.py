@@ -48,6 +48,11 @@ class Decoding:
     alphabet: str = ""
     pattern: str = ""
 
+    @property
+    def changes_logits(self) -> bool:
+        """Whether what the model says of a token is not taken as it is."""
+        return bool(self.repetition_penalty != 1.0 or self.bias or self.banned or self.no_repeat_ngram)
+
     def __post_init__(self) -> None:
         for name, least, most in (
             ("temperature", 0.0, 100.0),

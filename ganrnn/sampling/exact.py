@@ -8,8 +8,10 @@ single elements, which IEEE 754 rounds alike everywhere; `exp` is made of them.
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
+from torch.nn import functional as F
 
 VALUE_BITS = 14  # of an activation, after the point
 LARGEST_VALUE = 32.0  # beyond it activations are clipped: 19 bits
@@ -20,13 +22,30 @@ LARGEST_LOGIT = 1_000.0
 SHARE_BITS = 36  # of a probability, after the point; with 2^16 of them still exact
 MOST_TOKENS = 2**16
 
-_LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
-_LEAST_EXPONENT = -60.0
+LARGEST_EXPONENT = 60.0
+
+
+@dataclass(frozen=True)
+class _Format:
+    """Of floating point: log 2 in two parts, the first so short that multiples of it are exact; what exp needs."""
+
+    ln2_high: float
+    ln2_low: float
+    degree: int
+    integer: torch.dtype
+    bias: int
+    mantissa_bits: int
+
+
+_FORMATS = {
+    torch.float64: _Format(6.93147180369123816490e-01, 1.90821492927058770002e-10, 8, torch.int64, 1023, 52),
+    torch.float32: _Format(355 / 512, -2.12194440054690583e-4, 6, torch.int32, 127, 23),
+}
 
 
 def snapped(x: torch.Tensor, bits: int = VALUE_BITS, largest: float = LARGEST_VALUE) -> torch.Tensor:
     """Float64 multiples of 2^-bits, between -largest and largest."""
-    return (x.double().clamp(-largest, largest) * 2.0**bits).round_() * 2.0**-bits
+    return x.clamp(-largest, largest).mul_(2.0**bits).round_().mul_(2.0**-bits).double()
 
 
 class Linear:
@@ -36,32 +55,35 @@ class Linear:
         assert weight.shape[1] <= MOST_INPUTS, weight.shape
         exponent = math.frexp(max(float(weight.abs().max()), 2.0**-60))[1]
         bits = WEIGHT_BITS - exponent
-        self.weight = ((weight.double() * 2.0**bits).round() * 2.0**-bits).T.contiguous()
+        self.weight = (weight.double() * 2.0**bits).round() * 2.0**-bits
         grid = bits + VALUE_BITS
         self.bias = None if bias is None else (bias.double() * 2.0**grid).round() * 2.0**-grid
         assert bias is None or float(bias.abs().max()) * 2.0**grid < 2.0**52, "a bias a million times its weights"
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """`x` as `snapped` leaves it."""
-        made = x @ self.weight
-        return made if self.bias is None else made + self.bias
+        return F.linear(x, self.weight, self.bias)
 
 
 def exp(x: torch.Tensor) -> torch.Tensor:
-    """e^x to nine digits of float64 x, 0 below -60; made of operations that are rounded alike on every machine."""
-    x = x.clamp(_LEAST_EXPONENT - 1, 60.0)
-    k = torch.round(x * (1 / math.log(2)))
-    r = x - k * _LN2_HIGH - k * _LN2_LOW
-    value = torch.full_like(r, 1 / math.factorial(8))
-    for power in range(7, -1, -1):
-        value = value * r + 1 / math.factorial(power)
-    two_to_k = ((k.long() + 1023) << 52).view(torch.float64)
-    return torch.where(x < _LEAST_EXPONENT, 0.0, value * two_to_k)
+    """e^x, of -60 and 60 beyond these; made of operations that are rounded alike on every machine.
+
+    To nine digits of float64 x, to six of float32.
+    """
+    held = _FORMATS[x.dtype]
+    r = x.clamp(-LARGEST_EXPONENT, LARGEST_EXPONENT)
+    k = (r * (1 / math.log(2))).round_()
+    r.sub_(k * held.ln2_high).sub_(k * held.ln2_low)
+    value = (r * (1 / math.factorial(held.degree))).add_(1 / math.factorial(held.degree - 1))
+    for power in range(held.degree - 2, -1, -1):
+        value.mul_(r).add_(1 / math.factorial(power))
+    two_to_k = k.to(held.integer).add_(held.bias).bitwise_left_shift_(held.mantissa_bits).view(x.dtype)
+    return value.mul_(two_to_k)
 
 
 def sigmoid(x: torch.Tensor) -> torch.Tensor:
-    """1 / (1 + e^-x)."""
-    return 1.0 / (1.0 + exp(-x))
+    """1 / (1 + e^-x) in float32, to be rounded to few bits."""
+    return exp(-x.float()).add_(1.0).reciprocal_()
 
 
 def log(x: torch.Tensor) -> torch.Tensor:
@@ -76,8 +98,8 @@ def log(x: torch.Tensor) -> torch.Tensor:
 
 
 def tanh(x: torch.Tensor) -> torch.Tensor:
-    """(e^2x - 1) / (e^2x + 1)."""
-    return 1.0 - 2.0 / (1.0 + exp(2.0 * x))
+    """(e^2x - 1) / (e^2x + 1) in float32, to be rounded to few bits."""
+    return sigmoid(2.0 * x).mul_(2.0).sub_(1.0)
 
 
 def shares(logits: torch.Tensor) -> torch.Tensor:

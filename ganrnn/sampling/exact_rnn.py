@@ -22,19 +22,20 @@ class ExactLayer:
         """Inputs [N, I] and states [S, N, H], snapped both, to the states after; the output is the first of them."""
         gates = self.from_input(x)
         if self.from_state is None:
-            z, n = gates.chunk(2, dim=1)
-            z = exact.sigmoid(z)
-            return exact.snapped((1.0 - z) * state[0] + z * torch.where(n >= 0, n + 0.5, exact.sigmoid(n)))[None]
+            n = gates.chunk(2, dim=1)[1]
+            z, small = exact.sigmoid(gates).chunk(2, dim=1)
+            return exact.snapped((1.0 - z) * state[0] + z * torch.where(n >= 0, n + 0.5, small))[None]
         recurrent = self.from_state(state[0])
         if self.cell == "gru":
             r, z = exact.sigmoid((gates + recurrent)[:, : -state.shape[2]]).chunk(2, dim=1)
             n = exact.tanh(gates.chunk(3, dim=1)[2] + r * recurrent.chunk(3, dim=1)[2])
             return exact.snapped((1.0 - z) * n + z * state[0])[None]
-        total = gates + recurrent
+        total = gates.add_(recurrent)
         if self.cell == "lstm":
-            i, f, g, o = total.chunk(4, dim=1)
-            memory = exact.snapped(exact.sigmoid(f) * state[1] + exact.sigmoid(i) * exact.tanh(g))
-            return torch.stack([exact.snapped(exact.sigmoid(o) * exact.tanh(memory)), memory])
+            total.chunk(4, dim=1)[2].mul_(2.0)
+            i, f, g, o = exact.sigmoid(total).chunk(4, dim=1)  # tanh(x) = 2 sigmoid(2 x) - 1
+            memory = exact.snapped(f * state[1].float() + i * (2.0 * g - 1.0))
+            return torch.stack([exact.snapped(o * exact.tanh(memory)), memory])
         return exact.snapped(exact.tanh(total) if self.cell == "rnn_tanh" else total.clamp_min(0.0))[None]
 
 

@@ -260,7 +260,6 @@ def test_taken_rows_go_on_as_they_would_have(settings: Settings) -> None:
     assert torch.equal(logits, whole[rows])
     for held in fields(Reading):
         assert torch.equal(getattr(following, held.name), getattr(after, held.name)[rows]), held.name
-    assert writer.take(reading, torch.arange(N)) is reading
     assert writer.take(reading, torch.arange(2)).states.shape[0] == 2
     assert writer.take(reading, torch.tensor([], dtype=torch.int64)).source.shape == (0, S)
     torch.testing.assert_close(reading.covered, run(writer, SOURCE, SOURCE_LENGTHS, FULL[:, :3])[1].covered)
