@@ -5,20 +5,32 @@ test_2016_flickr.parquet), smiles_zinc/train.parquet and dialogsum/dev.parquet. 
 and shows how BLEU rose with the steps, of greedy translations.
 """
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from recipe_scores import data_folder, report
 from record import ROOT, Figure, digits
 
+from ganrnn.metrics.molecules import (
+    CanonicalSmiles,
+    canonical_smiles,
+    fingerprints,
+    internal_diversity,
+    novelty,
+    uniqueness,
+    validity,
+)
 from ganrnn.metrics.text_overlap import bleu
 from ganrnn.sampling.decoding import Decoding
 from pipelines import storage
 from pipelines.config import Recipe, SamplingConfig, load_recipe
+from pipelines.dataset import read_manifest, shard_uris
 from pipelines.model import fetch_files
 from pipelines.sampling import ModelSampler
 
 ALL_CHECKPOINTS = 1_000
+NUM_MOLECULES = 10_000
 
 
 def translation() -> list[Figure]:
@@ -33,11 +45,19 @@ def translation() -> list[Figure]:
 
 
 def molecules() -> list[Figure]:
-    """SMILES: those that are molecules, of these those that are new, and those that came once."""
-    held = report("smiles_zinc", [f"ingest.source_uri={data_folder()}/smiles_zinc/train.parquet"])
+    """SMILES: those that are molecules, of these those that are new, and those that came once.
+
+    In the details the same of more of them, with the constraint and without, as MOSES has it.
+    """
+    settings = [f"ingest.source_uri={data_folder()}/smiles_zinc/train.parquet"]
+    held = report("smiles_zinc", settings)
     (unique,) = [name for name in held["metrics"] if name.startswith("unique_")]
     names = {"smiles_validity": "validity", "smiles_novelty": "novelty", "smiles_unique": unique}
-    return [Figure(name, held["metrics"][metric], {"metric": metric, **held}) for name, metric in names.items()]
+    many = _many_molecules(load_recipe(str(ROOT / "jobs/recipes/smiles_zinc.yaml"), settings))
+    return [
+        Figure(name, held["metrics"][metric], {"metric": metric, "many": many, **held})
+        for name, metric in names.items()
+    ]
 
 
 def dialogues() -> list[Figure]:
@@ -55,6 +75,35 @@ GROUPS: dict[str, Callable[[], list[Figure]]] = {
     "molecules": molecules,
     "dialogues": dialogues,
 }
+
+
+def _many_molecules(recipe: Recipe) -> dict[str, dict[str, float]]:
+    """Scores of NUM_MOLECULES by the last checkpoint, beside what the training set has."""
+    uri = recipe.ingest.dataset_uri
+    shards = shard_uris(uri, read_manifest(uri), "train")
+    known = canonical_smiles(storage.read_table(shards, ["text"])["text"].to_pylist())
+    last = max(name for name in storage.list_folders(recipe.train.checkpoint_uri) if name.startswith("step-"))
+    sampler = ModelSampler(fetch_files(f"{recipe.train.checkpoint_uri}/{last}", recipe.tracking), SamplingConfig())
+    rules = recipe.generate.sampling.decoding
+    found = {"training_set": _scores(known, frozenset())}
+    for name, held in {"constrained": rules, "free": dataclasses.replace(rules, constraint="none")}.items():
+        rows = {"prompt_id": ["all"] * NUM_MOLECULES, "decoding": [held] * NUM_MOLECULES}
+        written, failed = sampler.sample(rows, [(0, f"{name}/{i}") for i in range(NUM_MOLECULES)])
+        texts = ["" if i in failed else one.text for i, one in enumerate(written)]
+        found[name] = _scores(canonical_smiles(texts), frozenset(known))
+        print(f"  {name}: {found[name]}", flush=True)
+    return found
+
+
+def _scores(made: Sequence[CanonicalSmiles | None], known: frozenset[CanonicalSmiles | None]) -> dict[str, float]:
+    scores = {
+        "number": len(made),
+        "validity": validity(made).value,
+        **{f"unique_{k}": uniqueness(made, k).value for k in (1_000, 10_000)},
+        "novelty": novelty(made, known).value,
+        "internal_diversity": internal_diversity(fingerprints(made)),
+    }
+    return {name: digits(value) for name, value in scores.items()}
 
 
 def _bleu_by_step(recipe: Recipe) -> dict[str, float]:
