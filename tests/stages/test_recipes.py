@@ -1,10 +1,9 @@
 """Every recipe, on its own networks made small: killed at any step and run again, it ends with the same bytes."""
 
+import multiprocessing
 import os
 import random
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ import yaml
 from ganrnn import checkpoint
 from pipelines import storage
 from pipelines.checkpoints import Checkpoints
-from pipelines.config import Recipe, load_recipe
+from pipelines.config import Recipe, load_recipe, task_type
 from pipelines.ingest import ingest
 from pipelines.train_worker import train_worker
 from tests.stages.test_guard import job_of
@@ -21,6 +20,8 @@ from tests.stages.tiny import ROOT
 
 RECIPES = sorted((ROOT / "jobs/recipes").glob("*.yaml"))
 DATA = ROOT / "../shared/data"
+FORKED = multiprocessing.get_context("forkserver")
+FORKED.set_forkserver_preload([__name__])  # imported once and not for every process that is to die
 NUM_STEPS, SAVED_EVERY = 18, 6
 SMALL = (
     *(f"task.num_steps={NUM_STEPS}", "train.num_workers=1", "train.global_batch_size=8"),
@@ -43,7 +44,8 @@ def small(path: Path, folder: Path, run: str) -> Recipe:
     raw = yaml.safe_load(path.read_text())
     settings = [*SMALL, *SMALL_TASK[raw["ingest"].get("kind", "images")]]
     settings += [f"run_uri={folder}/{run}", f"ingest.dataset_uri={folder}/dataset"]
-    settings += [f"tracking.tracking_uri=sqlite:///{folder}/mlflow.db", f"tracking.artifact_uri={folder}/artifacts"]
+    store = folder.parent / "mlflow"  # one for all: to make one takes seconds
+    settings += [f"tracking.tracking_uri=sqlite:///{store}/mlflow.db", f"tracking.artifact_uri={store}/artifacts"]
     if raw["ingest"]["source"] == "scenes":
         counts = {"num_train": 64, "num_val": 24, "num_test": 8}
         settings += [f"ingest.scenes.{name}={count}" for name, count in counts.items()]
@@ -75,9 +77,10 @@ def test_killed_at_any_step_it_ends_with_the_same_bytes(path: Path, tmp_path: Pa
     ingest(straight)
     train_worker(job_of(straight))
     step = random.Random(path.stem).randrange(SAVED_EVERY + 1, NUM_STEPS)
-    command = [sys.executable, "-m", "tests.stages.test_recipes", str(path), str(tmp_path), str(step)]
-    died = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert died.returncode == -signal.SIGKILL, died.stderr
+    process = FORKED.Process(target=train_and_die, args=(path, tmp_path, step))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     saved = Checkpoints(killed.train.checkpoint_uri, 2).newest()
     assert saved and saved.step == step // SAVED_EVERY * SAVED_EVERY
     job = job_of(killed)
@@ -90,22 +93,16 @@ def test_killed_at_any_step_it_ends_with_the_same_bytes(path: Path, tmp_path: Pa
     assert about["step"] == NUM_STEPS and about["position"] == wanted["position"]
 
 
-def main(path: str, folder: str, step: str) -> None:
+def train_and_die(path: Path, folder: Path, step: int) -> None:
     """Train and die by SIGKILL as a step begins."""
-    job = job_of(small(Path(path), Path(folder), "killed"))
-    from pipelines.config import task_type
-
+    job = job_of(small(path, folder, "killed"))
     task_class = task_type(job["recipe"].task.name)
     train = task_class.step
 
     def step_or_die(task: object, batch: object) -> object:
-        if task.step_index == int(step):  # type: ignore[attr-defined]
+        if task.step_index == step:  # type: ignore[attr-defined]
             os.kill(os.getpid(), signal.SIGKILL)
         return train(task, batch)
 
     task_class.step = step_or_die
     train_worker(job)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
