@@ -21,5 +21,6 @@ KINDS: Mapping[scenes.Kind, BuiltIn] = {
     "captions": BuiltIn(scenes.scenes, scenes.read_attributes),
     "edits": BuiltIn(scene_changes.edits, scene_changes.read_edited, has_sources=True),
     "styles": BuiltIn(scene_changes.styles, scene_changes.read_styled, has_sources=True),
+    "statements": BuiltIn(scene_changes.statements, scenes.read_attributes, has_sources=True),
     "panoramas": BuiltIn(panoramas.panoramas, panoramas.read_panoramas),
 }

@@ -54,6 +54,7 @@ class Gan:
     """
 
     kind = "images"
+    gives = "images"
     headline = ("loss_d", "loss_g")
     optional_columns: Sequence[str] = ()
     encoder_inputs: Sequence[str] = ()

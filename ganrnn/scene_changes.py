@@ -1,10 +1,12 @@
 """Scenes in pairs, before and after: one attribute edited by an instruction, or the style that all is drawn in.
 
+And scenes with a statement that is true of them or false in one attribute.
+
 What is to change stands in the words, what is to stay stands in the source picture alone. As with captions, training
 shows no combination that is held out, neither before nor after; val and test ask for nothing else.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
@@ -16,14 +18,17 @@ from ganrnn.scenes import (
     COLOURS,
     JITTER,
     POSITIONS,
+    RELATIONS,
     SHAPES,
     SIZES,
     STYLES,
     Scene,
     ScenesConfig,
     Split,
+    describe,
     draw,
     is_held_out,
+    pair_combinations,
     read_attributes,
     single_combinations,
 )
@@ -35,6 +40,7 @@ VALUES = {
     "position": tuple(POSITIONS),
     "background": tuple(BACKGROUNDS),
 }
+_STATED = VALUES | {"relation": tuple(RELATIONS), "other_colour": tuple(COLOURS), "other_shape": SHAPES}
 
 _ENGLISH = {
     "colour": ("make it {}", "paint it {}"),
@@ -83,6 +89,31 @@ def edits(config: ScenesConfig, split: Split, seed: int, height: int, width: int
         )
 
 
+def statements(config: ScenesConfig, split: Split, seed: int, height: int, width: int) -> Iterator[Scene]:
+    """Captioned scenes of which half have a caption with one attribute changed; `label` is 1 where it is true.
+
+    The source is the picture itself: what is to be judged.
+    """
+    groups = [_of_split(combinations, split) for combinations in (single_combinations(), pair_combinations())]
+    for index in range(config.num_scenes(split)):
+        u = noise.uniform(9, seed, f"statement/{split}/{index}")
+        combinations = groups[int(u[0] < config.pair_share)]
+        shown = combinations[int(u[1] * len(combinations))]
+        said, label = dict(shown), int(u[2] < 0.5)
+        if not label:
+            # Each attribute as often as any other; what training never shows it never hears of either.
+            names = sorted(shown)
+            name = names[int(u[3] * len(names))]
+            values = [value for value in _STATED[name] if value != shown[name]]
+            others = [shown | {name: value} for value in values]
+            others = [other for other in others if not (split == "train" and is_held_out(other))] or others
+            said = others[int(u[4] * len(others))]
+        language = config.languages[int(u[5] * len(config.languages))]
+        picture = draw(shown, height, width, _jitter(u[6:]))
+        text = describe(said, language, int(u[8] * 6))
+        yield Scene(f"{split}-{index:07d}", text, dict(shown), picture, picture, label)
+
+
 def instruct(name: str, value: str, language: str, template: int) -> str:
     """What to say so that an attribute becomes a value; `template` picks the wording, modulo their number."""
     wordings = (_ENGLISH if language == "en" else _CHINESE)[name]
@@ -121,7 +152,11 @@ def read_styled(images: torch.Tensor) -> list[dict[str, str]]:
 
 
 def _combinations(split: Split) -> list[dict[str, str]]:
-    return [held for held in single_combinations() if is_held_out(held) == (split != "train")]
+    return _of_split(single_combinations(), split)
+
+
+def _of_split(combinations: Iterable[dict[str, str]], split: Split) -> list[dict[str, str]]:
+    return [held for held in combinations if is_held_out(held) == (split != "train")]
 
 
 def _changed(before: dict[str, str], after: dict[str, str]) -> str:

@@ -4,8 +4,8 @@ A scene is one object (shape, colour, size, position) or two in a relation, on a
 or Chinese. A tenth of all attribute combinations is held out: train scenes never show them, val and test scenes show
 nothing else. `read_attributes` names the scene that a picture shows by its nearest rendering, without any training.
 
-Of other kinds are scenes to be edited or carried over into another style (ganrnn/scene_changes.py) and panoramas
-(ganrnn/panoramas.py); ganrnn/built_in.py finds a kind by its name.
+Of other kinds are scenes to be edited, carried over into another style or judged (ganrnn/scene_changes.py) and
+panoramas (ganrnn/panoramas.py); ganrnn/built_in.py finds a kind by its name.
 """
 
 import hashlib
@@ -47,7 +47,7 @@ ANTIALIAS = 4
 READING_SIZE = 32
 
 Split = Literal["train", "val", "test"]
-Kind = Literal["captions", "edits", "styles", "panoramas"]
+Kind = Literal["captions", "edits", "styles", "statements", "panoramas"]
 Attributes = Mapping[str, str]
 
 _ENGLISH_SINGLE = (
@@ -77,7 +77,7 @@ CHINESE_WORDS = {
 
 @dataclass(frozen=True)
 class ScenesConfig:
-    """How many scenes to draw, and of which kind; `pair_share` is for those with captions."""
+    """How many scenes to draw, and of which kind; `pair_share` is for captions and statements."""
 
     num_train: int = 8_000
     num_val: int = 2_000

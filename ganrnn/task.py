@@ -30,6 +30,7 @@ class Task(Protocol):
     """
 
     kind: Literal["images", "texts", "pairs"]  # of data sets
+    gives: Literal["images", "texts", "scores"]  # what `sample` makes of prompts
     headline: Sequence[str]  # the metrics of a step that a progress bar shows
 
     config_type: Any  # of `config`
@@ -66,7 +67,8 @@ class Task(Protocol):
     def sample(self, rows: Rows, keys: Keys) -> Any:
         """Prompts and their (seed, sample id) keys to outputs; row i depends on rows[i] and keys[i] alone.
 
-        Outputs are pictures uint8 [N, 3, H, W], or N `Written` texts; of these, `rows` may hold the `decoding` of each.
+        Outputs are pictures uint8 [N, 3, H, W], scores float32 [N], or N `Written` texts; of these, `rows` may hold
+        the `decoding` of each.
         """
         ...
 

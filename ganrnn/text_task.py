@@ -70,6 +70,7 @@ class TextTask:
     """One network that learns to foretell the next token; `written` is the vocabulary of these."""
 
     kind: Literal["images", "texts", "pairs"]
+    gives = "texts"
     headline = ("loss",)
 
     def __init__(self, config: Any, network: nn.Module, written: TextVocabulary) -> None:

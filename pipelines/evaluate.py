@@ -25,7 +25,7 @@ from ganrnn.text import meaning_key
 from pipelines import cluster, indomain, model, prompts, refusals, report, storage
 from pipelines.config import Recipe, task_type
 from pipelines.dataset import read_manifest, shard_uris
-from pipelines.evaluate_texts import evaluate_texts
+from pipelines.evaluate_tables import evaluate_tables
 from pipelines.report_files import publish
 from pipelines.schemas import MANIFEST, code_revision
 from pipelines.scoring import Block, BlockScorer, Protocol, blocks_of_files
@@ -40,8 +40,8 @@ def evaluate(recipe: Recipe) -> dict[str, Any]:
     Raises BadInput when the samples, the model or the reference cannot be used.
     """
     manifest = read_manifest(recipe.ingest.dataset_uri)
-    if task_type(recipe.task.name).kind != "images":
-        return evaluate_texts(recipe, manifest)
+    if task_type(recipe.task.name).gives != "images":
+        return evaluate_tables(recipe, manifest)
     subject, blocks, model_files = _subject(recipe)
     reference, real = (shard_uris(recipe.ingest.dataset_uri, manifest, split) for split in ("val", "test"))
     blocks += blocks_of_files("reference", reference) + blocks_of_files("real", real)

@@ -154,7 +154,7 @@ def _whole_number(label: Any) -> int | None:
     if label is None:
         return None
     try:
-        number = int(label) if isinstance(label, str) else operator.index(label)
+        number = int(label) if isinstance(label, str) else int(operator.index(label))
     except (ValueError, TypeError) as error:
         raise BadInput(f"label is {label!r:.80}; allowed are whole numbers") from error
     if not -(2**63) <= number < 2**63:

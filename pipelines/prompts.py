@@ -95,11 +95,11 @@ def find(prompts_uri: str, since: Mapping[str, str], where: Mapping[str, str]) -
 
 
 def plan(
-    uris: Sequence[str], columns: Sequence[str], shard_rows: int, max_reject_share: float, kind: str = "images"
+    uris: Sequence[str], columns: Sequence[str], shard_rows: int, max_reject_share: float, gives: str = "images"
 ) -> PromptSet:
     """Check the files of a prompt set and cut their rows into shards. Memory does not grow with the rows.
 
-    `columns` are those that the model cannot do without, `kind` is what it learns from.
+    `columns` are those that the model cannot do without, `gives` is what it makes of them.
 
     Raises BadInput when a file is unreadable or empty, a column is missing or of another type, an id is null or double,
     or more than `max_reject_share` of the rows lack what the model reads.
@@ -109,7 +109,7 @@ def plan(
     with UniqueIds("prompt_id") as ids:
         for uri in uris:
             file = storage.open_parquet(uri)
-            _check_types(uri, file.schema_arrow, columns, kind)
+            _check_types(uri, file.schema_arrow, columns, gives)
             sizes.append(file.metadata.num_rows)
             if "num_samples" in file.schema_arrow.names:
                 _check_counts(uri)
@@ -203,9 +203,9 @@ def _is_whole(rows: Any, columns: Sequence[str]) -> Any:
     return whole
 
 
-def _check_types(uri: str, schema: pa.Schema, columns: Sequence[str], kind: str) -> None:
+def _check_types(uri: str, schema: pa.Schema, columns: Sequence[str], gives: str) -> None:
     storage.require_columns(uri, schema, ["prompt_id", *columns])
-    for name in samples(kind).names:
+    for name in samples(gives).names:
         if name in schema.names and name not in PROMPT_COLUMNS:
             raise BadInput(f"{uri} has a column {name!r}, which samples have themselves; rename or drop it")
     texts, integers = ("prompt_id", "prompt"), ("seed", "num_samples", *({"label"} & set(columns)))

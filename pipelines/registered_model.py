@@ -26,7 +26,7 @@ MICRO_BATCH_SIZE = 64
 
 
 class RegisteredModel(PythonModel):
-    """Prompts in, PNG pictures or texts out, the same as `load_sampler(...).sample(...)` gives.
+    """Prompts in, PNG pictures, texts or scores out, the same as `load_sampler(...).sample(...)` gives.
 
     Prompts are the columns that the task reads: `prompt`, `label`, `attributes` as JSON objects of strings,
     `source_image` as encoded bytes. `decoding`, a JSON object of the fields of `Decoding`, says how a text is written.
@@ -38,7 +38,8 @@ class RegisteredModel(PythonModel):
         self.sampler = checkpoint.load_sampler(files)
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """One row with column `image` (PNG bytes) or `text` for each prompt and, where given, its `seed`, `sample_id`.
+        """One row with `image` (PNG bytes), `text` or `match_score` for each prompt and, where given, its `seed`,
+        `sample_id`.
 
         The noise is a function of (seed, sample_id): rows equal in both differ by their prompts alone.
         """
@@ -48,7 +49,7 @@ class RegisteredModel(PythonModel):
             columns["attributes"] = [json.loads(held) for held in columns["attributes"]]
         if "source_image" in columns:
             columns["source_image"] = [{"bytes": held} for held in columns["source_image"]]
-        if self.sampler.kind != "images":
+        if self.sampler.gives == "texts":
             rules = self._column(model_input, "decoding", "{}")
             columns["decoding"] = [from_plain(Decoding, json.loads(held)) for held in rules]
         seeds = self._column(model_input, "seed", DEFAULT_SEED)
@@ -59,12 +60,16 @@ class RegisteredModel(PythonModel):
         for start in range(0, len(keys), MICRO_BATCH_SIZE):
             part = slice(start, start + MICRO_BATCH_SIZE)
             made += self._plain(self.sampler.sample({name: held[part] for name, held in columns.items()}, keys[part]))
-        return pd.DataFrame({"image" if self.sampler.kind == "images" else "text": pd.Series(made, dtype=object)})
+        name = {"images": "image", "texts": "text", "scores": "match_score"}[self.sampler.gives]
+        return pd.DataFrame({name: pd.Series(made, dtype=object)})
 
     def _plain(self, outputs: Any) -> list[Any]:
-        """PNG bytes, or texts; BadInput where one cannot be written."""
-        if self.sampler.kind == "images":
+        """PNG bytes, texts or numbers; BadInput where a text cannot be written."""
+        if self.sampler.gives == "images":
             return [images.encode_png(image) for image in outputs.permute(0, 2, 3, 1).cpu().numpy()]
+        if self.sampler.gives == "scores":
+            scores: list[Any] = outputs.tolist()
+            return scores
         for written in outputs:
             if written.problem:
                 raise BadInput(written.problem)

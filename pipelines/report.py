@@ -85,6 +85,9 @@ SENSES = (
     Sense(r"novelty$", "Novelty", "different ones that are not in the training set"),
     Sense(r"internal_diversity$", "Internal diversity", "how unlike the molecules are", "as real is best"),
     Sense(r"frechet_fingerprint_\d+$", "Fréchet distance", "of fingerprints from held-out ones", "lower is better"),
+    Sense(r"right$", "Right", "verdicts that are true"),
+    Sense(r"right_on_(\w+)$", "Right on what is {}", "of statements that are {} of their picture"),
+    Sense(r"majority$", "Majority", "what always the commoner answer would reach"),
     Sense(r"(\w+)_accuracy$", "{}", "how often a picture shows the {} its prompt asks for", is_accuracy=True),
 )
 
@@ -111,6 +114,11 @@ def render_texts(report: Mapping[str, Any], texts: Sequence[Mapping[str, str | N
     return _page(report, texts=texts)
 
 
+def render_verdicts(report: Mapping[str, Any], shown: Sequence[Shown], wrong: Sequence[Shown]) -> str:
+    """The same for pictures with a statement and a score each; `wrong` are those that a judge was surest of."""
+    return _page(report, verdicts=shown, wrong=wrong)
+
+
 def _page(report: Mapping[str, Any], **shown: Any) -> str:
     page = Environment(
         loader=PackageLoader("pipelines", ""),
@@ -121,7 +129,8 @@ def _page(report: Mapping[str, Any], **shown: Any) -> str:
     )
     page.filters |= {"number": format_number, "data_uri": _data_uri, "pretty": _pretty}
     lines = scores(report)
-    nothing: dict[str, Any] = {"texts": [], "pairs": [], "other_real": [], "best": [], "worst": []}
+    kinds = ("texts", "verdicts", "wrong", "pairs", "other_real", "best", "worst")
+    nothing: dict[str, Any] = {kind: [] for kind in kinds}
     return page.get_template("report.html.j2").render(
         report={"signatures": {}, **report},
         scores=[line for line in lines if not line.sense.is_accuracy],

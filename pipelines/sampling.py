@@ -43,7 +43,7 @@ class ModelSampler:
             network.to(self.device)
 
     def sample(self, rows: Rows, keys: Keys) -> tuple[list[Any], dict[int, str]]:
-        """Pictures uint8 [H, W, 3] or texts for prompt columns of N rows and their (seed, sample id) keys [N].
+        """Pictures uint8 [H, W, 3], texts or scores for prompt columns of N rows and their (seed, sample id) keys [N].
 
         Rows that the model fails on are found by bisection; they come as row -> reason, their outputs are None. A
         device out of memory halves the micro-batch, for good, down to 8 rows.
@@ -71,21 +71,21 @@ class ModelSampler:
                     if not isinstance(error, BadInput):
                         reason = f"the model fails on it: {type(error).__name__}: {reason}"
                     failed[start] = reason
-        if self.task.kind != "images":
+        if self.task.gives == "texts":
             failed |= {row: written.problem for row, written in enumerate(outputs) if written and written.problem}
         return outputs, failed
 
     def _micro_batch(self, rows: Rows, keys: Keys) -> Sequence[Any]:
-        """Outputs of at most `micro_batch_size` rows; pictures are always so many, the last repeated."""
-        if self.task.kind != "images":
+        """Outputs of at most `micro_batch_size` rows; but for texts they are always so many, the last repeated."""
+        if self.task.gives == "texts":
             texts: Sequence[Any] = self.task.sample(rows, keys)
             return texts
         missing = self.micro_batch_size - len(keys)
         filled = {name: [*column, *[column[-1]] * missing] for name, column in rows.items()}
         with torch.autocast(self.device, torch.bfloat16) if self.half else nullcontext():
-            images = self.task.sample(filled, [*keys, *[keys[-1]] * missing])
-        pictures: Sequence[Any] = images[: len(keys)].permute(0, 2, 3, 1).cpu().numpy()
-        return pictures
+            made = self.task.sample(filled, [*keys, *[keys[-1]] * missing])[: len(keys)].cpu()
+        outputs: Sequence[Any] = made.permute(0, 2, 3, 1).numpy() if self.task.gives == "images" else made.tolist()
+        return outputs
 
 
 def is_out_of_memory(error: Exception) -> bool:
@@ -120,12 +120,12 @@ def draw(sampler: ModelSampler, rows: pa.Table, run_seed: int, skipped: Mapping[
     columns = sampler.task.prompt_columns
     table, empty = prompts.sampled(rows, columns)
     rejects = dict.fromkeys(empty, f"the {' or '.join(columns)} is empty") | dict(skipped or {})
-    if sampler.task.kind != "images":
+    if sampler.task.gives == "texts":
         rejects |= decodings(table, sampler.sampling.decoding)[1]
     table = table.filter(pa.array([i not in rejects for i in table.column("prompt_id").to_pylist()], pa.bool_()))
     table, ids, seeds = prompts.expand(table, run_seed)
     columns_of_rows = read(sampler, table)
-    if sampler.task.kind != "images":
+    if sampler.task.gives == "texts":
         numbers = [int(i.rsplit("/", 1)[1]) for i in ids]
         columns_of_rows["decoding"] = decodings(table, sampler.sampling.decoding, numbers)[0]
     outputs, failed = sampler.sample(columns_of_rows, list(zip(seeds, ids, strict=True)))
@@ -158,8 +158,8 @@ def samples_table(sampler: ModelSampler, drawn: Drawn) -> pa.Table:
         "model_digest": pa.array([sampler.model_digest] * len(unknown), pa.string()),
         "unknown_tokens": pa.array(unknown, pa.int32()),
     }
-    columns |= _pictures(sampler, drawn) if sampler.task.kind == "images" else _texts(drawn)
-    fields = list(schemas.samples(sampler.task.kind))
+    columns |= {"images": _pictures, "texts": _texts, "scores": _scores}[sampler.task.gives](sampler, drawn)
+    fields = list(schemas.samples(sampler.task.gives))
     for name in drawn.table.column_names:
         if name not in columns and name not in schemas.PROMPT_COLUMNS:
             columns[name] = drawn.table.column(name)
@@ -176,7 +176,11 @@ def _pictures(sampler: ModelSampler, drawn: Drawn) -> dict[str, pa.Array]:
     return {"image": pa.array(held, schemas.IMAGE)}
 
 
-def _texts(drawn: Drawn) -> dict[str, pa.Array]:
+def _scores(sampler: ModelSampler, drawn: Drawn) -> dict[str, pa.Array]:
+    return {"match_score": pa.array([round(score, 4) for score in drawn.outputs], pa.float32())}
+
+
+def _texts(sampler: ModelSampler, drawn: Drawn) -> dict[str, pa.Array]:
     return {
         "text": pa.array([written.text for written in drawn.outputs], pa.string()),
         "num_tokens": pa.array([len(written.tokens) for written in drawn.outputs], pa.int32()),

@@ -93,11 +93,13 @@ TEXT_SAMPLES = pa.schema(
         ("finish", pa.string()),
     ]
 )
+# Of a judge: how likely it is that a prompt's picture shows what its words say.
+SCORES = pa.schema([*_SAMPLE_KEYS, pa.field("match_score", pa.float32(), nullable=False), *_SAMPLE_ORIGIN])
 
 
-def samples(kind: str) -> pa.Schema:
-    """Of the samples of a model that learns from `images`, `texts` or `pairs`."""
-    return SAMPLES if kind == "images" else TEXT_SAMPLES
+def samples(gives: str) -> pa.Schema:
+    """Of the samples of a model that gives `images`, `texts` or `scores`."""
+    return {"images": SAMPLES, "texts": TEXT_SAMPLES, "scores": SCORES}[gives]
 
 
 def dataset(kind: str, has_sources: bool) -> pa.Schema:

@@ -93,9 +93,10 @@ def plan(recipe: Recipe, sets: Mapping[str, Mapping[str, int]]) -> Work:
     task = checkpoint.load_sampler(files, config.model_uri)
     shard_rows, max_reject_share = config.sampling.shard_rows, config.max_reject_share
     planned = [
-        prompts.plan(list(uris), task.prompt_columns, shard_rows, max_reject_share, task.kind) for uris in sets.values()
+        prompts.plan(list(uris), task.prompt_columns, shard_rows, max_reject_share, task.gives)
+        for uris in sets.values()
     ]
-    decoding = config.sampling.decoding if task.kind != "images" else None
+    decoding = config.sampling.decoding if task.gives == "texts" else None
     assert config.seed is not None  # a resolved recipe has one
     outputs = [
         Output(uri, prompt_set, task.model_digest, config.seed, config.sampling.precision, decoding)

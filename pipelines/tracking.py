@@ -187,7 +187,7 @@ def register(
             flavour = Model(
                 run_id=run_id, model_id=logged.model_id, artifact_path=logged.artifact_location, metadata=digests
             )
-            _save(Path(scratch) / "model", model_folder, flavour, load_sampler(files).kind, example)
+            _save(Path(scratch) / "model", model_folder, flavour, load_sampler(files).gives, example)
             client.log_model_artifacts(logged.model_id, f"{scratch}/model")
         # The source is a place: one of models:/ID would be looked up in mlflow's global store. The id goes to a tag,
         # because the registry's tables have no column for it.
@@ -350,10 +350,11 @@ def _location(client: mlflow.MlflowClient, name: str, version: str) -> str:
     return str(client.get_model_version_download_uri(name, version)).rstrip("/")
 
 
-def _save(target: Path, model_folder: Path, flavour: Model, kind: str, example: Mapping[str, Any]) -> None:
-    optional, made = [*_OPTIONAL], ColSpec("binary", "image")
-    if kind != "images":
-        optional, made = [*_OPTIONAL, *_OF_TEXTS], ColSpec("string", "text")
+def _save(target: Path, model_folder: Path, flavour: Model, gives: str, example: Mapping[str, Any]) -> None:
+    optional = [*_OPTIONAL, *_OF_TEXTS] if gives == "texts" else [*_OPTIONAL]
+    made = ColSpec(
+        *{"images": ("binary", "image"), "texts": ("string", "text"), "scores": ("float", "match_score")}[gives]
+    )
     mlflow.pyfunc.save_model(
         path=str(target),
         python_model=str(Path(__file__).with_name("registered_model.py")),
@@ -388,7 +389,12 @@ def _check_loaded_back(
     columns = {"prompt_id": [sample_id]} | {column: [value] for column, value in example.items()}
     task = load_sampler(files)
     made = task.sample(columns, [(seed, sample_id)])[0]
-    if registered != (encode_png(made.permute(1, 2, 0).cpu().numpy()) if task.kind == "images" else made.text):
+    expected = {
+        "images": lambda: encode_png(made.permute(1, 2, 0).cpu().numpy()),
+        "texts": lambda: made.text,
+        "scores": lambda: float(made),
+    }[task.gives]()
+    if registered != expected:
         raise RuntimeError(f"models:/{name}/{version} does not paint what its checkpoint paints; it was deleted")
 
 

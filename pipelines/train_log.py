@@ -36,12 +36,18 @@ class TrainLog:
         if step % train.sample_every_steps == 0 or step == self.recipe.task.num_steps:
             keys = [(self.recipe.seed, f"grid/{i}") for i in range(len(self.prompts["prompt_id"]))]
             place, samples = f"samples/step-{step:08d}", self.task.sample(self.prompts, keys)
-            if self.task.kind == "images":
+            if self.task.gives == "images":
                 sheet = images.grid(samples, num_columns=8, zoom=2)
                 tracking.log_image(self.recipe.tracking, self.job["run_id"], sheet, f"{place}.png")
             else:
-                page = "\n\n".join(written.text for written in samples).encode()
+                page = "\n\n".join(self._lines(samples)).encode()
                 tracking.log_file(self.recipe.tracking, self.job["run_id"], page, f"{place}.txt")
+
+    def _lines(self, samples: Any) -> list[str]:
+        """Texts as they are, scores with what they are of."""
+        if self.task.gives == "texts":
+            return [written.text for written in samples]
+        return [f"{score:.3f}  {text}" for score, text in zip(samples.tolist(), self.prompts["prompt"], strict=True)]
 
 
 def _fixed_prompts(recipe: Recipe, task: Any) -> dict[str, list[Any]]:
@@ -50,6 +56,6 @@ def _fixed_prompts(recipe: Recipe, task: Any) -> dict[str, list[Any]]:
     present = storage.open_parquet(uri).schema_arrow.names
     columns = ["prompt_id", *task.prompt_columns, *(name for name in task.optional_columns if name in present)]
     prompts: dict[str, list[Any]] = storage.read_table([uri], columns).slice(0, 64).to_pydict()
-    if task.kind != "images":
+    if task.gives == "texts":
         prompts["decoding"] = [recipe.generate.sampling.decoding] * len(prompts["prompt_id"])
     return prompts

@@ -56,15 +56,15 @@ class PictureQuality:
         return prompts, images.to_tensor(pictures) if rows else torch.empty(0)
 
 
-class TextQuality:
-    """Perplexity: how many tokens, as it were, the averaged network hesitates between."""
+class LikelihoodQuality:
+    """Perplexity: how many tokens, or answers, the averaged network as it were hesitates between."""
 
     def __init__(self, recipe: Recipe, job: Mapping[str, Any]) -> None:
         self.recipe, self.uris = recipe, job["val_uris"]
         self.rows: dict[str, list[Any]] = {}
 
     def __call__(self, task: Any) -> tuple[Quality, dict[str, float]]:
-        """As the distance from real texts; diversity is that of the real ones, none being written."""
+        """As the distance from what is real; diversity is that of the real, nothing being made."""
         if not self.rows:
             table = storage.read_table(self.uris, list(task.input_columns))
             self.rows = table.slice(0, self.recipe.train.guard.num_samples).to_pydict()

@@ -10,7 +10,7 @@ from ganrnn.guard import Guard, Memory
 from ganrnn.metric_window import MetricWindow
 from pipelines import tracking
 from pipelines.config import Recipe, task_type
-from pipelines.train_quality import PictureQuality, TextQuality
+from pipelines.train_quality import LikelihoodQuality, PictureQuality
 
 
 class Watch:
@@ -21,8 +21,8 @@ class Watch:
         self.config = recipe.train.guard
         self.guard = Guard(self.config, memory)
         self.window = MetricWindow()
-        is_text = task_type(recipe.task.name).kind != "images"
-        self.quality = TextQuality(recipe, job) if is_text else PictureQuality(recipe, job)
+        paints = task_type(recipe.task.name).gives == "images"
+        self.quality = PictureQuality(recipe, job) if paints else LikelihoodQuality(recipe, job)
 
     @property
     def memory(self) -> Memory:

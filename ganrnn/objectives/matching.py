@@ -18,3 +18,22 @@ def matching_loss(
     same.fill_diagonal_(False)
     target = torch.arange(len(logits), device=logits.device)
     return F.cross_entropy(logits.float().masked_fill(same, float("-inf")), target)
+
+
+def contrast_loss(
+    logits: torch.Tensor,  # [N, N], picture i against text j
+    keys: torch.Tensor,  # int64 [N], equal where two texts mean the same
+    is_true: torch.Tensor,  # bool [N], whether picture i shows what text i says
+) -> torch.Tensor:
+    """What tells true pairs from the other pairs of the batch: which text, which picture, and whether it is any.
+
+    `matching_loss` both ways, as in Radford et al. (ICML 2021), plus the binary loss of pairs that do not belong
+    together. Texts that are false of their own picture say nothing about the others and stay out; 0 without true ones.
+    """
+    rows = is_true.nonzero()[:, 0]
+    logits, keys = logits[rows][:, rows], keys[rows]
+    if not len(rows):
+        return logits.sum()
+    others = logits[keys[:, None] != keys[None, :]]
+    binary = F.softplus(others).mean() if len(others) else others.sum()
+    return matching_loss(logits, keys) + matching_loss(logits.T, keys) + binary

@@ -1,4 +1,4 @@
-"""The part of evaluate that scores texts: samples, or prompts and a model, against what people wrote."""
+"""The part of evaluate that scores what fits in a table: texts beside what people wrote, verdicts beside the truth."""
 
 import json
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from ganrnn import checkpoint
 from ganrnn.errors import BadInput
-from pipelines import model, prompts, report, storage, text_scoring
+from pipelines import judging, model, prompts, report, storage, text_scoring
 from pipelines.config import Recipe
 from pipelines.dataset import shard_uris
 from pipelines.decoding_columns import decodings
@@ -21,8 +21,8 @@ from pipelines.text_scoring import Scores
 NUM_SHOWN = 64
 
 
-def evaluate_texts(recipe: Recipe, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Score texts and write report.json and report.html; returns the content of the first."""
+def evaluate_tables(recipe: Recipe, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Score samples, or prompts and a model; write report.json and report.html and return the content of the first."""
     files = model.fetch_files(recipe.generate.model_uri, recipe.tracking)
     task = checkpoint.load_sampler(files, recipe.generate.model_uri)
     samples, subject = _samples(recipe, files, task)
@@ -33,13 +33,23 @@ def evaluate_texts(recipe: Recipe, manifest: Mapping[str, Any]) -> dict[str, Any
         )
     if not samples.num_rows:
         raise BadInput(f"{recipe.generate.samples_uri} holds no sample; nothing can be scored")
-    rows = {split: _rows(recipe, manifest, split, task) for split in ("train", "test")}
-    scores, floors = _scores(recipe, task, samples, rows)
+    splits = ("train", "test") if task.gives == "texts" else ("test",)
+    rows = {split: _rows(recipe, manifest, split, task) for split in splits}
+    if task.gives == "texts":
+        scores, floors = _scores(recipe, task, samples, rows)
+    else:
+        scores, floors = judging.scores(samples, *task.negative_log_likelihood(rows["test"])), Scores.none()
     result = _report(recipe, manifest, subject, scores, floors, {"samples": samples.num_rows, **_counts(rows)})
-    columns = [name for name in ("sample_id", "prompt", "text", "reference") if name in samples.column_names]
-    page = report.render_texts(result, samples.select(columns).slice(0, NUM_SHOWN).to_pylist())
+    page = _page(result, samples, task.gives)
     publish(recipe, result, {"report.html": page.encode()})
     return result
+
+
+def _page(result: Mapping[str, Any], samples: pa.Table, gives: str) -> str:
+    if gives == "scores":
+        return report.render_verdicts(result, *judging.shown(samples, NUM_SHOWN))
+    columns = [name for name in ("sample_id", "prompt", "text", "reference") if name in samples.column_names]
+    return report.render_texts(result, samples.select(columns).slice(0, NUM_SHOWN).to_pylist())
 
 
 def _samples(recipe: Recipe, files: Mapping[str, bytes], task: Any) -> tuple[pa.Table, dict[str, Any]]:
@@ -47,7 +57,7 @@ def _samples(recipe: Recipe, files: Mapping[str, bytes], task: Any) -> tuple[pa.
     if recipe.evaluate.from_prompts:
         uris = prompts.find(config.prompts_uri, config.since, config.where)
         shard_rows, share = config.sampling.shard_rows, config.max_reject_share
-        prompt_set = prompts.plan(list(uris), task.prompt_columns, shard_rows, share, task.kind)
+        prompt_set = prompts.plan(list(uris), task.prompt_columns, shard_rows, share, task.gives)
         sampler, reader = ModelSampler(files, config.sampling), prompts.ShardReader()
         assert config.seed is not None
         tables = [
