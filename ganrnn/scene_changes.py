@@ -102,12 +102,13 @@ def statements(config: ScenesConfig, split: Split, seed: int, height: int, width
         said, label = dict(shown), int(u[2] < 0.5)
         if not label:
             # Each attribute as often as any other; what training never shows it never hears of either.
-            names = sorted(shown)
-            name = names[int(u[3] * len(names))]
-            values = [value for value in _STATED[name] if value != shown[name]]
-            others = [shown | {name: value} for value in values]
-            others = [other for other in others if not (split == "train" and is_held_out(other))] or others
-            said = others[int(u[4] * len(others))]
+            others = [
+                [other for other in _but_for(shown, name) if not (split == "train" and is_held_out(other))]
+                for name in sorted(shown)
+            ]
+            others = [held for held in others if held]
+            of_one = others[int(u[3] * len(others))]
+            said = of_one[int(u[4] * len(of_one))]
         language = config.languages[int(u[5] * len(config.languages))]
         picture = draw(shown, height, width, _jitter(u[6:]))
         text = describe(said, language, int(u[8] * 6))
@@ -149,6 +150,11 @@ def read_edited(images: torch.Tensor) -> list[dict[str, str]]:
 def read_styled(images: torch.Tensor) -> list[dict[str, str]]:
     """What pictures uint8 [N, 3, H, W] of one object show, and in which style."""
     return read_attributes(images, [held | {"style": style} for held in single_combinations() for style in STYLES])
+
+
+def _but_for(held: dict[str, str], name: str) -> list[dict[str, str]]:
+    """With all other values of an attribute."""
+    return [held | {name: value} for value in _STATED[name] if value != held[name]]
 
 
 def _combinations(split: Split) -> list[dict[str, str]]:

@@ -44,7 +44,7 @@ class JudgeNetwork(nn.Module):
         self.to_picture = nn.Linear(dim, dim)
         self.to_sentence = nn.Linear(dim, dim)
         self.to_words = nn.Linear(dim, dim)
-        self.weigh = nn.Linear(dim, 1)
+        self.weigh = nn.Linear(dim, 1, bias=False)
         self.scales = nn.Parameter(torch.tensor([8.0, 8.0]))
         self.offset = nn.Parameter(torch.tensor(-4.0))
 

@@ -7,8 +7,17 @@ import pytest
 import torch
 
 from ganrnn.built_in import KINDS
-from ganrnn.scene_changes import VALUES, edits, instruct, read_edited, read_styled, styles
-from ganrnn.scenes import STYLES, Scene, ScenesConfig, is_held_out
+from ganrnn.scene_changes import VALUES, edits, instruct, read_edited, read_styled, statements, styles
+from ganrnn.scenes import (
+    STYLES,
+    Scene,
+    ScenesConfig,
+    describe,
+    is_held_out,
+    pair_combinations,
+    read_attributes,
+    single_combinations,
+)
 
 CONFIG = ScenesConfig(num_train=400, num_val=100, num_test=400)
 
@@ -50,7 +59,7 @@ def test_a_style_changes_and_all_else_stays() -> None:
         assert old | {"style": new["style"]} == new
 
 
-@pytest.mark.parametrize("kind", ["edits", "styles", "panoramas"])
+@pytest.mark.parametrize("kind", ["edits", "styles", "statements", "panoramas"])
 def test_a_scene_depends_on_seed_split_and_index_alone(kind: str) -> None:
     draw = KINDS[kind].draw  # type: ignore[index]
     first = list(draw(CONFIG, "val", 5, 16, 32))
@@ -58,3 +67,28 @@ def test_a_scene_depends_on_seed_split_and_index_alone(kind: str) -> None:
     other = list(draw(ScenesConfig(num_val=50), "val", 6, 16, 32))
     assert all(np.array_equal(a.image, b.image) and a.text == b.text for a, b in zip(first, again, strict=False))
     assert [scene.text for scene in other] != [scene.text for scene in again]
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_statement_is_true_or_false_in_one_attribute(split: str) -> None:
+    config = ScenesConfig(num_train=400, num_test=400, pair_share=0.4)
+    found = list(statements(config, split, 2, 32, 32))  # type: ignore[arg-type]
+    wrong = Counter[str]()
+    for scene, shown in zip(found, read_attributes(tensor([scene.image for scene in found])), strict=True):
+        assert shown == scene.attributes and is_held_out(shown) == (split == "test")
+        assert scene.source is not None and np.array_equal(scene.source, scene.image)
+        said = MEANINGS[scene.text]
+        differing = [name for name in shown if said[name] != shown[name]]
+        assert said.keys() == shown.keys() and len(differing) == 1 - (scene.label or 0)
+        assert split == "test" or not is_held_out(said)
+        wrong.update(differing)
+    assert 160 < sum(wrong.values()) < 240
+    assert min(wrong.values()) > 5 and wrong.keys() == {name for held in MEANINGS.values() for name in held}
+
+
+MEANINGS = {
+    describe(held, language, template): held
+    for held in single_combinations() + pair_combinations()
+    for language in ("en", "zh")
+    for template in range(6)
+}

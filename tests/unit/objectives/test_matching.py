@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from ganrnn.objectives.matching import matching_loss
+from ganrnn.objectives.matching import contrast_loss, matching_loss
 
 LOGITS = torch.tensor([[2.0, 0.0, 1.0], [0.0, 1.0, 0.0], [3.0, 0.0, 0.0]])
 
@@ -54,3 +54,31 @@ def test_gradients() -> None:
     matching_loss(logits, keys).backward()
     masked = logits.detach().masked_fill((keys[:, None] == keys) & ~torch.eye(4, dtype=torch.bool), float("-inf"))
     torch.testing.assert_close(logits.grad, (masked.softmax(1) - torch.eye(4)) / 4)
+
+
+def test_contrast_is_both_ways_and_binary() -> None:
+    keys, everything = torch.tensor([5, 6, 7]), torch.ones(3, dtype=torch.bool)
+    others = [0.0, 1.0, 0.0, 0.0, 3.0, 0.0]
+    binary = sum(math.log(1 + math.exp(x)) for x in others) / 6
+    expected = matching_loss(LOGITS, keys) + matching_loss(LOGITS.T, keys) + binary
+    assert contrast_loss(LOGITS, keys, everything).item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_false_pairs_stay_out_of_the_contrast() -> None:
+    keys, is_true = torch.tensor([5, 6, 7]), torch.tensor([True, False, True])
+    rest = LOGITS[[0, 2]][:, [0, 2]]
+    expected = contrast_loss(rest, keys[[0, 2]], torch.ones(2, dtype=torch.bool))
+    logits = LOGITS.clone().requires_grad_()
+    loss = contrast_loss(logits, keys, is_true)
+    loss.backward()
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+    assert logits.grad is not None and logits.grad[1].abs().max() == logits.grad[:, 1].abs().max() == 0
+
+
+def test_contrast_of_nothing_is_0_and_has_a_gradient() -> None:
+    logits = LOGITS.clone().requires_grad_()
+    none, same = torch.zeros(3, dtype=torch.bool), torch.tensor([5, 5, 5])
+    for keys, is_true in ((torch.tensor([5, 6, 7]), none), (same, ~none)):
+        loss = contrast_loss(logits, keys, is_true)
+        assert loss.item() == 0
+        loss.backward()
