@@ -116,6 +116,26 @@ class SamplingConfig:
 
 
 @dataclass(frozen=True)
+class ChoiceConfig:
+    """A judge's choice: of `num_candidates` pictures for each sample the one that fits its prompt best.
+
+    `judge_uri` names a model of the task match_judge as generate.model_uri does. A prompt of which a sample scores
+    below `least_score` is rejected.
+    """
+
+    judge_uri: str = ""
+    num_candidates: int = 1
+    least_score: float = 0.0
+
+    def __post_init__(self) -> None:
+        at_least("generate.choice", self, num_candidates=1)
+        if not 0 <= self.least_score <= 1:
+            raise BadInput(f"generate.choice.least_score is {self.least_score}; allowed are values from 0 to 1")
+        if not self.judge_uri and (self.num_candidates > 1 or self.least_score):
+            raise BadInput("generate.choice.judge_uri is missing; give the model that is to choose")
+
+
+@dataclass(frozen=True)
 class GenerateConfig:
     """Prompts Parquet to samples Parquet; `model_uri` is a checkpoint folder, models:/NAME@ALIAS or models:/NAME/N,
     or `@best` for the best checkpoint of the run's own training, whose last it is by default.
@@ -135,6 +155,7 @@ class GenerateConfig:
     max_reject_share: float = 0.01
     verify_share: float = 0.01
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    choice: ChoiceConfig = field(default_factory=ChoiceConfig)
 
     def __post_init__(self) -> None:
         require_share("generate", self, "max_reject_share")
@@ -221,6 +242,7 @@ class Recipe:
             dataset_uri=_below(run_uri, self.ingest.dataset_uri, "dataset"),
         )
         train = replace(self.train, checkpoint_uri=_below(run_uri, self.train.checkpoint_uri, "checkpoints"))
+        choice = self.generate.choice
         generate = replace(
             self.generate,
             model_uri=(
@@ -232,6 +254,7 @@ class Recipe:
             samples_uri=_below(run_uri, self.generate.samples_uri, "samples"),
             seed=self.seed if self.generate.seed is None else self.generate.seed,
             sampling=self.generate.sampling.with_rhymes(),
+            choice=replace(choice, judge_uri=choice.judge_uri and storage.absolute(choice.judge_uri)),
         )
         evaluate = replace(self.evaluate, report_uri=_below(run_uri, self.evaluate.report_uri, ""))
         promote = replace(self.promote, registered_model=self.promote.registered_model or self.name)

@@ -23,6 +23,7 @@ from ganrnn.metrics.retrieval import wilson_interval
 from ganrnn.metrics.seam import Seam
 from ganrnn.text import meaning_key
 from pipelines import cluster, indomain, model, prompts, refusals, report, storage
+from pipelines.choice import chooser_of
 from pipelines.config import Recipe, task_type
 from pipelines.dataset import read_manifest, shard_uris
 from pipelines.evaluate_tables import evaluate_tables
@@ -42,22 +43,22 @@ def evaluate(recipe: Recipe) -> dict[str, Any]:
     manifest = read_manifest(recipe.ingest.dataset_uri)
     if task_type(recipe.task.name).gives != "images":
         return evaluate_tables(recipe, manifest)
-    subject, blocks, model_files = _subject(recipe)
+    subject, blocks, made_by = _subject(recipe)
     reference, real = (shard_uris(recipe.ingest.dataset_uri, manifest, split) for split in ("val", "test"))
     blocks += blocks_of_files("reference", reference) + blocks_of_files("real", real)
     protocol = _protocol(recipe, manifest, reference, real)
     with cluster.session():
         cluster.require("evaluate", recipe.evaluate.num_workers, 1, 0)
         network, digest = indomain.ensure(recipe, manifest)
-        rows = _score_blocks(recipe, blocks, network, digest, protocol, model_files)
+        rows = _score_blocks(recipe, blocks, network, digest, protocol, made_by)
     sets = {name: _merge(name, rows) for name in ("reference", "real", "samples")}
     result = _report(recipe, manifest, sets, subject, digest, protocol)
     _write(recipe, result, rows)
     return result
 
 
-def _subject(recipe: Recipe) -> tuple[dict[str, Any], list[Block], dict[str, bytes] | None]:
-    """What is scored: its digests, its blocks, and the model's files where pictures are made on the way."""
+def _subject(recipe: Recipe) -> tuple[dict[str, Any], list[Block], dict[str, Any]]:
+    """What is scored: its digests, its blocks, and the model and who chooses where pictures are made on the way."""
     config = recipe.generate
     if recipe.evaluate.from_prompts:
         uris = prompts.find(config.prompts_uri, config.since, config.where)
@@ -71,7 +72,7 @@ def _subject(recipe: Recipe) -> tuple[dict[str, Any], list[Block], dict[str, byt
             "prompts_digest": prompt_set.digest,
             "samples_manifest_digest": None,
         }
-        return subject, blocks, files
+        return subject, blocks, {"model_files": files, "chooser": chooser_of(recipe, task)}
     uri = storage.join(config.samples_uri, MANIFEST)
     if not storage.exists(uri):
         raise BadInput(f"{uri} does not exist; run generate first, or set evaluate.from_prompts=true")
@@ -82,7 +83,7 @@ def _subject(recipe: Recipe) -> tuple[dict[str, Any], list[Block], dict[str, byt
         "prompts_digest": held["inputs"]["prompts_digest"],
         "samples_manifest_digest": storage.file_digest(uri),
     }
-    return subject, blocks, None
+    return subject, blocks, {"model_files": None, "chooser": None}
 
 
 def _protocol(recipe: Recipe, manifest: Mapping[str, Any], reference: Sequence[str], real: Sequence[str]) -> Protocol:
@@ -128,7 +129,7 @@ def _score_blocks(
     network: bytes,
     digest: str,
     protocol: Protocol,
-    model_files: Mapping[str, bytes] | None,
+    made_by: Mapping[str, Any],
 ) -> list[dict[str, Any]]:
     sampling = recipe.generate.sampling
     scored = ray.data.from_items(
@@ -140,13 +141,13 @@ def _score_blocks(
             "network": network,
             "network_digest": digest,
             "protocol": protocol,
-            "model_files": model_files,
+            **made_by,
             "sampling": sampling,
             "run_seed": recipe.generate.seed,
         },
         compute=ray.data.ActorPoolStrategy(size=min(recipe.evaluate.num_workers, len(blocks))),
-        num_cpus=sampling.cpus_per_worker if model_files else 1,
-        num_gpus=sampling.gpus_per_worker if model_files else 0,
+        num_cpus=sampling.cpus_per_worker if made_by["model_files"] else 1,
+        num_gpus=sampling.gpus_per_worker if made_by["model_files"] else 0,
     )
     rows, sizes = [], {block.name: block.num_rows for block in blocks}
     with tqdm(total=sum(sizes.values()), desc="evaluate", unit="row") as bar:

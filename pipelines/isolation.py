@@ -15,7 +15,7 @@ from ray.exceptions import LocalRayletDiedError, NodeDiedError, OutOfMemoryError
 from pipelines.config import LEAST_MICRO_BATCH
 from pipelines.prompts import ShardReader
 from pipelines.refusals import accepted, answered
-from pipelines.sampling import ModelSampler, draw
+from pipelines.sampling import draw
 from pipelines.shard_writer import ShardWriter
 from pipelines.shards import Work
 
@@ -85,5 +85,5 @@ def _write(work: Work, output: int, index: int, skipped: Mapping[str, str]) -> d
 def _sample(work: Work, output: int, index: int, start: int, stop: int) -> dict[str, Any]:
     folder = work.outputs[output]
     rows = ShardReader().read(folder.prompt_set.shard(index)).slice(start, stop - start)
-    draw(ModelSampler(work.files, work.sampling), rows, folder.seed)
+    draw(work.sampler(), rows, folder.seed)
     return {"survived": True}

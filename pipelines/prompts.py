@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from ganrnn.errors import BadInput
 from pipelines import storage
-from pipelines.schemas import ATTRIBUTES, IMAGE, PROMPT_COLUMNS, holds_image, samples
+from pipelines.schemas import ATTRIBUTES, IMAGE, MATCH_SCORE, PROMPT_COLUMNS, holds_image, samples
 from pipelines.unique import UniqueIds
 
 _HIVE = re.compile(r"(?:^|/)([^/=]+)=([^/]+)(?=/)")
@@ -205,7 +205,7 @@ def _is_whole(rows: Any, columns: Sequence[str]) -> Any:
 
 def _check_types(uri: str, schema: pa.Schema, columns: Sequence[str], gives: str) -> None:
     storage.require_columns(uri, schema, ["prompt_id", *columns])
-    for name in samples(gives).names:
+    for name in (*samples(gives).names, MATCH_SCORE.name):
         if name in schema.names and name not in PROMPT_COLUMNS:
             raise BadInput(f"{uri} has a column {name!r}, which samples have themselves; rename or drop it")
     texts, integers = ("prompt_id", "prompt"), ("seed", "num_samples", *({"label"} & set(columns)))

@@ -17,10 +17,13 @@ from ganrnn.errors import BadInput
 from ganrnn.images import encode_png
 from ganrnn.task import Keys, Rows
 from pipelines import prompts, schemas
+from pipelines.chooser import Chooser
 from pipelines.config import LEAST_MICRO_BATCH, SamplingConfig
 from pipelines.decoding_columns import decodings
 
 logger = logging.getLogger(__name__)
+
+_SCORE_DIGITS = 4  # so that rounding elsewhere seldom shows
 
 
 class ModelSampler:
@@ -28,10 +31,10 @@ class ModelSampler:
 
     Every micro-batch of pictures has the same shape (the last one is filled up and cut), every CPU actor runs one
     thread a CPU, so that a row's sample does not depend on how many rows come with it. Texts are written by sums that
-    are exact, whatever the shape.
+    are exact, whatever the shape. With a `chooser` it makes candidates, of which a judge keeps the best.
     """
 
-    def __init__(self, files: Mapping[str, bytes], sampling: SamplingConfig) -> None:
+    def __init__(self, files: Mapping[str, bytes], sampling: SamplingConfig, chooser: Chooser | None = None) -> None:
         self.num_threads = max(1, int(sampling.cpus_per_worker))
         cpu.prepare(self.num_threads)
         self.task = load_sampler(files)
@@ -39,6 +42,7 @@ class ModelSampler:
         self.sampling, self.micro_batch_size = sampling, sampling.micro_batch_size
         self.device = "cuda" if sampling.gpus_per_worker else "cpu"
         self.half = sampling.precision == "bfloat16"
+        self.chooser, self.judge = chooser, ModelSampler(chooser.files, sampling) if chooser else None
         for network in self.task.networks.values():
             network.to(self.device)
 
@@ -84,8 +88,39 @@ class ModelSampler:
         filled = {name: [*column, *[column[-1]] * missing] for name, column in rows.items()}
         with torch.autocast(self.device, torch.bfloat16) if self.half else nullcontext():
             made = self.task.sample(filled, [*keys, *[keys[-1]] * missing])[: len(keys)].cpu()
-        outputs: Sequence[Any] = made.permute(0, 2, 3, 1).numpy() if self.task.gives == "images" else made.tolist()
-        return outputs
+        if self.task.gives == "images":
+            pictures: Sequence[Any] = made.permute(0, 2, 3, 1).numpy()
+            return pictures
+        return [round(score, _SCORE_DIGITS) for score in made.tolist()]
+
+    def sample_best(self, rows: Rows, keys: Keys) -> tuple[list[Any], list[float], dict[int, str]]:
+        """As `sample`, of several candidates those that the judge scores highest, with their scores.
+
+        Of equals the first is kept. The noise of the first candidate is that of a sample without a choice.
+        """
+        assert self.chooser and self.judge
+        config, failed = self.chooser.config, dict[int, str]()
+        outputs: list[Any] = [None] * len(keys)
+        scores = [-1.0] * len(keys)
+        for number in range(config.num_candidates):
+            own = [(seed, f"{name}#{number}" if number else name) for seed, name in keys]
+            made, problems = self.sample(rows, own)
+            there = [row for row in range(len(keys)) if row not in problems]
+            asked = {
+                "prompt": [rows["prompt"][row] for row in there],
+                "source_image": [{"bytes": encode_png(made[row])} for row in there],
+            }
+            found, unjudged = self.judge.sample(asked, [own[row] for row in there])
+            failed |= problems | {there[place]: reason for place, reason in unjudged.items()}
+            for row, score in zip(there, found, strict=True):
+                if score is not None and score > scores[row]:
+                    outputs[row], scores[row] = made[row], score
+        for row, score in enumerate(scores):
+            if row not in failed and score < config.least_score:
+                failed[row] = (
+                    f"match_score {score:.4f} is below {config.least_score}, the best of {config.num_candidates}"
+                )
+        return outputs, scores, failed
 
 
 def is_out_of_memory(error: Exception) -> bool:
@@ -103,6 +138,7 @@ class Drawn:
     seeds: list[int]
     outputs: list[Any]
     rejects: dict[str, str]
+    match_scores: list[float] | None = None  # where a judge has chosen
 
     @property
     def prompts(self) -> Any:
@@ -128,13 +164,18 @@ def draw(sampler: ModelSampler, rows: pa.Table, run_seed: int, skipped: Mapping[
     if sampler.task.gives == "texts":
         numbers = [int(i.rsplit("/", 1)[1]) for i in ids]
         columns_of_rows["decoding"] = decodings(table, sampler.sampling.decoding, numbers)[0]
-    outputs, failed = sampler.sample(columns_of_rows, list(zip(seeds, ids, strict=True)))
+    keys, scores = list(zip(seeds, ids, strict=True)), None
+    if sampler.judge:
+        outputs, scores, failed = sampler.sample_best(columns_of_rows, keys)
+    else:
+        outputs, failed = sampler.sample(columns_of_rows, keys)
     if failed:
         rejects |= {table.column("prompt_id")[row].as_py(): reason for row, reason in failed.items()}
         kept = [row for row, i in enumerate(table.column("prompt_id").to_pylist()) if i not in rejects]
         table, outputs = table.take(pa.array(kept, pa.int64())), [outputs[row] for row in kept]
         ids, seeds = [ids[row] for row in kept], [seeds[row] for row in kept]
-    return Drawn(rows.num_rows, table, ids, seeds, outputs, rejects)
+        scores = scores and [scores[row] for row in kept]
+    return Drawn(rows.num_rows, table, ids, seeds, outputs, rejects, scores)
 
 
 def read(sampler: ModelSampler, table: pa.Table) -> dict[str, list[Any]]:
@@ -160,6 +201,9 @@ def samples_table(sampler: ModelSampler, drawn: Drawn) -> pa.Table:
     }
     columns |= {"images": _pictures, "texts": _texts, "scores": _scores}[sampler.task.gives](sampler, drawn)
     fields = list(schemas.samples(sampler.task.gives))
+    if drawn.match_scores is not None:
+        columns["match_score"] = pa.array(drawn.match_scores, pa.float32())
+        fields.append(schemas.MATCH_SCORE)
     for name in drawn.table.column_names:
         if name not in columns and name not in schemas.PROMPT_COLUMNS:
             columns[name] = drawn.table.column(name)
@@ -177,7 +221,7 @@ def _pictures(sampler: ModelSampler, drawn: Drawn) -> dict[str, pa.Array]:
 
 
 def _scores(sampler: ModelSampler, drawn: Drawn) -> dict[str, pa.Array]:
-    return {"match_score": pa.array([round(score, 4) for score in drawn.outputs], pa.float32())}
+    return {"match_score": pa.array(drawn.outputs, pa.float32())}
 
 
 def _texts(sampler: ModelSampler, drawn: Drawn) -> dict[str, pa.Array]:

@@ -94,7 +94,8 @@ TEXT_SAMPLES = pa.schema(
     ]
 )
 # Of a judge: how likely it is that a prompt's picture shows what its words say.
-SCORES = pa.schema([*_SAMPLE_KEYS, pa.field("match_score", pa.float32(), nullable=False), *_SAMPLE_ORIGIN])
+MATCH_SCORE = pa.field("match_score", pa.float32(), nullable=False)
+SCORES = pa.schema([*_SAMPLE_KEYS, MATCH_SCORE, *_SAMPLE_ORIGIN])
 
 
 def samples(gives: str) -> pa.Schema:

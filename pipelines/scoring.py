@@ -25,6 +25,7 @@ from ganrnn.metrics.retrieval import is_retrieved_among_captions
 from ganrnn.metrics.seam import Seam
 from ganrnn.text import meaning_key
 from pipelines import prompts, storage
+from pipelines.chooser import Chooser
 from pipelines.config import SamplingConfig
 from pipelines.refusals import answered
 from pipelines.sampling import ModelSampler, draw
@@ -87,10 +88,11 @@ class BlockScorer:
         protocol: Protocol,
         model_files: Mapping[str, bytes] | None,
         sampling: SamplingConfig,
+        chooser: Chooser | None,
         run_seed: int,
     ) -> None:
         self.reader = prompts.ShardReader()
-        self.sampler = ModelSampler(model_files, sampling) if model_files else None
+        self.sampler = ModelSampler(model_files, sampling, chooser) if model_files else None
         cpu.prepare(num_threads=1)
         self.network = indomain.unpack(network, network_digest)
         self.blocks, self.protocol, self.run_seed = blocks, protocol, run_seed

@@ -8,7 +8,7 @@ from typing import Any
 from pipelines import storage
 from pipelines.prompts import ShardReader
 from pipelines.refusals import answered
-from pipelines.sampling import Drawn, ModelSampler, draw, samples_table
+from pipelines.sampling import Drawn, draw, samples_table
 from pipelines.shards import Work, commit, receipt
 
 
@@ -17,7 +17,7 @@ class ShardWriter:
 
     def __init__(self, work: Work) -> None:
         self.outputs = work.outputs
-        self.sampler = ModelSampler(work.files, work.sampling)
+        self.sampler = work.sampler()
         self.reader = ShardReader()
         self.uploads = ThreadPoolExecutor(1)
 

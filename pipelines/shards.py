@@ -16,7 +16,10 @@ import pyarrow.parquet as pq
 from ganrnn import checkpoint
 from ganrnn.sampling.decoding import Decoding
 from pipelines import model, prompts, storage
+from pipelines.choice import chooser_of
+from pipelines.chooser import Chooser
 from pipelines.config import Recipe, SamplingConfig
+from pipelines.sampling import ModelSampler
 from pipelines.schemas import SHARD_NOTES
 
 PLAN = "plan.json"
@@ -31,7 +34,8 @@ class Output:
     model_digest: str
     seed: int
     precision: str
-    decoding: Decoding | None  # of texts
+    decoding: Decoding | None = None  # of texts
+    chooser: Chooser | None = None
 
     @cached_property
     def plan(self) -> dict[str, Any]:
@@ -45,6 +49,7 @@ class Output:
             "num_shards": self.prompt_set.num_shards,
             "num_prompts": self.prompt_set.num_rows,
             **({"decoding": asdict(self.decoding)} if self.decoding else {}),
+            **({"choice": self.chooser.plan()} if self.chooser else {}),
         }
 
     @cached_property
@@ -62,11 +67,16 @@ class Output:
 
 @dataclass(frozen=True)
 class Work:
-    """All that a worker has to know: the model's files, how to sample, and the folders to fill."""
+    """All that a worker has to know: the model's files, how to sample, who chooses, and the folders to fill."""
 
     files: Mapping[str, bytes]
     sampling: SamplingConfig
     outputs: tuple[Output, ...]
+    chooser: Chooser | None = None
+
+    def sampler(self) -> ModelSampler:
+        """The model at work."""
+        return ModelSampler(self.files, self.sampling, self.chooser)
 
 
 def prompt_files(recipe: Recipe) -> dict[str, dict[str, int]]:
@@ -97,12 +107,13 @@ def plan(recipe: Recipe, sets: Mapping[str, Mapping[str, int]]) -> Work:
         for uris in sets.values()
     ]
     decoding = config.sampling.decoding if task.gives == "texts" else None
+    chooser = chooser_of(recipe, task)
     assert config.seed is not None  # a resolved recipe has one
     outputs = [
-        Output(uri, prompt_set, task.model_digest, config.seed, config.sampling.precision, decoding)
+        Output(uri, prompt_set, task.model_digest, config.seed, config.sampling.precision, decoding, chooser)
         for uri, prompt_set in zip(sets, planned, strict=True)
     ]
-    return Work(files, config.sampling, tuple(outputs))
+    return Work(files, config.sampling, tuple(outputs), chooser)
 
 
 def file_prefix(plan: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """All verbs with a judge of pictures and words."""
 
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pandas as pd
@@ -14,6 +15,7 @@ from pipelines.generate import generate
 from pipelines.ingest import ingest
 from pipelines.promote import promote
 from pipelines.train import train
+from pipelines.verify import verify
 from tests.stages.tiny import NUM_TEST, Run
 
 TASK = {
@@ -89,3 +91,62 @@ def test_a_judge_is_not_scored_without_the_truth(run: Run, tmp_path: Path) -> No
     with pytest.raises(ValueError, match="the samples have no label; a judge is scored on prompts that have one"):
         evaluate(run.recipe(*settings, f"evaluate.report_uri={tmp_path}/report"))
     assert not (tmp_path / "report").exists()
+
+
+def test_a_judge_chooses_among_candidates(run: Run, trained: Run, tmp_path: Path) -> None:
+    judge = f"generate.choice.judge_uri={run.recipe().train.checkpoint_uri}"
+
+    def samples(name: str, *settings: str) -> dict[str, dict[str, Any]]:
+        recipe = trained.recipe(f"generate.samples_uri={tmp_path}/{name}", *settings)
+        found = generate(recipe)
+        assert recipe.generate.choice.judge_uri == "" or found["inputs"]["choice"]["judge_digest"]
+        uris = [f"{tmp_path}/{name}/{shard['uri']}" for shard in found["shards"]]
+        return {row["sample_id"]: row for row in storage.read_table(uris).to_pylist()}
+
+    plain, one = samples("plain"), samples("one", judge)
+    four = samples("four", judge, "generate.choice.num_candidates=4")
+    assert one.keys() == four.keys() == plain.keys()
+    # The first candidate is the sample without a choice; a choice is never worse, and mostly better.
+    assert all(one[i]["image"] == plain[i]["image"] and "match_score" not in plain[i] for i in plain)
+    assert all(four[i]["match_score"] >= one[i]["match_score"] for i in plain)
+    better = [i for i in plain if four[i]["match_score"] > one[i]["match_score"]]
+    assert len(better) > len(plain) // 2
+    assert all((four[i]["image"] != plain[i]["image"]) == (i in better) for i in plain)
+    again = samples("again", judge, "generate.choice.num_candidates=4", "generate.sampling.shard_rows=7")
+    assert again == four
+    counts = verify(trained.recipe(f"generate.samples_uri={tmp_path}/four", judge, "generate.choice.num_candidates=4"))
+    assert counts["rows"] == len(four)
+
+
+def test_what_no_candidate_fits_is_rejected_with_its_score(run: Run, trained: Run, tmp_path: Path) -> None:
+    judge = f"generate.choice.judge_uri={run.recipe().train.checkpoint_uri}"
+    settings = (judge, "generate.choice.num_candidates=2", f"generate.samples_uri={tmp_path}/all")
+    uris = [f"{tmp_path}/all/{shard['uri']}" for shard in generate(trained.recipe(*settings))["shards"]]
+    found = {row["prompt_id"]: row["match_score"] for row in storage.read_table(uris).to_pylist()}
+    middle = sorted(found.values())[len(found) // 2]
+    least = (judge, "generate.choice.num_candidates=2", f"generate.choice.least_score={middle}")
+    least += ("generate.max_reject_share=1.0",)
+    manifest = generate(trained.recipe(*least, f"generate.samples_uri={tmp_path}/some"))
+    rejects = storage.read_table([f"{tmp_path}/some/rejects.parquet"]).to_pylist()
+    low = {name for name, score in found.items() if score < middle}
+    assert {row["id"] for row in rejects} == low and manifest["totals"]["rejects"] == len(low) > 10
+    assert all(f"is below {middle}, the best of 2" in row["reason"] for row in rejects)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            ["generate.choice.num_candidates=3"],
+            "generate.choice.judge_uri is missing; give the model that is to choose",
+        ),
+        (["generate.choice={judge_uri: x, num_candidates: 0}"], "generate.choice.num_candidates is 0"),
+        (["generate.choice={judge_uri: x, least_score: 1.5}"], "generate.choice.least_score is 1.5; allowed are"),
+        (["generate.choice.judge_uri=CHECKPOINTS"], "gives images; allowed is a match_judge"),
+    ],
+)
+def test_what_cannot_choose_is_refused(trained: Run, tmp_path: Path, settings: list[str], message: str) -> None:
+    held = [setting.replace("CHECKPOINTS", trained.recipe().train.checkpoint_uri) for setting in settings]
+    with pytest.raises(ValueError, match=message):
+        generate(trained.recipe(*held, f"generate.samples_uri={tmp_path}/samples"))
+    assert not (tmp_path / "samples").exists()
