@@ -1,4 +1,4 @@
-"""Who chooses among candidates: how well a picture fits its prompt decides which is kept, and whether any is."""
+"""Who judges pictures while others paint: checked, with the files that workers need."""
 
 from typing import Any
 
@@ -9,21 +9,27 @@ from pipelines.chooser import Chooser
 from pipelines.config import Recipe
 
 
+def judge_of(recipe: Recipe, uri: str, place: str, config: Any) -> tuple[dict[str, bytes], str]:
+    """The files and the digest of a judge for a model of `config`; BadInput that names `place` where it is no such."""
+    files = model.fetch_files(uri, recipe.tracking)
+    judge = checkpoint.load_sampler(files, uri)
+    if judge.gives != "scores":
+        raise BadInput(f"{place} {uri} gives {judge.gives}; allowed is a model of the task match_judge")
+    seen, painted = ((one.height, one.width) for one in (judge.config, config))
+    if seen != painted:
+        raise BadInput(
+            f"{place} {uri} judges pictures of {seen[0]} x {seen[1]} pixels; "
+            f"the model paints {painted[0]} x {painted[1]}"
+        )
+    return files, judge.model_digest
+
+
 def chooser_of(recipe: Recipe, task: Any) -> Chooser | None:
     """That of a recipe whose model is `task`, if it has one; BadInput where the two do not belong together."""
     config = recipe.generate.choice
     if not config.judge_uri:
         return None
-    files = model.fetch_files(config.judge_uri, recipe.tracking)
-    judge = checkpoint.load_sampler(files, config.judge_uri)
-    if judge.gives != "scores":
-        raise BadInput(f"generate.choice.judge_uri {config.judge_uri} gives {judge.gives}; allowed is a match_judge")
     if task.gives != "images" or "prompt" not in task.prompt_columns:
         raise BadInput("generate.choice is for pictures that are made from words; this model makes others, or none")
-    seen, painted = ((one.config.height, one.config.width) for one in (judge, task))
-    if seen != painted:
-        raise BadInput(
-            f"generate.choice.judge_uri {config.judge_uri} judges pictures of {seen[0]} x {seen[1]} pixels; "
-            f"the model paints {painted[0]} x {painted[1]}"
-        )
-    return Chooser(files, judge.model_digest, config)
+    files, digest = judge_of(recipe, config.judge_uri, "generate.choice.judge_uri", task.config)
+    return Chooser(files, digest, config)

@@ -36,6 +36,7 @@ class TrainConfig:
     """Data-parallel training under Ray Train; `global_batch_size` rows a step over all workers together.
 
     After `patience` checkpoints that are no better than the best, a training ends before its time; 0 waits for ever.
+    With `judge_uri`, a model of the task match_judge, a generator of task.judge_weight learns from its opinion too.
     """
 
     num_workers: int = 2
@@ -49,6 +50,7 @@ class TrainConfig:
     keep_checkpoints: int = 2
     patience: int = 0
     max_failures: int = 3
+    judge_uri: str = ""
     checkpoint_uri: str = ""
     guard: GuardConfig = field(default_factory=GuardConfig)
 
@@ -241,7 +243,11 @@ class Recipe:
             test_uri=self.ingest.test_uri and storage.absolute(self.ingest.test_uri),
             dataset_uri=_below(run_uri, self.ingest.dataset_uri, "dataset"),
         )
-        train = replace(self.train, checkpoint_uri=_below(run_uri, self.train.checkpoint_uri, "checkpoints"))
+        train = replace(
+            self.train,
+            judge_uri=self.train.judge_uri and storage.absolute(self.train.judge_uri),
+            checkpoint_uri=_below(run_uri, self.train.checkpoint_uri, "checkpoints"),
+        )
         choice = self.generate.choice
         generate = replace(
             self.generate,

@@ -19,6 +19,7 @@ from ganrnn.errors import BadInput
 from ganrnn.guard import Memory
 from pipelines import cluster, refusals, storage, tracking
 from pipelines.checkpoints import Checkpoints
+from pipelines.choice import judge_of
 from pipelines.claim import claim, require_unclaimed
 from pipelines.config import Recipe, task_type
 from pipelines.dataset import read_manifest, shard_uris
@@ -37,7 +38,8 @@ def train(recipe: Recipe) -> str:
     manifest = read_manifest(recipe.ingest.dataset_uri)
     _check_fit(recipe, manifest)
     uris = shard_uris(recipe.ingest.dataset_uri, manifest, "train")
-    identity = training_identity(recipe, manifest)
+    judge_files, judge_digest = _judge(recipe)
+    identity = training_identity(recipe, manifest, judge_digest)
     checkpoints = Checkpoints(recipe.train.checkpoint_uri, recipe.train.keep_checkpoints)
     place = (recipe.train.checkpoint_uri, RUN_FILE, identity, "choose another run_uri")
     require_unclaimed(*place)
@@ -62,6 +64,7 @@ def train(recipe: Recipe) -> str:
             "vocabulary": asdict(vocabulary),
             "run_id": run_id,
             "identity": identity["digest"],
+            "judge": judge_files,
         }
         with RemoteBar("train", recipe.task.num_steps, "step") as bar:
             _fit({**job, "reports": bar.queue})
@@ -81,7 +84,18 @@ def _done(recipe: Recipe, checkpoints: Checkpoints) -> str | None:
     return newest.uri if is_over(recipe, newest.step, Memory.from_dict(position["guard"])) else None
 
 
-def training_identity(recipe: Recipe, manifest: Mapping[str, Any]) -> dict[str, Any]:
+def _judge(recipe: Recipe) -> tuple[dict[str, bytes] | None, str | None]:
+    """The files and the digest of the judge that the generator learns from, if there is one."""
+    weight, uri = getattr(recipe.task, "judge_weight", 0.0), recipe.train.judge_uri
+    if bool(weight) != bool(uri):
+        raise BadInput(
+            f"train.judge_uri is {uri or 'missing'} and task.judge_weight {weight:g}; "
+            "a judge needs a weight above 0 in a task that has it (text_to_image), and a weight a judge"
+        )
+    return judge_of(recipe, uri, "train.judge_uri", recipe.task) if uri else (None, None)
+
+
+def training_identity(recipe: Recipe, manifest: Mapping[str, Any], judge_digest: str | None = None) -> dict[str, Any]:
     """What makes a training the one it is: everything that its weights are a function of, and the digest of that."""
     identity: dict[str, Any] = {
         "task": asdict(recipe.task),
@@ -91,6 +105,7 @@ def training_identity(recipe: Recipe, manifest: Mapping[str, Any]) -> dict[str, 
             name: getattr(recipe.train, name) for name in ("num_workers", "use_gpu", "global_batch_size", "window_rows")
         },
         "guard": asdict(recipe.train.guard),
+        **({"judge_digest": judge_digest} if judge_digest else {}),
     }
     return identity | {"digest": storage.sha256(json.dumps(identity, sort_keys=True).encode())}
 

@@ -63,6 +63,9 @@ class Attempt:
         task_class = task_type(self.recipe.task.name)
         vocabulary = from_plain(task_class.vocabulary_type, job["vocabulary"])
         self.task = task_class(self.recipe.task, vocabulary, self.recipe.seed)
+        if job.get("judge"):
+            self.task.judge = checkpoint.load_sampler(job["judge"])
+            self.task.judge.average.to(self.device)
         for network in self.task.networks.values():
             network.to(self.device)
         self.checkpoints = Checkpoints(train.checkpoint_uri, train.keep_checkpoints)

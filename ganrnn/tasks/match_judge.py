@@ -115,12 +115,18 @@ class MatchJudge:
         }
 
     def _pairs(self, images: Sequence[Any], texts: Sequence[str]) -> dict[str, torch.Tensor]:
+        return {"images": pictures.to_tensor([image["bytes"] for image in images])} | self.read_texts(texts)
+
+    def read_texts(self, texts: Sequence[str]) -> dict[str, torch.Tensor]:
+        """Tokens int64 [N, T] and lengths int64 [N]."""
         tokens, lengths = self.vocabulary.encode(texts, self.config.max_tokens)
-        return {
-            "images": pictures.to_tensor([image["bytes"] for image in images]),
-            "tokens": tokens,
-            "lengths": lengths,
-        }
+        return {"tokens": tokens, "lengths": lengths}
+
+    def judged(self, images: torch.Tensor, tokens: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """Pictures float32 [N, 3, H, W], with their graph, each against every text: logits [N, N]."""
+        read = self.average.read(tokens[:, : lengths.max()], lengths)
+        logits: torch.Tensor = self.average.all_pairs(self.average.see(images), read)
+        return logits
 
     def step(self, batch: Batch) -> dict[str, torch.Tensor]:
         """One update on what `collate` gave."""

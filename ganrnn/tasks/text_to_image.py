@@ -9,20 +9,33 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+from torch.nn import functional as F
 
 from ganrnn import images as pictures
-from ganrnn.gan import Gan
+from ganrnn.errors import BadInput
+from ganrnn.gan import Chunk, Gan
 from ganrnn.gan_config import TextGanConfig
+from ganrnn.objectives.matching import matching_loss
 from ganrnn.task import Batch, Rows
+from ganrnn.tasks.match_judge import MatchJudge
 from ganrnn.text import Vocabulary, meaning_key
 
 
 @dataclass(frozen=True)
 class TextToImageConfig(TextGanConfig):
-    """The reader of prompts and their painter; by default pictures are matched with words."""
+    """The reader of prompts and their painter; by default pictures are matched with words.
+
+    `judge_weight` is that of a judge's opinion, where the training has one.
+    """
 
     name: Literal["text_to_image"] = "text_to_image"
     matching_weight: float = 1.0
+    judge_weight: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.judge_weight < 0:
+            raise BadInput(f"task.judge_weight is {self.judge_weight}; allowed are values from 0 up")
 
 
 class TextToImage(Gan):
@@ -38,6 +51,7 @@ class TextToImage(Gan):
     def __init__(self, config: TextToImageConfig, vocabulary: Vocabulary, seed: int = 0) -> None:
         torch.manual_seed(seed)
         self.vocabulary = vocabulary
+        self.judge: MatchJudge | None = None
         super().__init__(config, config.text_encoder(len(vocabulary)))
 
     @staticmethod
@@ -55,7 +69,18 @@ class TextToImage(Gan):
         tokens, lengths = self.vocabulary.encode(rows["text"], self.config.max_tokens)
         keys = [meaning_key(t, a) for t, a in zip(rows["text"], rows["attributes"], strict=True)]
         images = pictures.to_tensor([image["bytes"] for image in rows["image"]])
-        return {"images": images, "tokens": tokens, "lengths": lengths, "keys": torch.tensor(keys)}
+        batch = {"images": images, "tokens": tokens, "lengths": lengths, "keys": torch.tensor(keys)}
+        if self.judge:  # which has words of its own
+            batch |= {f"judge_{name}": tensor for name, tensor in self.judge.read_texts(rows["text"]).items()}
+        return batch
+
+    def further_losses(self, chunk: Chunk, fake: torch.Tensor) -> Mapping[str, tuple[float, torch.Tensor]]:
+        """What a judge says that does not learn: which text a picture shows, and whether it does."""
+        if not self.judge:
+            return {}
+        logits = self.judge.judged(fake, chunk.batch["judge_tokens"], chunk.batch["judge_lengths"])
+        loss = matching_loss(logits, chunk.batch["keys"]) + F.softplus(-logits.diagonal()).mean()
+        return {"judged": (self.config.judge_weight, loss)}
 
     def encode_prompts(self, rows: Rows) -> Batch:
         """`prompt` to tokens int64 [N, T] and lengths int64 [N]."""

@@ -9,10 +9,12 @@ import pyarrow as pa
 import pytest
 import yaml
 
+from ganrnn.checkpoint import load_sampler
 from pipelines import storage
 from pipelines.evaluate import evaluate
 from pipelines.generate import generate
 from pipelines.ingest import ingest
+from pipelines.model import fetch_files
 from pipelines.promote import promote
 from pipelines.train import train
 from pipelines.verify import verify
@@ -125,7 +127,7 @@ def test_what_no_candidate_fits_is_rejected_with_its_score(run: Run, trained: Ru
     found = {row["prompt_id"]: row["match_score"] for row in storage.read_table(uris).to_pylist()}
     middle = sorted(found.values())[len(found) // 2]
     least = (judge, "generate.choice.num_candidates=2", f"generate.choice.least_score={middle}")
-    least += ("generate.max_reject_share=1.0",)
+    least += ("generate.max_reject_share=0.99",)
     manifest = generate(trained.recipe(*least, f"generate.samples_uri={tmp_path}/some"))
     rejects = storage.read_table([f"{tmp_path}/some/rejects.parquet"]).to_pylist()
     low = {name for name, score in found.items() if score < middle}
@@ -150,3 +152,21 @@ def test_what_cannot_choose_is_refused(trained: Run, tmp_path: Path, settings: l
     with pytest.raises(ValueError, match=message):
         generate(trained.recipe(*held, f"generate.samples_uri={tmp_path}/samples"))
     assert not (tmp_path / "samples").exists()
+
+
+def test_a_painter_learns_from_a_judge(run: Run, trained: Run, tmp_path: Path) -> None:
+    own = (f"train.checkpoint_uri={tmp_path}/checkpoints", "task.num_steps=8", "train.checkpoint_every_steps=4")
+    judge = f"train.judge_uri={run.recipe().train.checkpoint_uri}"
+    with pytest.raises(ValueError, match=r"train.judge_uri is missing and task.judge_weight 0.5; a judge needs"):
+        train(trained.recipe(*own, "task.judge_weight=0.5"))
+    with pytest.raises(ValueError, match=r"and task.judge_weight 0; a judge needs a weight above 0"):
+        train(trained.recipe(*own, judge))
+    assert not (tmp_path / "checkpoints").exists()
+    recipe = trained.recipe(*own, judge, "task.judge_weight=0.5", "train.log_every_steps=4")
+    assert train(recipe).endswith("step-00000008")
+    identity = storage.read_json(f"{tmp_path}/checkpoints/run.json")
+    assert identity["judge_digest"] == load_sampler(fetch_files(recipe.train.judge_uri, recipe.tracking)).model_digest
+    client = mlflow.MlflowClient(recipe.tracking.tracking_uri)
+    (experiment,) = client.search_experiments(filter_string=f"name = '{recipe.tracking.experiment}'")
+    found = [held.data.metrics for held in client.search_runs([experiment.experiment_id])]
+    assert any("judged" in metrics for metrics in found)

@@ -31,16 +31,19 @@ def task(seed: int = 0, **changes: Any) -> TextToImage:
     return TextToImage(replace(CONFIG, **changes), VOCABULARY, seed)
 
 
-def batch(num_rows: int = 8, seed: int = 0) -> dict[str, torch.Tensor]:
-    """What `collate` gives for scenes of the training split."""
+def rows(num_rows: int = 8, seed: int = 0) -> dict[str, list[Any]]:
+    """Scenes of the training split as a data set holds them."""
     drawn = list(scenes.scenes(scenes.ScenesConfig(num_train=num_rows), "train", seed, 16, 16))
-    return _COLLATING.collate(
-        {
-            "image": [{"bytes": encode_png(scene.image)} for scene in drawn],
-            "text": [scene.text for scene in drawn],
-            "attributes": [list(scene.attributes.items()) for scene in drawn],
-        }
-    )
+    return {
+        "image": [{"bytes": encode_png(scene.image)} for scene in drawn],
+        "text": [scene.text for scene in drawn],
+        "attributes": [list(scene.attributes.items()) for scene in drawn],
+    }
+
+
+def batch(num_rows: int = 8, seed: int = 0) -> dict[str, torch.Tensor]:
+    """What `collate` gives for `rows`."""
+    return _COLLATING.collate(rows(num_rows, seed))
 
 
 def weights(held: TextToImage) -> dict[str, torch.Tensor]:

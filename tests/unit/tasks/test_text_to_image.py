@@ -7,9 +7,11 @@ import torch
 
 from ganrnn import scenes
 from ganrnn.errors import BadInput
+from ganrnn.gan import Chunk
 from ganrnn.images import encode_png, to_float
 from ganrnn.objectives.matching import matching_loss
 from ganrnn.optimisation import PlayerConfig
+from ganrnn.tasks.match_judge import MatchJudge, MatchJudgeConfig
 from ganrnn.tasks.text_to_image import TASK, TextToImage, TextToImageConfig
 from tests.unit import tiny
 
@@ -187,3 +189,46 @@ def test_painting_uses_the_averaged_networks_and_no_global_generator() -> None:
 def test_impossible_settings_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(BadInput, match=message):
         TextToImageConfig(**changes)
+
+
+def judge() -> MatchJudge:
+    config = MatchJudgeConfig(height=16, width=16, base_channels=4, embedding_dim=8, dim=8)
+    return MatchJudge(config, MatchJudge.build_vocabulary(config, ((text,) for text in tiny.CAPTIONS)), seed=7)
+
+
+def test_a_judge_that_does_not_learn_has_its_say() -> None:
+    task, alone = tiny.task(judge_weight=0.5), tiny.task()
+    task.judge = judge()
+    rows = tiny.rows(8)
+    before = {name: tensor.clone() for name, tensor in task.judge.average.state_dict().items()}
+    batch = task.collate(rows)
+    torch.manual_seed(3)
+    metrics = task.step(batch)
+    torch.manual_seed(3)
+    assert "judged" not in alone.step(alone.collate(rows)) and metrics["judged"] > 0
+    assert all(torch.equal(before[name], tensor) for name, tensor in task.judge.average.state_dict().items())
+    assert all(parameter.grad is None for parameter in task.judge.average.parameters())
+    moved = [
+        not torch.equal(a, b) for a, b in zip(task.generator.parameters(), alone.generator.parameters(), strict=True)
+    ]
+    assert any(moved)
+    # The discriminator is updated before the generator and knows nothing of the judge.
+    for a, b in zip(task.discriminator.parameters(), alone.discriminator.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_what_a_judge_says_is_a_matching_loss_and_a_binary_one() -> None:
+    task = tiny.task(judge_weight=0.5)
+    task.judge = judge()
+    rows = tiny.rows(6)
+    batch, fake = task.collate(rows), torch.rand(6, 3, 16, 16) * 2 - 1
+    chunk = Chunk(fake, fake, fake, batch, fake)
+    fake.requires_grad_()
+    weight, loss = task.further_losses(chunk, fake)["judged"]
+    average = task.judge.average
+    tokens, lengths = task.judge.vocabulary.encode(rows["text"], 32)
+    logits = average.all_pairs(average.see(fake), average.read(tokens, lengths))
+    expected = matching_loss(logits, batch["keys"]) - torch.sigmoid(logits.diagonal()).log().mean()
+    assert weight == 0.5 and loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    loss.backward()
+    assert fake.grad is not None and fake.grad.abs().amax((1, 2, 3)).min() > 0
