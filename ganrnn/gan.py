@@ -97,8 +97,8 @@ class Gan:
     def encode_prompts(self, rows: Rows) -> Batch:
         """Prompt columns to what the networks read, on the CPU, under the names that `collate` gives it."""
 
-    def drawn_from(self, batch: Batch) -> tuple[torch.Tensor, ...]:
-        """What the generator reads beside noise and condition."""
+    def drawn_from(self, batch: Batch, encoder: nn.Module) -> tuple[Any, ...]:
+        """What the generator reads beside noise and condition, by an encoder that learns nothing from it."""
         return ()
 
     def further_losses(self, chunk: Chunk, fake: torch.Tensor) -> Mapping[str, tuple[float, torch.Tensor]]:
@@ -136,10 +136,10 @@ class Gan:
         z = torch.randn(len(real), self.config.z_dim, device=real.device)
         condition = self.encoder(*(batch[name] for name in self.encoder_inputs))
         with torch.set_grad_enabled(with_graph):
-            fake = self.painted(z, condition.detach(), *self.drawn_from(batch))
+            fake = self.painted(z, condition.detach(), *self.drawn_from(batch, self.encoder))
         return Chunk(real, z, condition, batch, fake)
 
-    def painted(self, z: torch.Tensor, condition: torch.Tensor, *drawn_from: torch.Tensor) -> torch.Tensor:
+    def painted(self, z: torch.Tensor, condition: torch.Tensor, *drawn_from: Any) -> torch.Tensor:
         """The generator's pictures, float32 [N, 3, H, W], under the precision of the config."""
         with self._autocast(z.device, penalised=False):
             fake: torch.Tensor = self._paint(z, condition, *drawn_from)
@@ -217,7 +217,7 @@ class Gan:
         objective, condition = OBJECTIVES[config.objective], chunk.condition.detach()
         fake = chunk.fake
         if not fake.requires_grad:
-            fake = self.painted(chunk.z, condition, *self.drawn_from(chunk.batch))
+            fake = self.painted(chunk.z, condition, *self.drawn_from(chunk.batch, self.encoder))
         with self._autocast(fake.device, penalised=False):
             on_fake = D.logits(D.read(self.augmentation(fake)), condition).float()
             on_real = on_fake.diagonal()
@@ -245,9 +245,10 @@ class Gan:
         """Paint prompts [N] with noise of `keys` [N]: uint8 [N, 3, height, width] by the averaged networks."""
         device = next(self.generator.parameters()).device
         batch = {name: tensor.to(device) for name, tensor in self.encode_prompts(rows).items()}
-        condition = self.networks["encoder_ema"](*(batch[name] for name in self.encoder_inputs))
+        encoder = self.networks["encoder_ema"]
+        condition = encoder(*(batch[name] for name in self.encoder_inputs))
         z = noise.normal(keys, self.config.z_dim).to(device)
-        return pictures.to_uint8(self.networks["generator_ema"](z, condition, *self.drawn_from(batch)))
+        return pictures.to_uint8(self.networks["generator_ema"](z, condition, *self.drawn_from(batch, encoder)))
 
 
 def _accumulated(

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from ganrnn.networks.convolution import GAIN, SLOPE, Conv, continued, double
 from ganrnn.networks.pyramid import Pyramid
+from ganrnn.networks.word_attention import MOST_PLACES, WordAttention, Words
 
 
 class ModulatedConv(nn.Module):
@@ -47,7 +48,10 @@ class ModulatedConv(nn.Module):
 
 
 class StyleGenerator(nn.Module):
-    """Noise and condition to pictures of any height x width that are multiples of 4 from 16 up."""
+    """Noise and condition to pictures of any height x width that are multiples of 4 from 16 up.
+
+    With `word_dim` the places of the smaller maps look at the words of a text as well.
+    """
 
     def __init__(
         self,
@@ -59,6 +63,7 @@ class StyleGenerator(nn.Module):
         base_channels: int,
         wrap: bool = False,
         out_channels: int = 3,
+        word_dim: int = 0,
     ) -> None:
         super().__init__()
         pyramid = Pyramid.of(height, width, base_channels)
@@ -71,9 +76,12 @@ class StyleGenerator(nn.Module):
         )
         self.ground = nn.Linear(style_dim, pyramid.channels[0] * self.smallest[0] * self.smallest[1])
         self.first = nn.ModuleList()
+        self.looking = nn.ModuleList()
         self.second = nn.ModuleList()
         in_channels = pyramid.channels[0]
-        for channels in pyramid.channels:
+        for (height, width), channels in zip(pyramid.sizes, pyramid.channels, strict=True):
+            if word_dim and height * width <= MOST_PLACES:
+                self.looking.append(WordAttention(channels, word_dim))
             self.first.append(ModulatedConv(in_channels, channels, style_dim, wrap=wrap))
             self.second.append(ModulatedConv(channels, channels, style_dim, wrap=wrap))
             in_channels = channels
@@ -85,6 +93,7 @@ class StyleGenerator(nn.Module):
         z: torch.Tensor,  # float32 [N, z_dim], standard normal
         condition: torch.Tensor,  # float32 [N, condition_dim]
         maps: Sequence[torch.Tensor] = (),  # to draw over, [N, C, h, w] of each size, the smallest first
+        words: Words | None = None,  # to look at, where there is a `word_dim`
     ) -> torch.Tensor:  # float32 [N, out_channels, height, width], about -1 to 1, not clipped
         style = self.style(torch.cat([z, condition], dim=1))
         x = self.ground(style).view(len(z), -1, *self.smallest)
@@ -96,6 +105,8 @@ class StyleGenerator(nn.Module):
             x = F.leaky_relu(first(x, style), SLOPE) * GAIN
             if maps:
                 x = (x + maps[level]) * 0.5**0.5
+            if words is not None and level < len(self.looking):
+                x = self.looking[level](x, words)
             x = F.leaky_relu(second(x, style), SLOPE) * GAIN
         x = F.leaky_relu(self.last(double(x, self.wrap), style), SLOPE) * GAIN
         return self.to_rgb(x)

@@ -28,18 +28,28 @@ class TextEncoder(nn.Module):
         self.embedding = nn.Embedding(num_tokens, embedding_dim, padding_idx=0)
         self.forward_rnn = recurrent(embedding_dim, hidden_dim, batch_first=True)
         self.backward_rnn = recurrent(embedding_dim, hidden_dim, batch_first=True) if bidirectional else None
-        self.out_dim = 2 * hidden_dim * (2 if bidirectional else 1)
+        self.word_dim = hidden_dim * (2 if bidirectional else 1)
+        self.out_dim = 2 * self.word_dim
 
     def forward(
         self,
         tokens: torch.Tensor,  # int64 [N, T], padded with 0 at the end
         lengths: torch.Tensor,  # int64 [N], 1 to T
     ) -> torch.Tensor:  # float32 [N, out_dim]
+        return torch.cat([_pool(outputs, lengths) for outputs in self._outputs(tokens, lengths)], dim=1)
+
+    def words(self, tokens: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """What is known at each word, float32 [N, T, word_dim], and at padding whatever comes."""
+        forward, *backward = self._outputs(tokens, lengths)
+        return torch.cat([forward, *(_reverse(outputs, lengths) for outputs in backward)], dim=2)
+
+    def _outputs(self, tokens: torch.Tensor, lengths: torch.Tensor) -> list[torch.Tensor]:
+        """[N, T, hidden_dim] of each direction, in the order that it reads in."""
         words = self.embedding(tokens)
-        states = [_pool(self.forward_rnn(words)[0], lengths)]
+        outputs = [self.forward_rnn(words)[0]]
         if self.backward_rnn is not None:
-            states.append(_pool(self.backward_rnn(_reverse(words, lengths))[0], lengths))
-        return torch.cat(states, dim=1)
+            outputs.append(self.backward_rnn(_reverse(words, lengths))[0])
+        return outputs
 
 
 def _pool(outputs: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:

@@ -170,7 +170,7 @@ class ImageToImage(Gan):
         sources = pictures.to_tensor([image["bytes"] for image in rows["source_image"]], size)
         return {"sources": sources, **self._asked(rows, "prompt", len(sources))}
 
-    def drawn_from(self, batch: Batch) -> tuple[torch.Tensor, ...]:
+    def drawn_from(self, batch: Batch, encoder: nn.Module) -> tuple[torch.Tensor, ...]:
         """The source pictures."""
         return (pictures.to_float(batch["sources"]),)
 
@@ -179,7 +179,7 @@ class ImageToImage(Gan):
         weight = self.config.reconstruction_weight
         if self.config.pairing == "paired":
             return {"reconstruction": (weight, F.l1_loss(fake, chunk.real))}
-        (source,) = self.drawn_from(chunk.batch)
+        (source,) = self.drawn_from(chunk.batch, self.encoder)
         with torch.no_grad():
             inputs = ("sources", *(f"own_{name}" for name in self.asked_inputs))
             own = self.encoder(*(chunk.batch[name] for name in inputs))

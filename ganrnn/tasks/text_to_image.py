@@ -9,12 +9,16 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from ganrnn import images as pictures
 from ganrnn.errors import BadInput
 from ganrnn.gan import Chunk, Gan
 from ganrnn.gan_config import TextGanConfig
+from ganrnn.networks.style_generator import StyleGenerator
+from ganrnn.networks.text_encoder import TextEncoder
+from ganrnn.networks.word_attention import Words
 from ganrnn.objectives.matching import matching_loss
 from ganrnn.task import Batch, Rows
 from ganrnn.tasks.match_judge import MatchJudge
@@ -25,17 +29,21 @@ from ganrnn.text import Vocabulary, meaning_key
 class TextToImageConfig(TextGanConfig):
     """The reader of prompts and their painter; by default pictures are matched with words.
 
+    With `word_attention` places of the picture look at the words, and not only all of it at the text as a whole.
     `judge_weight` is that of a judge's opinion, where the training has one.
     """
 
     name: Literal["text_to_image"] = "text_to_image"
     matching_weight: float = 1.0
+    word_attention: bool = False
     judge_weight: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.judge_weight < 0:
             raise BadInput(f"task.judge_weight is {self.judge_weight}; allowed are values from 0 up")
+        if self.word_attention and self.architecture != "style":
+            raise BadInput(f"task.word_attention is for task.architecture style, which is {self.architecture} here")
 
 
 class TextToImage(Gan):
@@ -52,7 +60,8 @@ class TextToImage(Gan):
         torch.manual_seed(seed)
         self.vocabulary = vocabulary
         self.judge: MatchJudge | None = None
-        super().__init__(config, config.text_encoder(len(vocabulary)))
+        encoder = config.text_encoder(len(vocabulary))
+        super().__init__(config, encoder, _attentive(config, encoder) if config.word_attention else None)
 
     @staticmethod
     def vocabulary_columns(config: TextToImageConfig) -> Sequence[str]:
@@ -74,6 +83,14 @@ class TextToImage(Gan):
             batch |= {f"judge_{name}": tensor for name, tensor in self.judge.read_texts(rows["text"]).items()}
         return batch
 
+    def drawn_from(self, batch: Batch, encoder: nn.Module) -> tuple[Any, ...]:
+        """The words, where the generator looks at them."""
+        if not self.config.word_attention:
+            return ()
+        assert isinstance(encoder, TextEncoder)
+        with torch.no_grad():
+            return (), Words.of(encoder.words(batch["tokens"], batch["lengths"]), batch["lengths"])
+
     def further_losses(self, chunk: Chunk, fake: torch.Tensor) -> Mapping[str, tuple[float, torch.Tensor]]:
         """What a judge says that does not learn: which text a picture shows, and whether it does."""
         if not self.judge:
@@ -90,6 +107,19 @@ class TextToImage(Gan):
     def count_unknown(self, rows: Mapping[str, Sequence[Any]]) -> list[int]:
         """How many words of each prompt the vocabulary does not hold."""
         return [self.vocabulary.count_unknown(text) for text in rows["prompt"]]
+
+
+def _attentive(config: TextToImageConfig, encoder: TextEncoder) -> StyleGenerator:
+    return StyleGenerator(
+        config.height,
+        config.width,
+        config.z_dim,
+        encoder.out_dim,
+        config.style_dim,
+        config.base_channels,
+        config.wrap_horizontally,
+        word_dim=encoder.word_dim,
+    )
 
 
 TASK = TextToImage

@@ -121,7 +121,7 @@ def test_what_comes_back_of_an_unpaired_picture_is_held_to_it() -> None:
         return sources[0] + 0.5
 
     held.painted = give_back  # type: ignore[method-assign]
-    (source,) = held.drawn_from(chunk.batch)
+    (source,) = held.drawn_from(chunk.batch, held.encoder)
     fake = source.roll(3, 0)
     _, loss = held.further_losses(chunk, fake)["reconstruction"]
     expected = ((fake + 0.5 - source).abs().mean() + 0.5) / 2

@@ -130,9 +130,9 @@ def test_pictures_need_not_be_square() -> None:
     assert task.sample({"prompt": PROMPTS[:2]}, KEYS[:2]).shape == (2, 3, 20, 36)
 
 
-def painter() -> TextToImage:
+def painter(**changes: Any) -> TextToImage:
     """A task whose averaged networks have moved away from their start."""
-    task = tiny.task()
+    task = tiny.task(**changes)
     for step in range(3):
         task.step(tiny.batch(8, step))
     return task
@@ -149,8 +149,11 @@ def painted(task: TextToImage, micro_batch_size: int, order: list[int]) -> torch
     return images
 
 
-def test_a_picture_depends_on_its_prompt_and_key_alone() -> None:
-    task = painter()
+@pytest.mark.parametrize("word_attention", [False, True])
+def test_a_picture_depends_on_its_prompt_and_key_alone(word_attention: bool) -> None:
+    task = painter(word_attention=word_attention)
+    gains = [layer.gain for layer in task.networks["generator_ema"].looking]
+    assert bool(gains) == word_attention and all(gain.abs() > 0 for gain in gains)
     order = list(range(len(PROMPTS)))
     expected = painted(task, 16, order)
     assert len({bytes(image.numpy()) for image in expected}) == len(PROMPTS)
@@ -184,6 +187,8 @@ def test_painting_uses_the_averaged_networks_and_no_global_generator() -> None:
         ({"penalty_every_steps": 0}, "task.penalty_every_steps is 0"),
         ({"generator": PlayerConfig(learning_rate=-1e-3)}, "task.generator.learning_rate is -0.001"),
         ({"ema_half_life_steps": 0.0}, "task.ema_half_life_steps is 0"),
+        ({"judge_weight": -1.0}, "task.judge_weight is -1.0; allowed are values from 0 up"),
+        ({"word_attention": True, "architecture": "residual"}, "task.word_attention is for task.architecture style"),
     ],
 )
 def test_impossible_settings_are_refused(changes: dict[str, Any], message: str) -> None:
