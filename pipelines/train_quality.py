@@ -57,18 +57,20 @@ class PictureQuality:
 
 
 class TextQuality:
-    """Perplexity: how many tokens, as it were, the averaged network hesitates between."""
+    """Perplexity, how many tokens, as it were, the averaged network hesitates between, as the distance from real texts.
+
+    Diversity is the task's own, since no text is written.
+    """
 
     def __init__(self, recipe: Recipe, job: Mapping[str, Any]) -> None:
         self.recipe, self.uris = recipe, job["val_uris"]
         self.rows: dict[str, list[Any]] = {}
 
     def __call__(self, task: Any) -> tuple[Quality, dict[str, float]]:
-        """As the distance from real texts; diversity is that of the real ones, none being written."""
         if not self.rows:
             table = storage.read_table(self.uris, list(task.input_columns))
             self.rows = table.slice(0, self.recipe.train.guard.num_samples).to_pydict()
         total, count = task.negative_log_likelihood(self.rows)
         loss = total / count
         perplexity = math.exp(min(loss, 700.0))
-        return Quality(perplexity, 1.0), {"val_loss": loss, "val_perplexity": perplexity}
+        return Quality(perplexity, task.diversity(self.rows)), {"val_loss": loss, "val_perplexity": perplexity}
