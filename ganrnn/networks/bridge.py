@@ -33,4 +33,6 @@ class ExactBridge:
 
     def __call__(self, known: torch.Tensor) -> torch.Tensor:
         made = self.linear(known)
-        return self.bridge.as_states(exact.snapped(exact.sigmoid(made) if self.bridge.is_positive else exact.tanh(made)))
+        return self.bridge.as_states(
+            exact.snapped(exact.sigmoid(made) if self.bridge.is_positive else exact.tanh(made))
+        )

@@ -41,9 +41,9 @@ class ResidualMlp(nn.Module):
         made: torch.Tensor = self.end(F.leaky_relu(x, _SLOPE))
         return made
 
-    def layers(self) -> list[tuple[nn.Linear, nn.Linear]]:
-        """Of each block."""
-        return [(first, second) for first, second in self.blocks]  # type: ignore[misc]
+    def layers(self) -> list[list[nn.Linear]]:
+        """Of each block, the two."""
+        return [list(block) for block in self.blocks]  # type: ignore[call-overload]
 
 
 class LatentGenerator(ResidualMlp):
@@ -67,7 +67,7 @@ class ExactLatentGenerator:
         """Noise [N, Z] and labels int64 [N] to snapped [N, D]."""
         x = exact.snapped(z)
         if self.embedding is not None:
-            x = torch.cat([x, F.embedding(labels, self.embedding)], dim=1)
+            x = torch.cat([x, self.embedding[labels]], dim=1)
         x = exact.snapped(self.begin(x))
         for first, second in self.blocks:
             x = exact.snapped(x + second(_leaky(first(_leaky(x)))))

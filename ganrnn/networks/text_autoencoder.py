@@ -108,7 +108,7 @@ class ExactSpeaker:
 
     def begin(self, latents: torch.Tensor, labels: torch.Tensor | None) -> Speaking:
         """The state before the first token, of snapped latents [N, D] and labels int64 [N]."""
-        condition = latents if self.labels is None else torch.cat([latents, F.embedding(labels, self.labels)], dim=1)
+        condition = latents if self.labels is None else torch.cat([latents, self.labels[labels]], dim=1)
         return Speaking(condition, self.bridge(condition))
 
     def step(self, tokens: torch.Tensor, state: Speaking) -> tuple[torch.Tensor, Speaking]:
