@@ -10,6 +10,7 @@ from ganrnn.sampling import exact
 MOST_DIMENSIONS = 1_024  # at the pole of a larger sphere a coordinate would be clipped
 _ANGLE_BITS = 30
 _LEAST_SINE = 1e-6
+_LEAST_DIFFERENCE = 1e-6
 
 
 def on_sphere(x: torch.Tensor) -> torch.Tensor:
@@ -20,6 +21,11 @@ def on_sphere(x: torch.Tensor) -> torch.Tensor:
 def alikeness(points: torch.Tensor) -> torch.Tensor:
     """The mean cosine of all pairs of points [N, D] on the sphere, each with itself too: 1 where they are one."""
     return points.mean(0).square().mean()
+
+
+def relative_diversity(made: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+    """How far points [N, D] are from being alike, as a share of how far real ones [M, D] are."""
+    return (1.0 - alikeness(made)) / (1.0 - alikeness(real)).clamp_min(_LEAST_DIFFERENCE)
 
 
 def exact_on_sphere(x: torch.Tensor) -> torch.Tensor:

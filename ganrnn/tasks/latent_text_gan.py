@@ -17,7 +17,7 @@ import torch
 from ganrnn import averages
 from ganrnn.errors import BadInput
 from ganrnn.networks.residual_mlp import ExactLatentGenerator, LatentGenerator, ResidualMlp
-from ganrnn.networks.sphere import MOST_DIMENSIONS, alikeness, exact_between, on_sphere
+from ganrnn.networks.sphere import MOST_DIMENSIONS, exact_between, on_sphere, relative_diversity
 from ganrnn.networks.text_autoencoder import ExactEncoder, ExactSpeaker, TextAutoencoder
 from ganrnn.objectives.adversarial import OBJECTIVES
 from ganrnn.objectives.penalties import USUAL_WEIGHTS, slope_penalty
@@ -229,10 +229,9 @@ class LatentTextGan(OneTextTask):
         on_fake = self.critic(fake, labels)[:, 0]
         loss = _OBJECTIVE.generator(on_fake, on_fake)
         loss.backward()
-        diversity = (1.0 - alikeness(fake.detach())) / (1.0 - alikeness(real))
         return {
             "loss_g": loss.detach(),
-            "latent_diversity": diversity,
+            "latent_diversity": relative_diversity(fake.detach(), real),
             "gradient_norm_g": self.players["generator"].update(),
         }
 
@@ -265,7 +264,7 @@ class LatentTextGan(OneTextTask):
         labels = torch.tensor(rows["label"], device=self.device) if self.config.labels else None
         z = noise.normal([(0, f"diversity/{i}") for i in range(num)], self.config.z_dim).to(self.device)
         dreamt, real = self.dreamer(z, labels), self.average.encode(self._read(rows["text"]))
-        return float((1.0 - alikeness(dreamt)) / (1.0 - alikeness(real)).clamp_min(1e-9))
+        return float(relative_diversity(dreamt, real))
 
     def _read(self, texts: Sequence[str]) -> torch.Tensor:
         """Tokens int64 [N, S] of texts with their ends, as far as the encoder reads them."""

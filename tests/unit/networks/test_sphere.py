@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from ganrnn.networks.sphere import alikeness, exact_between, exact_on_sphere, on_sphere
+from ganrnn.networks.sphere import alikeness, exact_between, exact_on_sphere, on_sphere, relative_diversity
 from ganrnn.sampling import exact
 
 D = 12
@@ -36,7 +36,10 @@ def test_alikeness_is_the_mean_cosine_of_all_pairs() -> None:
     x = on_sphere(points())
     cosines = torch.nn.functional.cosine_similarity(x[:, None], x[None], dim=2)
     assert float(alikeness(x)) == pytest.approx(float(cosines.mean()), abs=1e-9)
-    assert float(alikeness(x[:1].expand(4, -1))) == pytest.approx(1.0)
+    one = x[:1].expand(4, -1)
+    assert float(alikeness(one)) == pytest.approx(1.0)
+    assert float(relative_diversity(one, x)) == pytest.approx(0.0, abs=1e-9)
+    assert float(relative_diversity(x, x)) == 1.0 and math.isfinite(float(relative_diversity(one, one)))
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 1.0])
