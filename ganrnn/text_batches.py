@@ -66,7 +66,11 @@ class _Buckets:
 
 
 class RowBatches:
-    """Rows of like length; short ones come in greater number."""
+    """Rows of like length; short ones come in greater number. Where rows have labels, so have batches, int64 [N].
+
+    With `num_drawn` a batch has so many more for each worker, drawn from all whatever their length: `drawn`, int64
+    [num_drawn, T] without BEGIN, and `drawn_labels`.
+    """
 
     def __init__(
         self,
@@ -77,22 +81,38 @@ class RowBatches:
         seed: int,
         rank: int = 0,
         world_size: int = 1,
+        labels: Sequence[int] | None = None,
+        num_drawn: int = 0,
     ) -> None:
         self.rows = [np.array([BEGIN, *row[: num_tokens - 1], END], np.int32) for row in rows]
         self.widths = np.array([len(row) - 1 for row in self.rows])
         self.buckets = _Buckets(self.widths[:, None], num_rows * num_tokens, seed, world_size)
-        self.rank, self.world_size = rank, world_size
+        self.seed, self.rank, self.world_size = seed, rank, world_size
+        self.labels = None if labels is None else np.array(labels, np.int64)
+        self.num_drawn = num_drawn
 
     def at(self, step: int) -> dict[str, torch.Tensor]:
         """The worker's part of a step's batch."""
         rows = self.buckets.at(step)
-        held = [self.rows[i] for i in rows[self.rank :: self.world_size]] or [_NO_ROW]
-        return {"tokens": padded(held), "num_targets": torch.tensor(int(self.widths[rows].sum()))}
+        batch = self._batch(rows[self.rank :: self.world_size])
+        batch["num_targets"] = torch.tensor(int(self.widths[rows].sum()))
+        if self.num_drawn:
+            u = noise.uniform(self.num_drawn * self.world_size, self.seed, f"drawn/{step}")
+            drawn = self._batch((u[self.rank :: self.world_size] * len(self.rows)).astype(np.int64))
+            batch |= {"drawn": drawn.pop("tokens")[:, 1:]} | {f"drawn_{name}": held for name, held in drawn.items()}
+        return batch
 
-    def once(self) -> Iterator[torch.Tensor]:
-        """The tokens of all rows, those of about one length together."""
+    def once(self) -> Iterator[dict[str, torch.Tensor]]:
+        """All rows, those of about one length together."""
         for rows in self.buckets.once():
-            yield padded([self.rows[i] for i in rows])
+            yield self._batch(rows)
+
+    def _batch(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
+        """Tokens, and labels where there are some; of no rows one without targets."""
+        batch = {"tokens": padded([self.rows[i] for i in rows] or [_NO_ROW])}
+        if self.labels is not None:
+            batch["labels"] = torch.from_numpy(self.labels[rows if len(rows) else [0]])
+        return batch
 
 
 class PairBatches:

@@ -1,7 +1,7 @@
 """What systems that write texts have in common: a recurrent network, its average, an update, lines to be written."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -118,6 +118,32 @@ class TextTask:
             )
             for prefix, key, rules in zip(prefixes, keys, decodings(rows, len(keys)), strict=True)
         ]
+
+    def diversity(self, rows: Rows) -> float:
+        """Of what is made of noise alone, as a share of that of rows of the data set; 1 where nothing is."""
+        return 1.0
+
+
+class OneTextTask(TextTask):
+    """One whose rows are single texts."""
+
+    vocabulary_type = TextVocabulary
+    kind = "texts"
+    prompt_columns: Sequence[str] = ()
+
+    def __init__(self, config: Any, network: nn.Module, vocabulary: TextVocabulary) -> None:
+        super().__init__(config, network, vocabulary)
+        self.vocabulary = vocabulary
+
+    @staticmethod
+    def vocabulary_columns(config: Any) -> Sequence[str]:
+        """The data set's columns that `build_vocabulary` reads."""
+        return ("text",)
+
+    @staticmethod
+    def build_vocabulary(config: Any, rows: Iterable[tuple[Any, ...]]) -> TextVocabulary:
+        """The tokens of the training rows."""
+        return TextVocabulary.build(config.vocabulary, (row[0] for row in rows), config.max_vocabulary)
 
 
 def optional_texts(rows: Rows, name: str, num_rows: int) -> list[str]:

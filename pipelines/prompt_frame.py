@@ -7,7 +7,10 @@ from typing import Any
 import pandas as pd
 
 # Columns that a model may read, in the types of an MLflow signature.
-KINDS = {"prompt": "string", "label": "long", "attributes": "string", "source_image": "binary"}
+KINDS = {
+    **dict.fromkeys(("prompt", "prefix", "from_text", "to_text", "attributes"), "string"),
+    **{"label": "long", "share": "double", "source_image": "binary"},
+}
 
 
 def frame(prompt: Mapping[str, Any], **more: Any) -> pd.DataFrame:

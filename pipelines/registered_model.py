@@ -44,7 +44,8 @@ class RegisteredModel(PythonModel):
         The noise is a function of (seed, sample_id): rows equal in both differ by their prompts alone.
         """
         optional = [name for name in self.sampler.optional_columns if name in model_input]
-        columns = {name: model_input[name].tolist() for name in (*self.sampler.prompt_columns, *optional)}
+        columns = {name: model_input[name].tolist() for name in self.sampler.prompt_columns}
+        columns |= {name: [None if pd.isna(held) else held for held in model_input[name]] for name in optional}
         if "attributes" in columns:
             columns["attributes"] = [json.loads(held) for held in columns["attributes"]]
         if "source_image" in columns:

@@ -57,18 +57,20 @@ class PictureQuality:
 
 
 class LikelihoodQuality:
-    """Perplexity: how many tokens, or answers, the averaged network as it were hesitates between."""
+    """Perplexity, how many tokens or answers the averaged network as it were hesitates between, as the distance.
+
+    Diversity is the task's own, since nothing is made.
+    """
 
     def __init__(self, recipe: Recipe, job: Mapping[str, Any]) -> None:
         self.recipe, self.uris = recipe, job["val_uris"]
         self.rows: dict[str, list[Any]] = {}
 
     def __call__(self, task: Any) -> tuple[Quality, dict[str, float]]:
-        """As the distance from what is real; diversity is that of the real, nothing being made."""
         if not self.rows:
             table = storage.read_table(self.uris, list(task.input_columns))
             self.rows = table.slice(0, self.recipe.train.guard.num_samples).to_pydict()
         total, count = task.negative_log_likelihood(self.rows)
         loss = total / count
         perplexity = math.exp(min(loss, 700.0))
-        return Quality(perplexity, 1.0), {"val_loss": loss, "val_perplexity": perplexity}
+        return Quality(perplexity, task.diversity(self.rows)), {"val_loss": loss, "val_perplexity": perplexity}

@@ -15,7 +15,8 @@ from ganrnn.text_vocabulary import PAD, TextVocabulary
 class LanguageNetwork(nn.Module):
     """Embedding, recurrent stack, logits; with `tied` the embeddings give the logits too (Press & Wolf 2017).
 
-    `rules` are those of `RecurrentStack`.
+    With `condition_dim` the stack reads so many numbers beside each token, the same for all tokens of a row. `rules`
+    are those of `RecurrentStack`.
     """
 
     def __init__(
@@ -27,12 +28,13 @@ class LanguageNetwork(nn.Module):
         num_layers: int,
         *,
         tied: bool,
+        condition_dim: int = 0,
         **rules: Any,
     ) -> None:
         super().__init__()
         self.embedding = nn.Embedding(num_tokens, embedding_dim, padding_idx=PAD)
         nn.init.normal_(self.embedding.weight, std=embedding_dim**-0.5)
-        self.stack = RecurrentStack(cell, embedding_dim, hidden_dim, num_layers, **rules)
+        self.stack = RecurrentStack(cell, embedding_dim + condition_dim, hidden_dim, num_layers, **rules)
         self.projection = nn.Linear(hidden_dim, embedding_dim) if tied and embedding_dim != hidden_dim else None
         self.own_weight = None if tied else nn.Parameter(torch.randn(num_tokens, hidden_dim) * hidden_dim**-0.5)
         self.bias = nn.Parameter(torch.zeros(num_tokens))
@@ -46,8 +48,12 @@ class LanguageNetwork(nn.Module):
         self,
         tokens: torch.Tensor,  # int64 [N, T]
         state: torch.Tensor,  # [L, S, N, H]
+        condition: torch.Tensor | None = None,  # [N, C]
     ) -> tuple[torch.Tensor, torch.Tensor]:  # features [N, T, D], of which `logits` are made; [L, S, N, H]
-        outputs, after = self.stack(self.embedding(tokens), state)
+        x = self.embedding(tokens)
+        if condition is not None:
+            x = torch.cat([x, condition[:, None].expand(-1, x.shape[1], -1)], dim=2)
+        outputs, after = self.stack(x, state)
         outputs = self.stack.drop(outputs)
         if self.projection is not None:
             outputs = self.projection(outputs)
@@ -74,9 +80,14 @@ class ExactLanguageNetwork:
         """The states before the first token."""
         return self._begin(num_rows).double()
 
-    def step(self, tokens: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Tokens int64 [N] to logits float64 [N, V] of what follows."""
-        x, after = self.stack.step(F.embedding(tokens.to(self.embedding.device), self.embedding), state)
+    def step(
+        self, tokens: torch.Tensor, state: torch.Tensor, condition: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Tokens int64 [N], and a snapped condition [N, C] of each, to logits float64 [N, V] of what follows."""
+        x = F.embedding(tokens.to(self.embedding.device), self.embedding)
+        if condition is not None:
+            x = torch.cat([x, condition], dim=1)
+        x, after = self.stack.step(x, state)
         if self.projection is not None:
             x = exact.snapped(self.projection(x))
         return self.to_logits(x), after

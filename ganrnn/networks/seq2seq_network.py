@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ganrnn.networks.attention import LEAST_COPIED, Attention, AttentionKind, ExactAttention, mixed
+from ganrnn.networks.bridge import Bridge, ExactBridge
 from ganrnn.networks.reader import ExactReader, Reader
 from ganrnn.networks.recurrent import Cell, RecurrentStack
 from ganrnn.sampling import exact
@@ -49,7 +50,7 @@ class Seq2SeqNetwork(nn.Module):
         self.target_embedding = _embedding(num_target_tokens, embedding_dim)
         self.source_embedding = None if shared else _embedding(num_source_tokens, embedding_dim)
         self.reader = Reader(cell, embedding_dim, hidden_dim, num_encoder_layers, num_directions, **rules)
-        self.bridge = nn.Linear(hidden_dim, num_decoder_layers * hidden_dim)
+        self.bridge = Bridge(cell, hidden_dim, hidden_dim, num_decoder_layers)
         self.asking = RecurrentStack(cell, embedding_dim, hidden_dim, 1, **rules)
         self.attention = Attention(attention, hidden_dim, hidden_dim, covers)
         num_above = num_decoder_layers - 1
@@ -59,7 +60,6 @@ class Seq2SeqNetwork(nn.Module):
         self.own_weight = None if tied else nn.Parameter(torch.randn(num_target_tokens, output_dim) * output_dim**-0.5)
         self.bias = nn.Parameter(torch.zeros(num_target_tokens))
         self.writes = nn.Linear(output_dim, 1) if copies else None
-        self.is_positive = cell in ("mingru", "rnn_relu")
 
     @property
     def logit_weight(self) -> torch.Tensor:
@@ -79,7 +79,7 @@ class Seq2SeqNetwork(nn.Module):
         tokens: torch.Tensor,  # int64 [N, T]
     ) -> tuple[torch.Tensor, torch.Tensor]:  # features [N, T, D], of which `logits` are made, and shares [N, T, S]
         memory, end = self.reader(F.embedding(source, self.embeddings[0]), lengths)
-        states = self._states(end)
+        states = self.bridge(end)
         queries, _ = self.asking(self.target_embedding(tokens), states[:1])
         shares = self.attention(queries, memory, is_there(source, lengths))
         found = torch.cat([queries, shares @ memory], dim=2)
@@ -95,22 +95,16 @@ class Seq2SeqNetwork(nn.Module):
             return logits
         return mixed(logits, self.writes(features)[:, :, 0], shares, source)
 
-    def _states(self, end: torch.Tensor) -> torch.Tensor:
-        """Before the first token, [L, S, N, H], from what the encoder knows at its end [N, H]."""
-        made = self.bridge(end)
-        made = made.sigmoid() if self.is_positive else made.tanh()
-        return _as_states(made, self.asking)
-
 
 class ExactSeq2Seq:
     """A `Writer` of `ganrnn/sampling/decode.py`."""
 
     @torch.no_grad()
     def __init__(self, network: Seq2SeqNetwork, vocabulary: TextVocabulary) -> None:
-        self.vocabulary, self.network = vocabulary, network
+        self.vocabulary = vocabulary
         self.embeddings = [exact.snapped(weight) for weight in network.embeddings]
         self.reader, self.attention = ExactReader(network.reader), ExactAttention(network.attention)
-        self.bridge = exact.Linear(network.bridge.weight, network.bridge.bias)
+        self.bridge = ExactBridge(network.bridge)
         self.asking = ExactStack(network.asking)
         self.above = None if network.above is None else ExactStack(network.above)
         self.joined = exact.Linear(network.joined.weight, network.joined.bias)
@@ -122,15 +116,13 @@ class ExactSeq2Seq:
     def begin(self, source: torch.Tensor, lengths: torch.Tensor) -> "Reading":
         """The state before the first token, of sources int64 [N, S]."""
         memory, end = self.reader(F.embedding(source, self.embeddings[0]), lengths)
-        made = self.bridge(end)
-        made = exact.snapped(exact.sigmoid(made) if self.network.is_positive else exact.tanh(made))
         return Reading(
             source,
             is_there(source, lengths),
             memory,
             self.attention.keys(memory),
             torch.zeros_like(memory[:, :, 0]),
-            _as_states(made, self.network.asking).permute(2, 0, 1, 3),
+            self.bridge(end).permute(2, 0, 1, 3),
         )
 
     @torch.no_grad()
@@ -189,10 +181,3 @@ def _embedding(num_tokens: int, dim: int) -> nn.Embedding:
     made = nn.Embedding(num_tokens, dim, padding_idx=PAD)
     nn.init.normal_(made.weight, std=dim**-0.5)
     return made
-
-
-def _as_states(made: torch.Tensor, stack: RecurrentStack) -> torch.Tensor:
-    """[N, L H] to [L, S, N, H]; the memory of an LSTM is empty."""
-    hidden = made.unflatten(1, (-1, stack.hidden_dim)).transpose(0, 1)[:, None]
-    num_states = stack.begin(1).shape[1]
-    return torch.cat([hidden, *[torch.zeros_like(hidden)] * (num_states - 1)], dim=1)

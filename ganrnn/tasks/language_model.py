@@ -15,7 +15,7 @@ from ganrnn.objectives.sequences import linear_cross_entropies
 from ganrnn.sampling.decode import Written, write
 from ganrnn.task import Batch, Keys, Rows
 from ganrnn.text_batches import RowBatches, StreamBatches
-from ganrnn.text_task import TextTask, TextTaskConfig, optional_texts
+from ganrnn.text_task import OneTextTask, TextTaskConfig, optional_texts
 from ganrnn.text_vocabulary import PAD, TextVocabulary
 
 _VALIDATION_LANES = 16
@@ -35,14 +35,11 @@ class LanguageModelConfig(TextTaskConfig):
         self.at_least_one("num_tokens", "num_layers")
 
 
-class LanguageModel(TextTask):
+class LanguageModel(OneTextTask):
     """The task."""
 
     config_type = LanguageModelConfig
-    vocabulary_type = TextVocabulary
-    kind = "texts"
     input_columns = ("text",)
-    prompt_columns = ()
     optional_columns = ("prompt",)
 
     def __init__(self, config: LanguageModelConfig, vocabulary: TextVocabulary, seed: int = 0) -> None:
@@ -57,17 +54,6 @@ class LanguageModel(TextTask):
             **config.rules,
         )
         super().__init__(config, network, vocabulary)
-        self.vocabulary = vocabulary
-
-    @staticmethod
-    def vocabulary_columns(config: LanguageModelConfig) -> Sequence[str]:
-        """The data set's columns that `build_vocabulary` reads."""
-        return ("text",)
-
-    @staticmethod
-    def build_vocabulary(config: LanguageModelConfig, rows: Iterable[tuple[Any, ...]]) -> TextVocabulary:
-        """The tokens of the training rows."""
-        return TextVocabulary.build(config.vocabulary, (text for (text,) in rows), config.max_vocabulary)
 
     def batches(
         self, rows: Rows, num_rows: int, seed: int, rank: int = 0, world_size: int = 1
@@ -123,7 +109,8 @@ class LanguageModel(TextTask):
         """Rows of about one length together; of a stream so many lanes, window after window."""
         num_tokens = self.config.num_tokens
         if not self.config.stream:
-            yield from RowBatches(encoded, num_rows=_VALIDATION_LANES, num_tokens=num_tokens, seed=0).once()
+            batches = RowBatches(encoded, num_rows=_VALIDATION_LANES, num_tokens=num_tokens, seed=0)
+            yield from (batch["tokens"] for batch in batches.once())
             return
         stream = torch.tensor([token for row in encoded for token in row])
         num_lanes = max(1, min(_VALIDATION_LANES, len(stream) // num_tokens))

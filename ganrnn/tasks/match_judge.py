@@ -165,6 +165,10 @@ class MatchJudge:
             total += float(F.binary_cross_entropy_with_logits(found, torch.tensor(labels).float(), reduction="sum"))
         return total, count
 
+    def diversity(self, rows: Rows) -> float:
+        """1: nothing is made."""
+        return 1.0
+
     def sample(self, rows: Rows, keys: Keys) -> torch.Tensor:
         """How likely it is that the picture `source_image` shows what `prompt` says, float32 [N]; no noise in it."""
         return self.logits(rows["source_image"], rows["prompt"]).sigmoid()

@@ -123,8 +123,8 @@ def test_steps_in_exact_sums_are_near_all_steps_at_once(settings: Settings) -> N
 def by_definition(network: Seq2SeqNetwork, source: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
     """Logits [T, V] of a source [S] without padding and the tokens [T] of a target."""
     memory, end = network.reader(network.embeddings[0][source][None], torch.tensor([len(source)]))
-    begin = network.bridge(end)[0]
-    begin = torch.sigmoid(begin) if network.is_positive else torch.tanh(begin)
+    begin = network.bridge.weight @ end[0] + network.bridge.bias
+    begin = torch.sigmoid(begin) if network.bridge.is_positive else torch.tanh(begin)
     num_states = 2 if network.asking.layers[0].cell == "lstm" else 1
     states = torch.zeros(len(begin) // H, num_states, 1, H, dtype=begin.dtype)
     states[:, 0, 0] = begin.view(-1, H)

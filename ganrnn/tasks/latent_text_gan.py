@@ -1,0 +1,326 @@
+"""Dreaming texts: a GAN makes points, an RNN speaks them.
+
+An RNN reads texts to points on a sphere and writes them again (an autoencoder); in the space of these points a
+Wasserstein GAN learns what they are like. A new text is a point made of noise, spoken; a text between two others is a
+point on the way between theirs. Zhao et al., "Adversarially regularized autoencoders" (ARAE, 2018); Donahue &
+Rumshisky, "Adversarial text generation without reinforcement learning" (LaTextGAN, 2018).
+"""
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from ganrnn import averages
+from ganrnn.errors import BadInput
+from ganrnn.networks.residual_mlp import ExactLatentGenerator, LatentGenerator, ResidualMlp
+from ganrnn.networks.sphere import MOST_DIMENSIONS, exact_between, on_sphere, relative_diversity
+from ganrnn.networks.text_autoencoder import ExactEncoder, ExactSpeaker, TextAutoencoder
+from ganrnn.objectives.adversarial import OBJECTIVES
+from ganrnn.objectives.penalties import USUAL_WEIGHTS, slope_penalty
+from ganrnn.objectives.sequences import linear_cross_entropies
+from ganrnn.optimisation import Player, PlayerConfig
+from ganrnn.sampling import noise
+from ganrnn.sampling.decode import Written, write
+from ganrnn.task import Batch, Keys, Rows
+from ganrnn.text_batches import RowBatches, padded
+from ganrnn.text_task import OneTextTask, TextTaskConfig, optional_texts
+from ganrnn.text_vocabulary import END, PAD, TextVocabulary
+
+_VALIDATION_ROWS = 16
+_OBJECTIVE = OBJECTIVES["wasserstein"]
+
+
+def _player() -> PlayerConfig:
+    return PlayerConfig(learning_rate=5e-4, beta1=0.5, beta2=0.9)
+
+
+@dataclass(frozen=True)
+class LatentTextGanConfig(TextTaskConfig):
+    """A step reads train.global_batch_size x `num_tokens` tokens at most; rows longer than that lose their end.
+
+    While texts are learnt, noise as large as `latent_noise` times a latent moves it on the sphere. After
+    `num_autoencoder_steps` a step has `critic_steps` updates of the critic and one of the generator as well, on
+    train.global_batch_size latents each. `labels` is how many kinds of texts there are by the column `label`, 0 for
+    texts without.
+    """
+
+    name: Literal["latent_text_gan"] = "latent_text_gan"
+    num_tokens: int = 64
+    num_encoder_layers: int = 1
+    num_decoder_layers: int = 1
+    latent_dim: int = 64
+    latent_noise: float = 0.5
+    labels: int = 0
+    label_dim: int = 16
+    z_dim: int = 32
+    mlp_dim: int = 256
+    num_blocks: int = 3
+    generator: PlayerConfig = field(default_factory=_player)
+    critic: PlayerConfig = field(default_factory=_player)
+    critic_steps: int = 5
+    penalty_weight: float = USUAL_WEIGHTS["gradient"]
+    num_autoencoder_steps: int = 500
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.at_least_one("num_tokens", "num_encoder_layers", "num_decoder_layers", "label_dim", "z_dim", "mlp_dim")
+        self.at_least_one("num_blocks", "critic_steps")
+        if not 2 <= self.latent_dim <= MOST_DIMENSIONS:
+            raise BadInput(f"task.latent_dim is {self.latent_dim}; allowed are values from 2 to {MOST_DIMENSIONS}")
+        for name in ("latent_noise", "labels", "penalty_weight"):
+            if getattr(self, name) < 0:
+                raise BadInput(f"task.{name} is {getattr(self, name)}; allowed are values from 0 up")
+        if not 0 <= self.num_autoencoder_steps < self.num_steps:
+            raise BadInput(
+                f"task.num_autoencoder_steps is {self.num_autoencoder_steps}; allowed are values from 0 to below "
+                f"task.num_steps, {self.num_steps}"
+            )
+        if self.hidden_dim % 2:
+            raise BadInput(f"task.hidden_dim is {self.hidden_dim}; each of 2 directions has half of it: make it even")
+        self.generator.check("task.generator")
+        self.critic.check("task.critic")
+
+    def problem_of(self, label: Any) -> str:
+        """What is wrong with a label; empty where nothing is."""
+        if not self.labels or (label is not None and 0 <= label < self.labels):
+            return ""
+        return f"label is {label}; allowed are whole numbers from 0 to {self.labels - 1}, as task.labels says"
+
+
+class LatentTextGan(OneTextTask):
+    """The task; `network` is the autoencoder."""
+
+    config_type = LatentTextGanConfig
+    optional_columns = ("prompt", "from_text", "to_text", "share")
+
+    def __init__(self, config: LatentTextGanConfig, vocabulary: TextVocabulary, seed: int = 0) -> None:
+        torch.manual_seed(seed)
+        network = TextAutoencoder(
+            len(vocabulary),
+            config.cell,
+            config.embedding_dim,
+            config.hidden_dim,
+            config.num_encoder_layers,
+            config.num_decoder_layers,
+            config.latent_dim,
+            config.labels,
+            config.label_dim,
+            tied=config.tied,
+            **config.rules,
+        )
+        super().__init__(config, network, vocabulary)
+        self.input_columns = self.vocabulary_columns(config)
+        self.prompt_columns = self.input_columns[1:]
+        sizes = (config.mlp_dim, config.num_blocks)
+        self.generator = LatentGenerator(config.z_dim, *sizes, config.latent_dim, config.labels, config.label_dim)
+        self.critic = ResidualMlp(config.latent_dim, *sizes, 1, config.labels, config.label_dim)
+        self.dreamer = copy.deepcopy(self.generator).requires_grad_(False).eval()
+        self.networks |= {"generator": self.generator, "generator_ema": self.dreamer, "critic": self.critic}
+        self.players = {
+            "generator": Player(config.generator, self.generator.parameters()),
+            "critic": Player(config.critic, self.critic.parameters()),
+        }
+
+    @property
+    def optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        """Of the autoencoder and of both players, by name."""
+        return super().optimisers | {name: player.optimiser for name, player in self.players.items()}
+
+    @staticmethod
+    def vocabulary_columns(config: LatentTextGanConfig) -> Sequence[str]:
+        """The data set's columns that `build_vocabulary` reads."""
+        return ("text", "label") if config.labels else ("text",)
+
+    @staticmethod
+    def build_vocabulary(config: LatentTextGanConfig, rows: Iterable[tuple[Any, ...]]) -> TextVocabulary:
+        """The tokens of the training rows, whose labels are looked at."""
+
+        def checked() -> Iterable[tuple[Any, ...]]:
+            for row in rows:
+                if problem := config.problem_of(row[-1]):
+                    raise BadInput(f"the training text {row[0]!r:.80}: {problem}")
+                yield row
+
+        return OneTextTask.build_vocabulary(config, checked())
+
+    def batches(self, rows: Rows, num_rows: int, seed: int, rank: int = 0, world_size: int = 1) -> RowBatches:
+        """What each step reads of the training rows; `num_rows` is train.global_batch_size."""
+        return RowBatches(
+            [self.vocabulary.encode(text) for text in rows["text"]],
+            num_rows=num_rows,
+            num_tokens=self.config.num_tokens,
+            seed=seed,
+            rank=rank,
+            world_size=world_size,
+            labels=rows["label"] if self.config.labels else None,
+            num_drawn=self.config.critic_steps * (num_rows // world_size),
+        )
+
+    def step(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """One update on a batch of `ganrnn/text_batches.py`."""
+        metrics = {}
+        if self.step_index >= self.config.num_autoencoder_steps:
+            metrics = self._play(batch)
+        latents = self.network.encode(batch["tokens"][:, 1:])
+        moved = on_sphere(latents + self.config.latent_noise * torch.randn_like(latents))
+        losses = self._losses(self.network, moved, batch, self.config.label_smoothing)
+        return metrics | self.learn(*losses, batch["num_targets"])
+
+    @staticmethod
+    def _losses(
+        network: TextAutoencoder, latents: torch.Tensor, batch: Batch, smoothing: float = 0.0
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        tokens, decoder = batch["tokens"], network.decoder
+        features = network(latents, batch.get("labels"), tokens[:, :-1])
+        return linear_cross_entropies(features, decoder.logit_weight, decoder.bias, tokens[:, 1:], smoothing)
+
+    def _play(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """Updates of the critic, each on texts of its own as the averaged encoder reads them, and of the generator."""
+        config, num = self.config, self.config.critic_steps
+        with torch.no_grad():
+            real = self.average.encode(batch["drawn"]).chunk(num)
+        labels = batch["drawn_labels"].chunk(num) if config.labels else [None] * num
+        for held, of_held in zip(real, labels, strict=True):
+            metrics = self._critic_step(held, of_held)
+        metrics |= self._generator_step(real[-1], labels[-1])
+        own_step = self.step_index - config.num_autoencoder_steps
+        averages.follow(self.dreamer, self.generator, own_step, config.ema_half_life_steps)
+        return metrics
+
+    def _begin(self, player: Player) -> None:
+        """The players' schedules begin with them."""
+        config, factor = self.config, 0.25 ** self.caution.at(self.step_index)
+        before = config.num_autoencoder_steps
+        player.begin(self.step_index - before, config.num_steps - before, factor)
+
+    def _dreamt(self, num: int, labels: torch.Tensor | None) -> torch.Tensor:
+        z = torch.randn(num, self.config.z_dim, device=self.device)
+        latents: torch.Tensor = self.generator(z, labels)
+        return latents
+
+    def _critic_step(self, real: torch.Tensor, labels: torch.Tensor | None) -> dict[str, torch.Tensor]:
+        self.critic.requires_grad_(True)
+        self._begin(self.players["critic"])
+        with torch.no_grad():
+            fake = self._dreamt(len(real), labels)
+        on_real, on_fake = (self.critic(latents, labels)[:, 0] for latents in (real, fake))
+        loss = _OBJECTIVE.discriminator(on_real, on_fake)
+        penalty, parts = slope_penalty(
+            "gradient",
+            self.config.penalty_weight * 2 ** self.caution.at(self.step_index),
+            lambda points: self.critic(points, labels)[:, 0],
+            (real, on_real),
+            (fake, on_fake),
+        )
+        (loss + penalty).backward()
+        metrics = {"loss_d": loss, "real_ahead": (on_real > on_fake).float().mean(), **parts}
+        return {name: value.detach() for name, value in metrics.items()} | {
+            "gradient_norm_d": self.players["critic"].update()
+        }
+
+    def _generator_step(self, real: torch.Tensor, labels: torch.Tensor | None) -> dict[str, torch.Tensor]:
+        self.critic.requires_grad_(False)
+        self._begin(self.players["generator"])
+        fake = self._dreamt(len(real), labels)
+        on_fake = self.critic(fake, labels)[:, 0]
+        loss = _OBJECTIVE.generator(on_fake, on_fake)
+        loss.backward()
+        return {
+            "loss_g": loss.detach(),
+            "latent_diversity": relative_diversity(fake.detach(), real),
+            "gradient_norm_g": self.players["generator"].update(),
+        }
+
+    @torch.no_grad()
+    def negative_log_likelihood(self, rows: Rows) -> tuple[float, int]:
+        """Of rows as the averaged decoder writes them, told their own latents, in nats, and the number of tokens.
+
+        It says how well texts are reconstructed. It is no likelihood of theirs under the model, which would be of
+        latents too, and is not to be compared with that of a language model.
+        """
+        total, count = 0.0, 0
+        for batch in self.batches(self._checked(rows), _VALIDATION_ROWS, seed=0).once():
+            held = {name: tensor.to(self.device) for name, tensor in batch.items()}
+            latents = self.average.encode(held["tokens"][:, 1:])
+            total += float(self._losses(self.average, latents, held)[0])
+            count += int((held["tokens"][:, 1:] != PAD).sum())
+        return total, count
+
+    def _checked(self, rows: Rows) -> Rows:
+        """Rows of the data set; BadInput where a label is none."""
+        for label in rows["label"] if self.config.labels else ():
+            if problem := self.config.problem_of(label):
+                raise BadInput(problem)
+        return rows
+
+    @torch.no_grad()
+    def diversity(self, rows: Rows) -> float:
+        """Of dreamt latents, as a share of that of rows of the data set: how much they differ in direction."""
+        num = len(rows["text"])
+        labels = torch.tensor(rows["label"], device=self.device) if self.config.labels else None
+        z = noise.normal([(0, f"diversity/{i}") for i in range(num)], self.config.z_dim).to(self.device)
+        dreamt, real = self.dreamer(z, labels), self.average.encode(self._read(rows["text"]))
+        return float(relative_diversity(dreamt, real))
+
+    def _read(self, texts: Sequence[str]) -> torch.Tensor:
+        """Tokens int64 [N, S] of texts with their ends, as far as the encoder reads them."""
+        most = self.config.num_tokens - 1
+        return padded([np.array([*self.vocabulary.encode(text)[:most], END]) for text in texts]).to(self.device)
+
+    @torch.no_grad()
+    def sample(self, rows: Rows, keys: Keys) -> list[Written]:
+        """Texts of dreamt latents, which begin with the prompts of rows [N], or freely; `decoding` holds the rules.
+
+        With `from_text` the latent is that of a text instead, with `to_text` too the one at `share` of the way to it.
+        """
+        made = {i: Written.failed(found) for i in range(len(keys)) if (found := self._problem(rows, i))}
+        good = [i for i in range(len(keys)) if i not in made]
+        held, of_held = {name: [column[i] for i in good] for name, column in rows.items()}, [keys[i] for i in good]
+        labels = torch.tensor(held["label"], device=self.device) if self.config.labels else None
+        speaker = ExactSpeaker(self.average, self.vocabulary)
+        state = speaker.begin(self._latents(held, of_held, labels), labels)
+        lines = self.lines(held, of_held, optional_texts(held, "prompt", len(good)))
+        made |= zip(good, write(speaker, state, lines), strict=True)
+        return [made[i] for i in range(len(keys))]
+
+    def _problem(self, rows: Rows, row: int) -> str:
+        """Why no text can be written for a row; empty where one can."""
+        start, end, share = (rows[name][row] if name in rows else None for name in ("from_text", "to_text", "share"))
+        for name, text in (("from_text", start), ("to_text", end)):
+            num_tokens, most = len(self.vocabulary.encode(text or "")), self.config.num_tokens - 1
+            if num_tokens > most:
+                return f"{name} has {num_tokens} tokens; this model reads {most}"
+        if end and not start:
+            return "to_text needs from_text: it is where the way to it begins"
+        if end and (share is None or not 0 <= share <= 1):
+            return f"share is {share}; allowed are values from 0 to 1"
+        return self.config.problem_of(rows["label"][row]) if self.config.labels else ""
+
+    def _latents(self, rows: Rows, keys: Keys, labels: torch.Tensor | None) -> torch.Tensor:
+        """What rows [N] are to say, snapped [N, D]."""
+        # A stream of their own: what is drawn of a latent decides nothing about how it is spoken.
+        z = noise.normal([(seed, f"latent/{sample_id}") for seed, sample_id in keys], self.config.z_dim)
+        latents = ExactLatentGenerator(self.dreamer)(z.to(self.device), labels)
+        starts, ends = (optional_texts(rows, name, len(keys)) for name in ("from_text", "to_text"))
+        texts = sorted({text for text in (*starts, *ends) if text})
+        if not texts:
+            return latents
+        known = dict(zip(texts, ExactEncoder(self.average)(self._read(texts)), strict=True))
+        for row, (start, end) in enumerate(zip(starts, ends, strict=True)):
+            if end:
+                latents[row] = exact_between(known[start], known[end], rows["share"][row])
+            elif start:
+                latents[row] = known[start]
+        return latents
+
+    def count_unknown(self, rows: Mapping[str, Sequence[Any]]) -> list[int]:
+        """Of each prompt and of the texts it names, how many tokens the model was never taught."""
+        columns = [optional_texts(rows, name, len(rows["prompt_id"])) for name in self.optional_columns[:3]]
+        return [sum(map(self.vocabulary.count_unknown, texts)) for texts in zip(*columns, strict=True)]
+
+
+TASK = LatentTextGan

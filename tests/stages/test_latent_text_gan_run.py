@@ -1,0 +1,141 @@
+"""All verbs with dreamt texts: the same bytes whatever the batch, killed or not, and a guard that sees a collapse."""
+
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+import pyarrow as pa
+import pytest
+import torch
+
+from ganrnn import checkpoint
+from ganrnn.tasks.latent_text_gan import LatentTextGan
+from pipelines import storage
+from pipelines.checkpoints import Checkpoints
+from pipelines.evaluate import evaluate
+from pipelines.generate import generate
+from pipelines.promote import promote
+from pipelines.train_worker import train_worker
+from tests.stages.test_guard import job_of, trained
+from tests.stages.texts import NUM_TEST, require_the_same_in_any_company, text_run, texts, with_rules
+from tests.stages.tiny import Run
+
+TASK = {
+    "name": "latent_text_gan",
+    "vocabulary": "word",
+    "num_tokens": 24,
+    "cell": "gru",
+    "embedding_dim": 12,
+    "hidden_dim": 16,
+    "latent_dim": 8,
+    "z_dim": 4,
+    "mlp_dim": 16,
+    "critic_steps": 2,
+    "num_steps": 40,
+    "num_autoencoder_steps": 15,
+    "ema_half_life_steps": 5,
+    "optimiser": {"learning_rate": 0.02, "warmup_steps": 5},
+}
+ALONE = ("train.num_workers=1", "train.guard.check_every_steps=5", "train.checkpoint_every_steps=10")
+
+
+@pytest.fixture(scope="module")
+def run(trained: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Captions and a dreamer of them, ingested and trained by two workers."""
+    return text_run(trained, tmp_path_factory.mktemp("latent"), {"kind": "texts"}, TASK, {"num_self_bleu": 10})
+
+
+def test_batches_shards_and_neighbours_change_no_text(run: Run, tmp_path: Path) -> None:
+    captions = ["a large red circle at the top on a white background", "黑色背景上左边有一个小的红色圆形"]
+    columns = {"from_text": [None, *captions], "to_text": [None, captions[1], None], "share": [None, 0.4, None]}
+    setting = with_rules(run, tmp_path / "prompts.parquet", **columns, num_beams=[1, 1, 2])
+    expected = require_the_same_in_any_company(run, tmp_path, setting)
+    assert len({row["text"] for row in expected.values()}) > NUM_TEST // 3
+    assert {row["share"] for row in expected.values()} == {None, 0.4}, "a sample says what it was made from"
+
+
+def test_a_way_without_a_beginning_costs_its_row(run: Run, tmp_path: Path) -> None:
+    setting = with_rules(run, tmp_path / "prompts.parquet", to_text=["a red circle", None, None])
+    rows = texts(run, tmp_path / "samples", setting, "generate.max_reject_share=0.5")
+    assert len(rows) == 2 * NUM_TEST // 3
+    rejects = storage.read_table([f"{tmp_path}/samples/rejects.parquet"]).to_pylist()
+    assert {row["reason"] for row in rejects} == {"to_text needs from_text: it is where the way to it begins"}
+
+
+def test_dreams_are_scored_and_registered(run: Run, tmp_path: Path) -> None:
+    setting = with_rules(
+        run, tmp_path / "prompts.parquet", from_text=["a red circle", None], to_text=[None], share=[None]
+    )
+    # All of a column may be missing, which says nothing of its type.
+    table = storage.read_table([f"{tmp_path}/prompts.parquet"])
+    kinds = {"to_text": pa.string(), "share": pa.float64()}
+    table = table.cast(pa.schema([(f.name, kinds.get(f.name, f.type)) for f in table.schema]))
+    storage.commit_table(f"{tmp_path}/prompts.parquet", table)
+    champion = (
+        "promote.registered_model=dreams",
+        "promote.champion_metric=loss_test",
+        "promote.higher_is_better=false",
+    )
+    places = (f"generate.samples_uri={tmp_path}/samples", f"evaluate.report_uri={tmp_path}/report")
+    recipe = run.recipe(setting, *places, *champion)
+    generate(recipe)
+    report = evaluate(recipe)
+    assert 0 < report["metrics"]["loss_test"] < 4 and report["metrics"]["self_bleu_10"] >= 0
+    again = evaluate(
+        run.recipe(setting, *places, "evaluate.from_prompts=true", f"evaluate.report_uri={tmp_path}/again")
+    )
+    assert again["metrics"] == report["metrics"]
+    assert promote(recipe).alias == "champion"
+    mlflow.set_tracking_uri(recipe.tracking.tracking_uri)
+    registered = mlflow.pyfunc.load_model("models:/dreams@champion")
+    asked: dict[str, list[Any]] = {"from_text": ["a red circle", None], "to_text": [None, None], "share": [None, None]}
+    frame = pd.DataFrame({"prompt": ["", ""], **asked, "seed": [3, 3], "sample_id": ["s", "t"]})
+    frame["share"] = frame["share"].astype(float)
+    made = registered.predict(frame)["text"].tolist()
+    task = checkpoint.load_sampler(Checkpoints(recipe.train.checkpoint_uri, 2).newest().read(checkpoint.SAMPLER_FILES))  # type: ignore[union-attr]
+    assert made == [written.text for written in task.sample({"prompt_id": ["s", "t"], **asked}, [(3, "s"), (3, "t")])]
+
+
+def test_a_training_that_was_killed_ends_with_the_same_bytes(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def finished(name: str) -> dict[str, bytes]:
+        shared = f"ingest.dataset_uri={run.folder}/dataset"
+        recipe = run.recipe(*ALONE, shared, f"run_uri={tmp_path}/{name}")
+        train_worker(job_of(recipe))
+        newest = Checkpoints(recipe.train.checkpoint_uri, 2).newest()
+        assert newest
+        return newest.read(checkpoint.TRAINING_FILES)
+
+    expected = finished("straight")
+    commit = Checkpoints.commit
+
+    def commit_and_die(self: Checkpoints, step: int, *rest: Any) -> str:
+        uri = commit(self, step, *rest)
+        if step == 20:
+            raise KeyboardInterrupt
+        return uri
+
+    monkeypatch.setattr(Checkpoints, "commit", commit_and_die)
+    with pytest.raises(KeyboardInterrupt):
+        finished("killed")
+    monkeypatch.setattr(Checkpoints, "commit", commit)
+    assert finished("killed") == expected
+
+
+def test_dreams_that_become_one_are_set_back(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    step, struck = LatentTextGan.step, []
+
+    def collapsing(task: LatentTextGan, batch: Any) -> dict[str, torch.Tensor]:
+        if task.step_index == 27 and not struck:
+            struck.append(True)
+            for network in (task.generator, task.dreamer):
+                network.end.weight.data.zero_()
+        return step(task, batch)
+
+    monkeypatch.setattr(LatentTextGan, "step", collapsing)
+    recipe = run.recipe(*ALONE, f"ingest.dataset_uri={run.folder}/dataset", f"run_uri={tmp_path}")
+    _, reports = trained(recipe)
+    (line,) = reports
+    assert line.startswith("guard: step 30: the samples have collapsed: their diversity is 0.0") and "back to" in line

@@ -1,0 +1,48 @@
+"""Generator and critic of latents: their definition, and exact sums near it that no neighbour changes."""
+
+import pytest
+import torch
+
+from ganrnn.networks.residual_mlp import ExactLatentGenerator, LatentGenerator, ResidualMlp
+from ganrnn.networks.sphere import on_sphere
+
+Z, H, D = 6, 40, 10
+LABELS = torch.tensor([2, 0, 1, 2, 1, 1, 0])
+
+
+def made_of(kind: type[ResidualMlp], num_labels: int = 0) -> ResidualMlp:
+    torch.manual_seed(0)
+    return kind(Z, H, 2, D, num_labels, 4)
+
+
+def normal(num: int = 7) -> torch.Tensor:
+    return torch.randn(num, Z, generator=torch.Generator().manual_seed(1))
+
+
+def test_a_block_is_added_to_what_it_reads() -> None:
+    mlp = made_of(ResidualMlp, num_labels=3)
+    z = normal()
+
+    def leaky(x: torch.Tensor) -> torch.Tensor:
+        return torch.where(x > 0, x, 0.2 * x)
+
+    assert mlp.embedding is not None
+    x = torch.cat([z, mlp.embedding.weight[LABELS]], 1) @ mlp.begin.weight.T + mlp.begin.bias
+    for first, second in mlp.layers():
+        inner = leaky(x) @ first.weight.T + first.bias
+        x = x + leaky(inner) @ second.weight.T + second.bias
+    torch.testing.assert_close(mlp(z, LABELS), leaky(x) @ mlp.end.weight.T + mlp.end.bias)
+    torch.testing.assert_close(made_of(LatentGenerator, 3)(z, LABELS), on_sphere(mlp(z, LABELS)))
+
+
+@pytest.mark.parametrize("num_labels", [0, 3])
+def test_exact_latents_are_near_and_the_same_in_any_company(num_labels: int) -> None:
+    generator = made_of(LatentGenerator, num_labels).requires_grad_(False)
+    dream, z = ExactLatentGenerator(generator), normal(64)  # type: ignore[arg-type]
+    labels = torch.arange(64) % 3 if num_labels else None
+    together = dream(z, labels)
+    torch.testing.assert_close(together, generator(z, labels).double(), rtol=0, atol=2e-3)
+    for i in range(64):
+        assert torch.equal(dream(z[i : i + 1], None if labels is None else labels[i : i + 1])[0], together[i])
+    if labels is not None:
+        assert (dream(z, (labels + 1) % 3) - together).abs().amax(1).min() > 1e-2
