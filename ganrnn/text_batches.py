@@ -66,7 +66,7 @@ class _Buckets:
 
 
 class RowBatches:
-    """Rows of like length; short ones come in greater number."""
+    """Rows of like length; short ones come in greater number. From step `mixed_from` on, `num_rows` of any length."""
 
     def __init__(
         self,
@@ -77,15 +77,20 @@ class RowBatches:
         seed: int,
         rank: int = 0,
         world_size: int = 1,
+        mixed_from: int | None = None,
     ) -> None:
         self.rows = [np.array([BEGIN, *row[: num_tokens - 1], END], np.int32) for row in rows]
         self.widths = np.array([len(row) - 1 for row in self.rows])
         self.buckets = _Buckets(self.widths[:, None], num_rows * num_tokens, seed, world_size)
-        self.rank, self.world_size = rank, world_size
+        self.rank, self.world_size, self.mixed_from = rank, world_size, mixed_from
+        if mixed_from is not None:
+            alike = np.full((len(rows), 1), num_tokens)
+            self.mixed = _Buckets(alike, num_rows * num_tokens, seed, world_size)
 
     def at(self, step: int) -> dict[str, torch.Tensor]:
         """The worker's part of a step's batch."""
-        rows = self.buckets.at(step)
+        is_mixed = self.mixed_from is not None and step >= self.mixed_from
+        rows = self.mixed.at(step - (self.mixed_from or 0)) if is_mixed else self.buckets.at(step)
         held = [self.rows[i] for i in rows[self.rank :: self.world_size]] or [_NO_ROW]
         return {"tokens": padded(held), "num_targets": torch.tensor(int(self.widths[rows].sum()))}
 
