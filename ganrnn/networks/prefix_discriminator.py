@@ -10,7 +10,7 @@ from ganrnn.networks.recurrent import Cell, RecurrentStack
 from ganrnn.text_vocabulary import PAD
 
 PrefixDiscriminatorName = Literal["rnn", "cnn"]
-_WIDTHS = (1, 2, 3, 4, 6, 8)  # of filters, in tokens
+_WIDTHS = (1, 2, 4, 8)  # of filters, in tokens
 
 
 class RecurrentPrefixDiscriminator(nn.Module):

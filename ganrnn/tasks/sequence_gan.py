@@ -39,7 +39,7 @@ class SequenceGanConfig(LanguageModelConfig):
 
     name: Literal["sequence_gan"] = "sequence_gan"  # type: ignore[assignment]  # the name of another task
     num_pretraining_steps: int = 1_000
-    discriminator: PrefixDiscriminatorName = "rnn"
+    discriminator: PrefixDiscriminatorName = "cnn"
     discriminator_dropout: float = 0.1
     discount: float = 0.9
     entropy_weight: float = 0.01
@@ -51,7 +51,7 @@ class SequenceGanConfig(LanguageModelConfig):
     )
     discriminator_optimiser: PlayerConfig = field(
         default_factory=lambda: PlayerConfig(
-            learning_rate=1e-3, schedule="constant", beta1=0.5, beta2=0.99, max_gradient_norm=1.0
+            learning_rate=1e-3, schedule="constant", beta1=0.9, beta2=0.99, max_gradient_norm=10.0
         )
     )
 

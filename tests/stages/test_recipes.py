@@ -42,6 +42,8 @@ def small(path: Path, folder: Path, run: str) -> Recipe:
     """The recipe with little of everything; real data is cut to its first rows."""
     raw = yaml.safe_load(path.read_text())
     settings = [*SMALL, *SMALL_TASK[raw["ingest"].get("kind", "images")]]
+    if "num_pretraining_steps" in raw["task"]:
+        settings.append(f"task.num_pretraining_steps={NUM_STEPS // 2}")
     settings += [f"run_uri={folder}/{run}", f"ingest.dataset_uri={folder}/dataset"]
     settings += [f"tracking.tracking_uri=sqlite:///{folder}/mlflow.db", f"tracking.artifact_uri={folder}/artifacts"]
     if raw["ingest"]["source"] == "scenes":
