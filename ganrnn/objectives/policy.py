@@ -21,6 +21,17 @@ def rewards(logits: torch.Tensor, is_there: torch.Tensor) -> torch.Tensor:
     return (2.0 * logits.sigmoid() - 1.0) * is_there
 
 
+def carried_on(rewards: torch.Tensor, is_there: torch.Tensor, num_places: int) -> torch.Tensor:
+    """The reward of each text's last token at all places behind it too, [N, num_places].
+
+    Else a text would do well to end soon where rewards are negative, and late where they are positive: Kostrikov et
+    al., "Discriminator-actor-critic" (ICLR 2019), section 4.1. Each text has one token at least.
+    """
+    missing = (0, num_places - rewards.shape[1])
+    last = rewards.gather(1, is_there.sum(1, keepdim=True) - 1)
+    return torch.where(F.pad(is_there, missing), F.pad(rewards, missing), last)
+
+
 def returns(rewards: torch.Tensor, discount: float) -> torch.Tensor:
     """What is still to come from each token on: R_t = r_t + discount R_{t+1}."""
     held, after = [], torch.zeros_like(rewards[:, 0])

@@ -31,10 +31,10 @@ class SequenceGanConfig(LanguageModelConfig):
     """Of `num_steps`, the first `num_pretraining_steps` are those of a language model, by `optimiser`.
 
     In all others the discriminator learns by `discriminator_optimiser` and the generator by `policy_optimiser`, the
-    schedules of both beginning there. The generator climbs, for each text, to the sum of its rewards, the later ones
-    times `discount` a token, plus `entropy_weight` times the entropy of its choices, plus `likelihood_weight` times
-    the log-likelihood of a real text. It writes and learns without dropout then. The discriminator has as many
-    features as the generator.
+    schedules of both beginning there. Each choice of the generator climbs to the rewards that follow, those of later
+    tokens times `discount` a token, the last one counting for all places up to `num_tokens`; a text also to
+    `entropy_weight` times the entropy of its choices, plus `likelihood_weight` times the log-likelihood of a real text.
+    It writes and learns without dropout then. The discriminator has as many features as the generator.
     """
 
     name: Literal["sequence_gan"] = "sequence_gan"  # type: ignore[assignment]  # the name of another task
@@ -162,7 +162,8 @@ class SequenceGan(LanguageModel):
         is_there = targets != PAD
         with torch.no_grad():
             rewards = policy.rewards(self.discriminator.eval()(targets), is_there)
-        returns = policy.returns(rewards, config.discount)
+        forever = policy.carried_on(rewards, is_there, config.num_tokens)
+        returns = policy.returns(forever, config.discount)[:, : targets.shape[1]]
         features, _ = self.network(made[:, :-1], self.network.stack.begin(len(made)))
         choices = self.network.choice_logits(features).log_softmax(2)
         chosen = choices.gather(2, (targets - END).clamp_min(0)[:, :, None])[:, :, 0]

@@ -148,6 +148,6 @@ def test_a_standard_agent_learns_in_it(environment: Any) -> None:
     agent = algorithms.PPO("MlpPolicy", environment, n_steps=256, batch_size=64, learning_rate=3e-3, seed=0)
     agent.set_random_seed(0)
     before, _ = evaluate_policy(agent, agent.get_env(), 50, deterministic=False)
-    agent.learn(4_096)
+    agent.learn(3_072)
     after, _ = evaluate_policy(agent, agent.get_env(), 50, deterministic=False)
     assert before < 2.0 and after > 3.0, (before, after)

@@ -36,6 +36,16 @@ def test_a_return_is_what_is_still_to_come() -> None:
     torch.testing.assert_close(policy.returns(rewards, 1.0)[0], torch.tensor([7.0, 6.0, 4.0]))
 
 
+def test_the_last_reward_goes_on_behind_the_end_of_a_text() -> None:
+    rewards = torch.tensor([[0.5, -0.25, 0.0], [0.1, 0.2, 0.3]])
+    is_there = torch.tensor([[True, True, False], [True, True, True]])
+    expected = torch.tensor([[0.5, -0.25, -0.25, -0.25, -0.25], [0.1, 0.2, 0.3, 0.3, 0.3]])
+    assert torch.equal(policy.carried_on(rewards, is_there, 5), expected)
+    # So the same reward for all tokens is the same return, however long a text is.
+    alike = policy.returns(policy.carried_on(torch.full((2, 3), -0.5) * is_there, is_there, 5), 0.9)
+    assert torch.equal(alike[0], alike[1])
+
+
 def test_the_loss_weighs_log_probabilities_by_advantages_and_teaches_nothing_else() -> None:
     log_probabilities = torch.tensor([[-1.0, -2.0, -3.0], [-0.5, -9.0, -9.0]], requires_grad=True)
     advantages = torch.tensor([[2.0, -1.0, 0.5], [4.0, 8.0, 8.0]], requires_grad=True)
