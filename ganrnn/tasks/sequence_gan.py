@@ -46,7 +46,7 @@ class SequenceGanConfig(LanguageModelConfig):
     likelihood_weight: float = 0.0
     policy_optimiser: PlayerConfig = field(
         default_factory=lambda: PlayerConfig(
-            learning_rate=1e-4, warmup_steps=50, beta1=0.5, beta2=0.99, max_gradient_norm=10.0
+            learning_rate=5e-4, warmup_steps=50, beta1=0.9, beta2=0.99, max_gradient_norm=10.0
         )
     )
     discriminator_optimiser: PlayerConfig = field(
