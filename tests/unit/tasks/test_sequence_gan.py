@@ -97,7 +97,7 @@ def test_a_step_follows_its_formulas(
     for row in range(6):
         length = int((fake[row] != PAD).sum())
         for place in range(length):
-            later = sum(0.7 ** (s - place) * float(held[row, min(s, length - 1)]) for s in range(place, NUM_TOKENS))
+            later = sum(0.7 ** (s - place) * float(held[row, min(s, length - 1)]) for s in range(place, most))
             objective -= (later - float(twin.baseline.mean[place])) * logs[row, place, fake[row, place] - END]
             own = logs[row, place]
             objective += task.config.entropy_weight * (own.exp() * own).sum()
