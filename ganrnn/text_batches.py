@@ -68,8 +68,8 @@ class _Buckets:
 class RowBatches:
     """Rows of like length; short ones come in greater number. Where rows have labels, so have batches, int64 [N].
 
-    With `num_drawn` a batch has so many more for each worker, drawn from all whatever their length: `drawn`, int64
-    [num_drawn, T] without BEGIN, and `drawn_labels`.
+    From step `mixed_from` on there are `num_rows` of any length. With `num_drawn` a batch has so many more for each
+    worker, drawn from all whatever their length: `drawn`, int64 [num_drawn, T] without BEGIN, and `drawn_labels`.
     """
 
     def __init__(
@@ -83,17 +83,22 @@ class RowBatches:
         world_size: int = 1,
         labels: Sequence[int] | None = None,
         num_drawn: int = 0,
+        mixed_from: int | None = None,
     ) -> None:
         self.rows = [np.array([BEGIN, *row[: num_tokens - 1], END], np.int32) for row in rows]
         self.widths = np.array([len(row) - 1 for row in self.rows])
         self.buckets = _Buckets(self.widths[:, None], num_rows * num_tokens, seed, world_size)
         self.seed, self.rank, self.world_size = seed, rank, world_size
         self.labels = None if labels is None else np.array(labels, np.int64)
-        self.num_drawn = num_drawn
+        self.num_drawn, self.mixed_from = num_drawn, mixed_from
+        if mixed_from is not None:
+            alike = np.full((len(rows), 1), num_tokens)
+            self.mixed = _Buckets(alike, num_rows * num_tokens, seed, world_size)
 
     def at(self, step: int) -> dict[str, torch.Tensor]:
         """The worker's part of a step's batch."""
-        rows = self.buckets.at(step)
+        is_mixed = self.mixed_from is not None and step >= self.mixed_from
+        rows = self.mixed.at(step - (self.mixed_from or 0)) if is_mixed else self.buckets.at(step)
         batch = self._batch(rows[self.rank :: self.world_size])
         batch["num_targets"] = torch.tensor(int(self.widths[rows].sum()))
         if self.num_drawn:

@@ -83,6 +83,7 @@ class TextTask:
         self.carried: dict[str, torch.Tensor] = {}
         self.caution = Caution()
         self.step_index = 0
+        self.num_likelihood_steps: int = config.num_steps  # for which `learn` plans the learning rate
 
     @property
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
@@ -98,7 +99,7 @@ class TextTask:
     def learn(self, loss: torch.Tensor, objective: torch.Tensor, num_targets: torch.Tensor) -> dict[str, torch.Tensor]:
         """One update by an objective; it and the loss are sums over a worker's part of `num_targets` targets."""
         config = self.config
-        self.player.begin(self.step_index, config.num_steps, 0.25 ** self.caution.at(self.step_index))
+        self.player.begin(self.step_index, self.num_likelihood_steps, 0.25 ** self.caution.at(self.step_index))
         # The mean over workers of these is the mean over the targets of all of them.
         share = distributed.world_size() / num_targets
         (objective * share).backward()

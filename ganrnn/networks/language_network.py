@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from ganrnn.networks.recurrent import Cell, RecurrentStack
 from ganrnn.sampling import exact
 from ganrnn.sampling.exact_rnn import ExactStack
-from ganrnn.text_vocabulary import PAD, TextVocabulary
+from ganrnn.text_vocabulary import BEGIN, END, PAD, TextVocabulary
 
 
 class LanguageNetwork(nn.Module):
@@ -62,6 +62,28 @@ class LanguageNetwork(nn.Module):
     def logits(self, features: torch.Tensor) -> torch.Tensor:
         """Features [N, T, D] to [N, T, V]."""
         return F.linear(features, self.logit_weight, self.bias)
+
+    def choice_logits(self, features: torch.Tensor) -> torch.Tensor:
+        """Features [N, T, D] to [N, T, V - END]: of END and what stands after it, which alone is ever written."""
+        return F.linear(features, self.logit_weight[END:], self.bias[END:])
+
+    @torch.no_grad()
+    def draw(self, num_rows: int, num_tokens: int) -> torch.Tensor:
+        """Texts to learn from, int64 [N, T + 1] with T up to `num_tokens`: BEGIN, tokens, END, PAD behind it.
+
+        Choices come from torch's global generator, and sums are not exact: a row may depend on its neighbours.
+        """
+        state = self.stack.begin(num_rows)
+        last = torch.full((num_rows,), BEGIN, device=state.device)
+        is_over = torch.zeros_like(last, dtype=torch.bool)
+        tokens = [last]
+        while len(tokens) <= num_tokens and not is_over.all():
+            features, state = self(last[:, None], state)
+            last = END + torch.multinomial(self.choice_logits(features)[:, 0].softmax(1), 1)[:, 0]
+            last = last.masked_fill(is_over, PAD)
+            is_over = is_over | (last == END)
+            tokens.append(last)
+        return torch.stack(tokens, dim=1)
 
 
 class ExactLanguageNetwork:

@@ -56,12 +56,13 @@ class RecurrentLayer(nn.Module):
             return outputs, outputs[None, :, -1]
         assert self.bias_h is not None
         weights = [self.weight_x, self._dropped(self.weight_h), self.bias_x, self.bias_h]
+        learns = torch.is_grad_enabled()  # what cuDNN calls training; its own dropout is not used
         if self.cell == "lstm":
             before = (state[:1], state[1:])
-            outputs, hidden, memory = torch.lstm(x, before, weights, True, 1, 0.0, self.training, False, True)
+            outputs, hidden, memory = torch.lstm(x, before, weights, True, 1, 0.0, learns, False, True)
             return outputs, torch.cat([hidden, memory])
         kernel = {"gru": torch.gru, "rnn_tanh": torch.rnn_tanh, "rnn_relu": torch.rnn_relu}[self.cell]
-        return kernel(x, state, weights, True, 1, 0.0, self.training, False, True)
+        return kernel(x, state, weights, True, 1, 0.0, learns, False, True)
 
     def _dropped(self, weight: torch.Tensor) -> torch.Tensor:
         return F.dropout(weight, self.weight_drop, self.training) if self.weight_drop else weight

@@ -45,6 +45,8 @@ def small(path: Path, folder: Path, run: str) -> Recipe:
     settings = [*SMALL, *SMALL_TASK[raw["ingest"].get("kind", "images")]]
     if "num_autoencoder_steps" in raw["task"]:  # the players are to come in before it is killed
         settings.append(f"task.num_autoencoder_steps={SAVED_EVERY - 2}")
+    if "num_pretraining_steps" in raw["task"]:
+        settings.append(f"task.num_pretraining_steps={NUM_STEPS // 2}")
     settings += [f"run_uri={folder}/{run}", f"ingest.dataset_uri={folder}/dataset"]
     store = folder.parent / "mlflow"  # one for all: to make one takes seconds
     settings += [f"tracking.tracking_uri=sqlite:///{store}/mlflow.db", f"tracking.artifact_uri={store}/artifacts"]

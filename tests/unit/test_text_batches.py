@@ -48,6 +48,29 @@ def steps_per_epoch(batches: RowBatches) -> list[int]:
 
 
 @worlds
+def test_from_a_step_on_rows_of_any_length_come_together(world_size: int) -> None:
+    def workers(mixed_from: int | None) -> list[RowBatches]:
+        sizes = {"num_rows": NUM_ROWS, "num_tokens": NUM_TOKENS, "seed": 0, "world_size": world_size}
+        return [RowBatches(ROWS, **sizes, rank=rank, mixed_from=mixed_from) for rank in range(world_size)]
+
+    plain, mixed = workers(None), workers(3)
+    for own, same in zip(plain, mixed, strict=True):
+        assert all(torch.equal(own.at(step)["tokens"], same.at(step)["tokens"]) for step in range(3))
+    epoch = -(-len(WHOLE) // NUM_ROWS)
+    for first in (3, 3 + epoch):
+        seen, spreads = [], []
+        for step in range(first, first + epoch):
+            parts = [worker.at(step) for worker in mixed]
+            rows = [text for part in parts for text in texts(part["tokens"])]
+            assert len(rows) == NUM_ROWS or len(rows) == len(WHOLE) % NUM_ROWS
+            assert {int(part["num_targets"]) for part in parts} == {sum(len(row) + 1 for row in rows)}
+            lengths = [len(row) for row in rows]
+            seen, spreads = seen + rows, [*spreads, max(lengths) - min(lengths)]
+        assert sorted(seen) == sorted(WHOLE) and sum(spreads) / epoch > 3
+    assert torch.equal(mixed[0].at(1)["tokens"], plain[0].at(1)["tokens"]), "back to an earlier step"
+
+
+@worlds
 def test_every_row_comes_once_an_epoch(world_size: int) -> None:
     workers = [rows_of(rank=rank, world_size=world_size) for rank in range(world_size)]
     step, orders = 0, []

@@ -11,7 +11,7 @@ from ganrnn.networks.language_network import ExactLanguageNetwork, LanguageNetwo
 from ganrnn.networks.recurrent import Cell
 from ganrnn.sampling import exact, noise
 from ganrnn.sampling.decode import Line, write
-from ganrnn.text_vocabulary import BEGIN, END, SPECIAL_TOKENS, TextVocabulary
+from ganrnn.text_vocabulary import BEGIN, END, PAD, SPECIAL_TOKENS, TextVocabulary
 from tests.unit.sampling.table_writer import line_of
 
 WIDE = "abcdefghijklmnopqrstuvwxyz ,.!"
@@ -111,3 +111,29 @@ def test_logits_of_a_row_have_the_same_bits_in_any_company() -> None:
         exponent = math.frexp(float(network.logit_weight.abs().max()))[1]
         step = 2.0 ** (exponent - exact.WEIGHT_BITS - exact.VALUE_BITS)
         assert torch.equal((logits / step).round() * step, logits)
+
+
+def test_texts_are_drawn_as_often_as_they_are_likely() -> None:
+    network = network_of("gru", embedding_dim=5, hidden_dim=7)[0].eval()
+    torch.manual_seed(0)
+    drawn = network.draw(4_000, 3)
+    assert drawn.shape == (4_000, 4) and (drawn[:, 0] == BEGIN).all()
+    features, state = network(drawn[:, :1], network.stack.begin(4_000))
+    first = network.logits(features)[0, 0, END:].softmax(0)
+    counts = torch.bincount(drawn[:, 1] - END, minlength=len(first)) / 4_000
+    assert (counts - first).abs().max() < 0.03 and first.max() - first.min() > 0.03
+    is_end = drawn[:, 1] == END
+    assert is_end.any() and (drawn[is_end, 2:] == PAD).all() and (drawn[~is_end, 2] >= END).all()
+    again = network(drawn[~is_end, 1:2], state[:, :, ~is_end])[0]
+    own = network.choice_logits(again)[:, 0].softmax(1)
+    seconds = torch.bincount(drawn[~is_end, 2] - END, minlength=len(first)) / int((~is_end).sum())
+    assert (seconds - own.mean(0)).abs().max() < 0.03
+    torch.manual_seed(0)
+    assert torch.equal(network.draw(4_000, 3), drawn)
+
+
+def test_drawing_ends_when_all_texts_have() -> None:
+    network = network_of("gru", embedding_dim=5, hidden_dim=7)[0].eval()
+    with torch.no_grad():
+        network.bias[END] = 50.0
+    assert torch.equal(network.draw(3, 40), torch.tensor([[BEGIN, END]] * 3))

@@ -1,0 +1,212 @@
+"""Writing for a reader that is hard to deceive: a language model rewarded by a discriminator of texts.
+
+It learns from texts first as `language_model` does. Then it writes texts of its own, a discriminator says after each
+token whether people would have come that far, and the generator makes choices likelier that were followed by more
+of its approval than usual: SeqGAN (Yu et al. 2017) with the dense rewards of ScratchGAN (de Masson d'Autume et al.
+2019) instead of rollouts.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ganrnn import averages, distributed
+from ganrnn.errors import BadInput
+from ganrnn.networks.prefix_discriminator import PrefixDiscriminatorName, prefix_discriminator
+from ganrnn.networks.return_baseline import ReturnBaseline
+from ganrnn.objectives import policy
+from ganrnn.optimisation import Player, PlayerConfig
+from ganrnn.task import Batch, Rows
+from ganrnn.tasks.language_model import LanguageModel, LanguageModelConfig
+from ganrnn.text_batches import RowBatches
+from ganrnn.text_vocabulary import END, PAD, TextVocabulary
+
+
+@dataclass(frozen=True)
+class SequenceGanConfig(LanguageModelConfig):
+    """Of `num_steps`, the first `num_pretraining_steps` are those of a language model, by `optimiser`.
+
+    In all others the discriminator learns by `discriminator_optimiser` and the generator by `policy_optimiser`, the
+    schedules of both beginning there. Each choice of the generator climbs to the rewards that follow, those of later
+    tokens times `discount` a token, the last one counting for all places up to `num_tokens`; a text also to
+    `entropy_weight` times the entropy of its choices, plus `likelihood_weight` times the log-likelihood of a real text.
+    It writes and learns without dropout then. The discriminator has as many features as the generator.
+    """
+
+    name: Literal["sequence_gan"] = "sequence_gan"  # type: ignore[assignment]  # the name of another task
+    num_pretraining_steps: int = 1_000
+    discriminator: PrefixDiscriminatorName = "cnn"
+    discriminator_dropout: float = 0.1
+    discount: float = 0.9
+    entropy_weight: float = 0.01
+    likelihood_weight: float = 0.0
+    policy_optimiser: PlayerConfig = field(
+        default_factory=lambda: PlayerConfig(
+            learning_rate=5e-4, warmup_steps=50, beta1=0.9, beta2=0.99, max_gradient_norm=10.0
+        )
+    )
+    discriminator_optimiser: PlayerConfig = field(
+        default_factory=lambda: PlayerConfig(
+            learning_rate=1e-3, schedule="constant", beta1=0.9, beta2=0.99, max_gradient_norm=10.0
+        )
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.stream:
+            raise BadInput("task.stream is true; allowed is false: a discriminator reads texts from their beginnings")
+        if not 0 <= self.num_pretraining_steps <= self.num_steps:
+            raise BadInput(
+                f"task.num_pretraining_steps is {self.num_pretraining_steps}; allowed are values from 0 to "
+                f"task.num_steps, {self.num_steps}"
+            )
+        if not 0 <= self.discriminator_dropout < 1:
+            raise BadInput(
+                f"task.discriminator_dropout is {self.discriminator_dropout}; allowed are values from 0 to below 1"
+            )
+        if not 0 <= self.discount <= 1:
+            raise BadInput(f"task.discount is {self.discount}; allowed are values from 0 to 1")
+        for name in ("entropy_weight", "likelihood_weight"):
+            if getattr(self, name) < 0:
+                raise BadInput(f"task.{name} is {getattr(self, name)}; allowed are values from 0 up")
+        self.policy_optimiser.check("task.policy_optimiser")
+        self.discriminator_optimiser.check("task.discriminator_optimiser")
+
+
+class SequenceGan(LanguageModel):
+    """The task."""
+
+    config_type: type[LanguageModelConfig] = SequenceGanConfig
+    config: SequenceGanConfig
+
+    def __init__(self, config: SequenceGanConfig, vocabulary: TextVocabulary, seed: int = 0) -> None:
+        super().__init__(config, vocabulary, seed)
+        self.num_likelihood_steps = config.num_pretraining_steps
+        self.discriminator: nn.Module = prefix_discriminator(
+            config.discriminator,
+            len(vocabulary),
+            config.cell,
+            config.embedding_dim,
+            config.hidden_dim,
+            config.discriminator_dropout,
+        )
+        self.baseline = ReturnBaseline(config.num_tokens)
+        self.networks |= {"discriminator": self.discriminator, "baseline": self.baseline}
+        self.policy_player = Player(config.policy_optimiser, self.network.parameters())
+        self.discriminator_player = Player(config.discriminator_optimiser, self.discriminator.parameters())
+
+    @property
+    def optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        """Of pretraining, of the generator after it and of the discriminator."""
+        return {
+            "network": self.player.optimiser,
+            "policy": self.policy_player.optimiser,
+            "discriminator": self.discriminator_player.optimiser,
+        }
+
+    def batches(self, rows: Rows, num_rows: int, seed: int, rank: int = 0, world_size: int = 1) -> RowBatches:
+        """What each step reads: after pretraining texts of all lengths, lest a length look like a sign of people."""
+        return RowBatches(
+            [self.vocabulary.encode(text) for text in rows["text"]],
+            num_rows=num_rows,
+            num_tokens=self.config.num_tokens,
+            seed=seed,
+            rank=rank,
+            world_size=world_size,
+            mixed_from=self.config.num_pretraining_steps,
+        )
+
+    def step(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """One update on a batch of `ganrnn/text_batches.py`; after pretraining, one of each player."""
+        config = self.config
+        if self.step_index < config.num_pretraining_steps:
+            return super().step(batch)
+        self.network.eval()  # what was dropped in writing would not be what is dropped in learning from it
+        made = self.network.draw(len(batch["tokens"]), config.num_tokens)
+        metrics = self._discriminator_step(batch, made) | self._generator_step(batch, made)
+        averages.follow(self.average, self.network, self.step_index, config.ema_half_life_steps)
+        self.step_index += 1
+        return metrics
+
+    def _begin(self, player: Player) -> None:
+        done, before = self.step_index, self.config.num_pretraining_steps
+        player.begin(done - before, self.config.num_steps - before, 0.25 ** self.caution.at(done))
+
+    def _discriminator_step(self, batch: Batch, made: torch.Tensor) -> dict[str, torch.Tensor]:
+        """An update by the mean over real tokens and that over generated ones."""
+        self._begin(self.discriminator_player)
+        real, fake = batch["tokens"][:, 1:], made[:, 1:]
+        width = max(real.shape[1], fake.shape[1])
+        both = torch.cat([F.pad(rows, (0, width - rows.shape[1]), value=PAD) for rows in (real, fake)])
+        is_real, is_fake = (both != PAD).chunk(2)
+        on_real, on_fake = self.discriminator.train()(both).chunk(2)
+        num_fake = distributed.sum_over_workers(is_fake.sum())
+        loss = policy.step_cross_entropy(on_real, is_real, True) / batch["num_targets"]
+        loss = (loss + policy.step_cross_entropy(on_fake, is_fake, False) / num_fake) * distributed.world_size()
+        loss.backward()
+        ahead = _row_means(on_real, is_real) > _row_means(on_fake, is_fake)
+        return {
+            "loss_d": loss.detach(),
+            "real_ahead": ahead.float().mean(),
+            "gradient_norm_d": self.discriminator_player.update(),
+        }
+
+    def _generator_step(self, batch: Batch, made: torch.Tensor) -> dict[str, torch.Tensor]:
+        """An update by what the discriminator thinks of the texts that were made."""
+        config, targets = self.config, made[:, 1:]
+        self._begin(self.policy_player)
+        is_there = targets != PAD
+        with torch.no_grad():
+            rewards = policy.rewards(self.discriminator.eval()(targets), is_there)
+        forever = policy.carried_on(rewards, is_there, config.num_tokens)
+        returns = policy.returns(forever, config.discount)[:, : targets.shape[1]]
+        features, _ = self.network(made[:, :-1], self.network.stack.begin(len(made)))
+        choices = self.network.choice_logits(features).log_softmax(2)
+        chosen = choices.gather(2, (targets - END).clamp_min(0)[:, :, None])[:, :, 0]
+        loss_g = policy.policy_gradient_loss(chosen, self.baseline(returns), is_there)
+        entropy = (policy.entropies(choices) * is_there).sum()
+        self.baseline.follow(returns, is_there)
+        num_made, num_fake = distributed.sum_over_workers(torch.stack([is_there[:, 0].sum(), is_there.sum()]))
+        loss, likelihood = self._likelihood_losses(batch)
+        num_real = distributed.sum_over_workers((batch["tokens"] == END).sum())
+        share = distributed.world_size() / num_made
+        objective = (loss_g - config.entropy_weight * entropy) * share
+        if config.likelihood_weight:
+            objective = objective + config.likelihood_weight * likelihood * distributed.world_size() / num_real
+        objective.backward()
+        by_token = distributed.world_size() / num_fake
+        return {
+            "loss": loss.detach() * distributed.world_size() / batch["num_targets"],
+            "loss_g": loss_g.detach() * share,
+            "reward": rewards.sum() * by_token,
+            "entropy": entropy.detach() * by_token,
+            "length": is_there.sum() * share,
+            "gradient_norm_g": self.policy_player.update(),
+            "tokens": batch["num_targets"].float(),
+        }
+
+    def _likelihood_losses(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """The two sums of `cross_entropies` for real texts, with a graph if the generator is to learn from them."""
+        tokens = batch["tokens"]
+        with torch.set_grad_enabled(self.config.likelihood_weight > 0):
+            features, _ = self.network.train()(tokens[:, :-1], self._state(batch))
+            return self._losses(self.network, features, tokens, self.config.label_smoothing)
+
+    @torch.no_grad()
+    def reward(self, tokens: Sequence[int]) -> float:
+        """Of the last of the tokens of a text so far, END being one: what the discriminator gives, -1 to 1."""
+        held = torch.tensor([list(tokens)], device=self.device)
+        logits = self.discriminator.eval()(held)
+        return float(policy.rewards(logits, held != PAD)[0, -1])
+
+
+def _row_means(logits: torch.Tensor, is_there: torch.Tensor) -> torch.Tensor:
+    """The mean logit of each text, [N]."""
+    return (logits.detach() * is_there).sum(1) / is_there.sum(1).clamp_min(1)
+
+
+TASK = SequenceGan
