@@ -4,6 +4,7 @@
 # make bench  benchmarks of the main job         make bench-scale   of generation at scale
 # make bench-gans  modes by objective, the guard, scores of the image recipes: two hours; peers where they are given
 # make bench-texts  of RNNs of texts: speeds, whether batches change a text; peers and recipes where they are given
+# make bench-hybrids  judges and their choice, dreamt and rewarded texts, the environment for agents
 # make faults fifty schedules of faults, about half an hour
 #
 # Each target makes .venv from requirements.lock first when it is missing or older than the lock.
@@ -13,7 +14,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-stack unit lint bench bench-scale bench-gans bench-texts faults clean
+.PHONY: demo test test-stack unit lint bench bench-scale bench-gans bench-texts bench-hybrids faults clean
 
 demo: $(READY)
 	$(BIN)/python -m jobs.demo jobs/recipes/demo.yaml
@@ -41,6 +42,9 @@ bench-scale: $(READY)
 
 bench-gans: $(READY)
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/image_gans.py
+
+bench-hybrids: $(READY)
+	PYTHONPATH=. $(BIN)/python tests/benchmarks/hybrids.py
 
 bench-texts: $(READY)
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/rnn_text.py

@@ -55,6 +55,9 @@ GOALS: dict[str, tuple[str, float]] = {
     "rows_differing_across_batches": ("<=", 0),
     "multi30k_bleu": (">=", 35),
     "poems_in_form": (">=", 1.0),
+    "judge_scenes": (">=", 0.97),
+    "r_precision_100_scenes": (">=", 0.85),
+    "gymnasium_check": (">=", 1),
     "smiles_validity": (">=", 0.975),
     "smiles_novelty": (">=", 0.842),
 }

@@ -1,0 +1,52 @@
+"""RNN and GAN together: judges, a judge's choice, dreamt and rewarded texts, the environment for agents.
+
+    PYTHONPATH=. python tests/benchmarks/hybrids.py [--only NAME ...]           (make bench-hybrids)
+
+NLVR asks for DATA, as judges.py says. Prints a table and merges it into tests/benchmarks/results/hybrids.json.
+"""
+
+import os
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import best_of_four
+import dreamt_texts
+import judges
+import reinforced_texts
+from record import Figure, run_groups
+
+from ganrnn.text_vocabulary import TextVocabulary
+
+
+def gymnasium_check() -> list[Figure]:
+    """1 where Gymnasium's own checker has nothing to say against the environment."""
+    import gymnasium
+    from gymnasium.utils.env_checker import check_env
+
+    vocabulary = TextVocabulary.build("character", ["abc"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        made = gymnasium.make(
+            "ganrnn.environment:ganrnn/Text-v0",
+            vocabulary=vocabulary,
+            reward=lambda tokens: 0.0,
+            max_tokens=8,
+            render_mode="ansi",
+        )
+        check_env(made.unwrapped)
+    return [Figure("gymnasium_check", 1.0, {})]
+
+
+GROUPS: dict[str, Callable[[], list[Figure]]] = {
+    **judges.GROUPS,
+    "best_of_four": best_of_four.measure,
+    "dreamt": dreamt_texts.measure,
+    "reinforced": reinforced_texts.measure,
+    "gymnasium": gymnasium_check,
+}
+
+
+if __name__ == "__main__":
+    names = [name for name in GROUPS if name != "judge_nlvr" or os.environ.get("DATA")]
+    run_groups(Path(__file__), __doc__, GROUPS, names)
