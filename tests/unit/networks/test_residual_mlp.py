@@ -5,8 +5,9 @@ import torch
 
 from ganrnn.networks.residual_mlp import ExactLatentGenerator, LatentGenerator, ResidualMlp
 from ganrnn.networks.sphere import on_sphere
+from ganrnn.sampling import exact
 
-Z, H, D = 6, 40, 10
+Z, H, D = 6, 300, 10  # wide enough for the order of a sum to show
 LABELS = torch.tensor([2, 0, 1, 2, 1, 1, 0])
 
 
@@ -46,3 +47,17 @@ def test_exact_latents_are_near_and_the_same_in_any_company(num_labels: int) -> 
         assert torch.equal(dream(z[i : i + 1], None if labels is None else labels[i : i + 1])[0], together[i])
     if labels is not None:
         assert (dream(z, (labels + 1) % 3) - together).abs().amax(1).min() > 1e-2
+
+
+def test_all_that_is_multiplied_is_rounded_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a sum would be rounded in an order of its own, which shows once in a great many rows."""
+    product, seen = exact.Linear.__call__, []
+
+    def checked(self: exact.Linear, x: torch.Tensor) -> torch.Tensor:
+        seen.append(torch.equal(exact.snapped(x), x))
+        return product(self, x)
+
+    monkeypatch.setattr(exact.Linear, "__call__", checked)
+    dream = ExactLatentGenerator(made_of(LatentGenerator, 3))  # type: ignore[arg-type]
+    made = dream(normal(), LABELS)
+    assert seen == [True] * 6 and torch.equal(exact.snapped(made), made)

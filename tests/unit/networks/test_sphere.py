@@ -47,7 +47,7 @@ def test_the_way_between_two_points_is_even(share: float) -> None:
     start, end = exact_on_sphere(points(2))
     made = exact_between(start, end, share)
     whole = math.acos(float(start @ end) / D)
-    assert float(made.norm()) == pytest.approx(D**0.5, abs=1e-3)
+    assert float(made.norm()) == pytest.approx(D**0.5, abs=1e-3) and torch.equal(exact.snapped(made), made)
     assert math.acos(min(1.0, float(start @ made) / D)) == pytest.approx(share * whole, abs=0.02)
     if share in (0.0, 1.0):
         assert torch.equal(made, end if share else start)
