@@ -31,6 +31,7 @@ SMALL = (
 SMALL_TASK = {
     # Adaptive, so that the state of its controller has to come back too.
     "images": ("task.base_channels=4", "task.augmentation={kind: adaptive, probability: 0.3, ramp_images: 500}"),
+    "scores": ("task.base_channels=4", "task.embedding_dim=8", "task.dim=8"),
     "texts": ("task.embedding_dim=8", "task.hidden_dim=12", "task.num_tokens=24", "generate.sampling.decoding={}"),
     "pairs": (
         *("task.embedding_dim=8", "task.hidden_dim=12", "task.num_source_tokens=400", "task.num_target_tokens=24"),
@@ -42,7 +43,8 @@ SMALL_TASK = {
 def small(path: Path, folder: Path, run: str) -> Recipe:
     """The recipe with little of everything; real data is cut to its first rows."""
     raw = yaml.safe_load(path.read_text())
-    settings = [*SMALL, *SMALL_TASK[raw["ingest"].get("kind", "images")]]
+    judges = task_type(raw["task"]["name"]).gives == "scores"
+    settings = [*SMALL, *SMALL_TASK["scores" if judges else raw["ingest"].get("kind", "images")]]
     if "num_autoencoder_steps" in raw["task"]:  # the players are to come in before it is killed
         settings.append(f"task.num_autoencoder_steps={SAVED_EVERY - 2}")
     if "num_pretraining_steps" in raw["task"]:
