@@ -11,14 +11,20 @@ import pytest
 from ganrnn import checkpoint
 from ganrnn.errors import BadInput
 from pipelines import model, storage
-from pipelines.checkpoints import Checkpoints
 from pipelines.evaluate import evaluate
 from pipelines.generate import generate
 from pipelines.promote import promote
 from pipelines.train import train
 from pipelines.train_worker import train_worker
 from tests.stages.test_guard import job_of
-from tests.stages.texts import NUM_TEST, require_the_same_in_any_company, text_run, texts, with_rules
+from tests.stages.texts import (
+    NUM_TEST,
+    require_the_same_after_a_death,
+    require_the_same_in_any_company,
+    text_run,
+    texts,
+    with_rules,
+)
 from tests.stages.tiny import Run
 
 TASK = {
@@ -85,29 +91,8 @@ def test_texts_are_scored_and_registered(run: Run) -> None:
 def test_the_hidden_state_comes_back_in_the_middle_of_an_epoch(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def finished(name: str) -> dict[str, bytes]:
-        settings = ("task.stream=true", "task.num_tokens=16", "train.num_workers=1", f"run_uri={tmp_path}/{name}")
-        shared = f"ingest.dataset_uri={run.folder}/dataset"
-        recipe = run.recipe(*settings, shared, "train.guard.check_every_steps=10")
-        train_worker(job_of(recipe))
-        newest = Checkpoints(recipe.train.checkpoint_uri, 2).newest()
-        assert newest
-        return newest.read(checkpoint.TRAINING_FILES)
-
-    expected = finished("straight")
-    commit = Checkpoints.commit
-
-    def commit_and_die(self: Checkpoints, step: int, *rest: Any) -> str:
-        uri = commit(self, step, *rest)
-        if step == 20:
-            raise KeyboardInterrupt
-        return uri
-
-    monkeypatch.setattr(Checkpoints, "commit", commit_and_die)
-    with pytest.raises(KeyboardInterrupt):
-        finished("killed")
-    monkeypatch.setattr(Checkpoints, "commit", commit)
-    assert finished("killed") == expected
+    settings = ("task.stream=true", "task.num_tokens=16", "train.guard.check_every_steps=10")
+    require_the_same_after_a_death(run, tmp_path, monkeypatch, 20, *settings)
 
 
 def test_patience_ends_a_training_that_gets_no_better_and_more_of_it_goes_on(run: Run, tmp_path: Path) -> None:

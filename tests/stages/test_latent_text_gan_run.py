@@ -16,9 +16,15 @@ from pipelines.checkpoints import Checkpoints
 from pipelines.evaluate import evaluate
 from pipelines.generate import generate
 from pipelines.promote import promote
-from pipelines.train_worker import train_worker
-from tests.stages.test_guard import job_of, trained
-from tests.stages.texts import NUM_TEST, require_the_same_in_any_company, text_run, texts, with_rules
+from tests.stages.test_guard import trained
+from tests.stages.texts import (
+    NUM_TEST,
+    require_the_same_after_a_death,
+    require_the_same_in_any_company,
+    text_run,
+    texts,
+    with_rules,
+)
 from tests.stages.tiny import Run
 
 TASK = {
@@ -100,28 +106,7 @@ def test_dreams_are_scored_and_registered(run: Run, tmp_path: Path) -> None:
 def test_a_training_that_was_killed_ends_with_the_same_bytes(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def finished(name: str) -> dict[str, bytes]:
-        shared = f"ingest.dataset_uri={run.folder}/dataset"
-        recipe = run.recipe(*ALONE, shared, f"run_uri={tmp_path}/{name}")
-        train_worker(job_of(recipe))
-        newest = Checkpoints(recipe.train.checkpoint_uri, 2).newest()
-        assert newest
-        return newest.read(checkpoint.TRAINING_FILES)
-
-    expected = finished("straight")
-    commit = Checkpoints.commit
-
-    def commit_and_die(self: Checkpoints, step: int, *rest: Any) -> str:
-        uri = commit(self, step, *rest)
-        if step == 20:
-            raise KeyboardInterrupt
-        return uri
-
-    monkeypatch.setattr(Checkpoints, "commit", commit_and_die)
-    with pytest.raises(KeyboardInterrupt):
-        finished("killed")
-    monkeypatch.setattr(Checkpoints, "commit", commit)
-    assert finished("killed") == expected
+    require_the_same_after_a_death(run, tmp_path, monkeypatch, 20, *ALONE)
 
 
 def test_dreams_that_become_one_are_set_back(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,14 +5,10 @@ from typing import Any
 
 import pytest
 
-from ganrnn import checkpoint
-from pipelines.checkpoints import Checkpoints
 from pipelines.evaluate import evaluate
 from pipelines.generate import generate
 from pipelines.promote import promote
-from pipelines.train_worker import train_worker
-from tests.stages.test_guard import job_of
-from tests.stages.texts import require_the_same_in_any_company, text_run, with_rules
+from tests.stages.texts import require_the_same_after_a_death, require_the_same_in_any_company, text_run, with_rules
 from tests.stages.tiny import Run
 
 SWITCH = 25
@@ -56,27 +52,5 @@ def test_a_training_goes_on_over_the_switch(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_at: int
 ) -> None:
     """Killed before, at and after the first step of the discriminator, it ends with the bytes of one never killed."""
-
-    def finished(name: str) -> dict[str, bytes]:
-        settings = ("task.num_steps=30", "train.num_workers=1", "train.checkpoint_every_steps=1")
-        shared = f"ingest.dataset_uri={run.folder}/dataset"
-        recipe = run.recipe(*settings, shared, f"run_uri={tmp_path}/{name}", "train.guard.num_samples=16")
-        train_worker(job_of(recipe))
-        newest = Checkpoints(recipe.train.checkpoint_uri, 2).newest()
-        assert newest and newest.step == 30
-        return newest.read(checkpoint.TRAINING_FILES)
-
-    expected = finished("straight")
-    commit = Checkpoints.commit
-
-    def commit_and_die(self: Checkpoints, step: int, *rest: Any) -> str:
-        uri = commit(self, step, *rest)
-        if step == killed_at:
-            raise KeyboardInterrupt
-        return uri
-
-    monkeypatch.setattr(Checkpoints, "commit", commit_and_die)
-    with pytest.raises(KeyboardInterrupt):
-        finished("killed")
-    monkeypatch.setattr(Checkpoints, "commit", commit)
-    assert finished("killed") == expected
+    settings = ("task.num_steps=30", "train.checkpoint_every_steps=1", "train.guard.num_samples=16")
+    require_the_same_after_a_death(run, tmp_path, monkeypatch, killed_at, *settings)

@@ -4,12 +4,17 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pytest
 import yaml
 
+from ganrnn import checkpoint
 from pipelines import storage
+from pipelines.checkpoints import Checkpoints
 from pipelines.generate import generate
 from pipelines.ingest import ingest
 from pipelines.train import train
+from pipelines.train_worker import train_worker
+from tests.stages.test_guard import job_of
 from tests.stages.tiny import Run
 
 NUM_TEST = 30
@@ -57,3 +62,32 @@ def require_the_same_in_any_company(run: Run, folder: Path, setting: str) -> dic
     storage.commit_table(f"{folder}/backwards.parquet", backwards)
     assert texts(run, folder / "turned", f"generate.prompts_uri={folder}/backwards.parquet") == expected
     return expected
+
+
+def require_the_same_after_a_death(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, dies_at: int, *settings: str
+) -> None:
+    """A training by one worker that dies after the checkpoint of a step and goes on ends with the bytes of another."""
+
+    def finished(name: str) -> dict[str, bytes]:
+        places = (f"ingest.dataset_uri={run.folder}/dataset", f"run_uri={folder}/{name}")
+        recipe = run.recipe("train.num_workers=1", *places, *settings)
+        train_worker(job_of(recipe))
+        newest = Checkpoints(recipe.train.checkpoint_uri, 2).newest()
+        assert newest and newest.step == recipe.task.num_steps
+        return newest.read(checkpoint.TRAINING_FILES)
+
+    expected = finished("straight")
+    commit = Checkpoints.commit
+
+    def commit_and_die(self: Checkpoints, step: int, *rest: Any) -> str:
+        uri = commit(self, step, *rest)
+        if step == dies_at:
+            raise KeyboardInterrupt
+        return uri
+
+    monkeypatch.setattr(Checkpoints, "commit", commit_and_die)
+    with pytest.raises(KeyboardInterrupt):
+        finished("killed")
+    monkeypatch.setattr(Checkpoints, "commit", commit)
+    assert finished("killed") == expected
