@@ -72,7 +72,12 @@ def _subject(recipe: Recipe) -> tuple[dict[str, Any], list[Block], dict[str, Any
             "prompts_digest": prompt_set.digest,
             "samples_manifest_digest": None,
         }
-        return subject, blocks, {"model_files": files, "chooser": chooser_of(recipe, task)}
+        chooser = chooser_of(recipe, task)
+        return (
+            subject | _chosen(chooser.plan() if chooser else None),
+            blocks,
+            {"model_files": files, "chooser": chooser},
+        )
     uri = storage.join(config.samples_uri, MANIFEST)
     if not storage.exists(uri):
         raise BadInput(f"{uri} does not exist; run generate first, or set evaluate.from_prompts=true")
@@ -83,7 +88,12 @@ def _subject(recipe: Recipe) -> tuple[dict[str, Any], list[Block], dict[str, Any
         "prompts_digest": held["inputs"]["prompts_digest"],
         "samples_manifest_digest": storage.file_digest(uri),
     }
-    return subject, blocks, {"model_files": None, "chooser": None}
+    return subject | _chosen(held["inputs"].get("choice")), blocks, {"model_files": None, "chooser": None}
+
+
+def _chosen(choice: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What a report says of a judge's choice: samples that were chosen are not compared with others."""
+    return {"choice": json.dumps(choice, sort_keys=True)} if choice else {}
 
 
 def _protocol(recipe: Recipe, manifest: Mapping[str, Any], reference: Sequence[str], real: Sequence[str]) -> Protocol:
@@ -255,6 +265,7 @@ def _protocol_digest(
     """Equal for two reports whose numbers may be compared, as far as the protocol goes."""
     counts = {name: held["moments"].count for name, held in sets.items()}
     held = [asdict(protocol), network_digest, subject["prompts_digest"], counts]
+    held += [subject["choice"]] if "choice" in subject else []
     return storage.sha256(json.dumps(held, sort_keys=True).encode())
 
 

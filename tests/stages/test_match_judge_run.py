@@ -1,5 +1,6 @@
 """All verbs with a judge of pictures and words."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,18 @@ def test_a_judge_chooses_among_candidates(run: Run, trained: Run, tmp_path: Path
     assert again == four
     counts = verify(trained.recipe(f"generate.samples_uri={tmp_path}/four", judge, "generate.choice.num_candidates=4"))
     assert counts["rows"] == len(four)
+
+    def report(name: str, *settings: str) -> dict[str, Any]:
+        places = (f"generate.samples_uri={tmp_path}/{name}", f"evaluate.report_uri={tmp_path}/report-{name}")
+        return evaluate(trained.recipe(*places, *settings))
+
+    # Scores of what was chosen are not compared with those of all that is made, wherever the choice took place.
+    chosen = report("four")
+    assert json.loads(chosen["digests"]["choice"])["num_candidates"] == 4
+    assert chosen["protocol_digest"] != report("plain")["protocol_digest"]
+    on_the_way = report("nowhere", judge, "generate.choice.num_candidates=4", "evaluate.from_prompts=true")
+    assert on_the_way["metrics"] == chosen["metrics"]
+    assert on_the_way["protocol_digest"] == chosen["protocol_digest"]
 
 
 def test_what_no_candidate_fits_is_rejected_with_its_score(run: Run, trained: Run, tmp_path: Path) -> None:
