@@ -22,12 +22,11 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from ganrnn import tasks
 from ganrnn.errors import BadInput
 from ganrnn.guard import GuardConfig
-from ganrnn.metrics.indomain import InDomainConfig
-from ganrnn.metrics.text_overlap import Tokenizer
 from ganrnn.sampling.decoding import Decoding
 from ganrnn.sampling.poem_constraint import RhymeSets
 from pipelines import storage
 from pipelines.checks import at_least, require_share
+from pipelines.evaluate_config import EvaluateConfig
 from pipelines.ingest_config import IngestConfig
 
 
@@ -166,32 +165,6 @@ class GenerateConfig:
 
 
 @dataclass(frozen=True)
-class EvaluateConfig:
-    """Samples, or prompts and a model, against the reference split.
-
-    With `from_prompts` the pictures are made on the way and not stored. `captions` are what the in-domain network reads
-    and R-precision looks for: the data set's texts, or all attributes, where texts tell only what is to change.
-    Of texts, `num_self_bleu` are compared with each other; `molecules` says that they are SMILES.
-    """
-
-    from_prompts: bool = False
-    num_workers: int = 2
-    captions: Literal["text", "attributes"] = "text"
-    num_candidates: int = 100
-    num_splits: int = 10
-    num_kid_features: int = 10_000
-    num_self_bleu: int = 500
-    bleu_tokenizer: Tokenizer = "13a"
-    molecules: bool = False
-    indomain: InDomainConfig = field(default_factory=InDomainConfig)
-    report_uri: str = ""
-
-    def __post_init__(self) -> None:
-        at_least("evaluate", self, num_workers=1, num_candidates=2, num_splits=1, num_kid_features=2)
-        at_least("evaluate", self, num_self_bleu=2)
-
-
-@dataclass(frozen=True)
 class PromoteConfig:
     """Thresholds on the report's metrics, and which metric decides between challenger and champion."""
 
@@ -248,7 +221,7 @@ class Recipe:
             judge_uri=self.train.judge_uri and storage.absolute(self.train.judge_uri),
             checkpoint_uri=_below(run_uri, self.train.checkpoint_uri, "checkpoints"),
         )
-        choice = self.generate.choice
+        choice, sweep = self.generate.choice, self.evaluate.sweep
         generate = replace(
             self.generate,
             model_uri=(
@@ -262,7 +235,12 @@ class Recipe:
             sampling=self.generate.sampling.with_rhymes(),
             choice=replace(choice, judge_uri=choice.judge_uri and storage.absolute(choice.judge_uri)),
         )
-        evaluate = replace(self.evaluate, report_uri=_below(run_uri, self.evaluate.report_uri, ""))
+        evaluate = replace(
+            self.evaluate,
+            judge_uri=self.evaluate.judge_uri and storage.absolute(self.evaluate.judge_uri),
+            sweep=replace(sweep, beside={name: storage.absolute(uri) for name, uri in sweep.beside.items()}),
+            report_uri=_below(run_uri, self.evaluate.report_uri, ""),
+        )
         promote = replace(self.promote, registered_model=self.promote.registered_model or self.name)
         tracking = replace(
             self.tracking,

@@ -23,7 +23,7 @@ from ganrnn.metrics.retrieval import wilson_interval
 from ganrnn.metrics.seam import Seam
 from ganrnn.text import meaning_key
 from pipelines import cluster, indomain, model, prompts, refusals, report, storage
-from pipelines.choice import chooser_of
+from pipelines.choice import chooser_of, judge_of
 from pipelines.config import Recipe, task_type
 from pipelines.dataset import read_manifest, shard_uris
 from pipelines.evaluate_tables import evaluate_tables
@@ -44,6 +44,8 @@ def evaluate(recipe: Recipe) -> dict[str, Any]:
     if task_type(recipe.task.name).gives != "images":
         return evaluate_tables(recipe, manifest)
     subject, blocks, made_by = _subject(recipe)
+    judge_files, judged = _judge(recipe, subject)
+    made_by, subject = {**made_by, "judge_files": judge_files}, subject | judged
     reference, real = (shard_uris(recipe.ingest.dataset_uri, manifest, split) for split in ("val", "test"))
     blocks += blocks_of_files("reference", reference) + blocks_of_files("real", real)
     protocol = _protocol(recipe, manifest, reference, real)
@@ -89,6 +91,26 @@ def _subject(recipe: Recipe) -> tuple[dict[str, Any], list[Block], dict[str, Any
         "samples_manifest_digest": storage.file_digest(uri),
     }
     return subject | _chosen(held["inputs"].get("choice")), blocks, {"model_files": None, "chooser": None}
+
+
+def _judge(recipe: Recipe, subject: Mapping[str, Any]) -> tuple[dict[str, bytes] | None, dict[str, str]]:
+    """The files of the judge that counts, and what a report says of it; BadInput where it has had a say before."""
+    if not (uri := recipe.evaluate.judge_uri):
+        return None, {}
+    files, digest = judge_of(recipe, uri, "evaluate.judge_uri", recipe.task)
+    learnt = recipe.train.judge_uri and judge_of(recipe, recipe.train.judge_uri, "train.judge_uri", recipe.task)[1]
+    for other, place in (
+        (learnt, "the generator has learnt from it"),
+        (_chooser(subject), "it has chosen the samples"),
+    ):
+        if other == digest:
+            raise BadInput(f"evaluate.judge_uri {uri} cannot count: {place}; train one with another seed")
+    return files, {"judge_digest": digest}
+
+
+def _chooser(subject: Mapping[str, Any]) -> str | None:
+    found: str | None = json.loads(subject.get("choice", "{}")).get("judge_digest")
+    return found
 
 
 def _chosen(choice: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -206,8 +228,8 @@ def metrics_of(
     for name, (correct, total) in sorted(subject["counts"].items()):
         kind, _, attribute = name.partition("/")
         metric = f"{attribute}_accuracy" if kind == "attribute" else name
-        if kind == "retrieved":
-            metric = f"r_precision_{protocol.num_candidates}"
+        if kind.startswith("retrieved"):
+            metric = kind.replace("retrieved", f"r_precision_{protocol.num_candidates}")
         if total:  # no prompt of one's own need be a caption of the reference
             metrics[metric] = correct / total
             if name != "pixels_kept":  # those of one picture are no independent trials
@@ -265,7 +287,7 @@ def _protocol_digest(
     """Equal for two reports whose numbers may be compared, as far as the protocol goes."""
     counts = {name: held["moments"].count for name, held in sets.items()}
     held = [asdict(protocol), network_digest, subject["prompts_digest"], counts]
-    held += [subject["choice"]] if "choice" in subject else []
+    held += [subject[name] for name in ("choice", "judge_digest") if name in subject]
     return storage.sha256(json.dumps(held, sort_keys=True).encode())
 
 

@@ -9,13 +9,14 @@ import pyarrow as pa
 
 from ganrnn import checkpoint
 from ganrnn.errors import BadInput
-from pipelines import judging, model, prompts, report, storage, text_scoring
+from pipelines import judging, model, prompts, report, storage, sweep_plot, text_scoring
 from pipelines.config import Recipe
 from pipelines.dataset import shard_uris
 from pipelines.decoding_columns import decodings
 from pipelines.report_files import publish
 from pipelines.sampling import ModelSampler, draw, samples_table
 from pipelines.schemas import MANIFEST, code_revision
+from pipelines.sweep import sweep
 from pipelines.text_scoring import Scores
 
 NUM_SHOWN = 64
@@ -40,16 +41,25 @@ def evaluate_tables(recipe: Recipe, manifest: Mapping[str, Any]) -> dict[str, An
     else:
         scores, floors = judging.scores(samples, *task.negative_log_likelihood(rows["test"])), Scores.none()
     result = _report(recipe, manifest, subject, scores, floors, {"samples": samples.num_rows, **_counts(rows)})
-    page = _page(result, samples, task.gives)
-    publish(recipe, result, {"report.html": page.encode()})
+    if recipe.evaluate.sweep.temperatures:
+        result["sweep"] = _sweep(recipe, files, task, rows)
+    publish(recipe, result, _pages(result, samples, task.gives))
     return result
 
 
-def _page(result: Mapping[str, Any], samples: pa.Table, gives: str) -> str:
+def _sweep(recipe: Recipe, files: Mapping[str, bytes], task: Any, rows: Mapping[str, Any]) -> dict[str, Any]:
+    if task.gives != "texts":
+        raise BadInput(f"evaluate.sweep is for models of texts; this one gives {task.gives}")
+    return sweep(recipe, files, *(rows[split][_written(task)] for split in ("train", "test")))
+
+
+def _pages(result: Mapping[str, Any], samples: pa.Table, gives: str) -> dict[str, bytes]:
     if gives == "scores":
-        return report.render_verdicts(result, *judging.shown(samples, NUM_SHOWN))
+        return {"report.html": report.render_verdicts(result, *judging.shown(samples, NUM_SHOWN)).encode()}
     columns = [name for name in ("sample_id", "prompt", "text", "reference") if name in samples.column_names]
-    return report.render_texts(result, samples.select(columns).slice(0, NUM_SHOWN).to_pylist())
+    plot = sweep_plot.draw(result["sweep"]) if "sweep" in result else None
+    page = report.render_texts(result, samples.select(columns).slice(0, NUM_SHOWN).to_pylist(), plot)
+    return {"report.html": page.encode()} | ({"quality_diversity.png": plot} if plot else {})
 
 
 def _samples(recipe: Recipe, files: Mapping[str, bytes], task: Any) -> tuple[pa.Table, dict[str, Any]]:
@@ -81,6 +91,11 @@ def _rows(recipe: Recipe, manifest: Mapping[str, Any], split: str, task: Any) ->
     return rows
 
 
+def _written(task: Any) -> str:
+    """The data set's column that the model learns to write."""
+    return "text" if task.kind == "texts" else "target"
+
+
 def _counts(rows: Mapping[str, Mapping[str, list[str]]]) -> dict[str, int]:
     return {split: len(next(iter(held.values()))) for split, held in rows.items()}
 
@@ -90,7 +105,7 @@ def _scores(
 ) -> tuple[Scores, Scores]:
     """Of the samples, and of as many real texts."""
     config = recipe.evaluate
-    written = "text" if task.kind == "texts" else "target"
+    written = _written(task)
     texts: list[str] = samples.column("text").to_pylist()
     real, training = rows["test"][written], rows["train"][written]
     total, num_tokens = task.negative_log_likelihood(rows["test"])
@@ -124,7 +139,7 @@ def _report(
     counts: Mapping[str, int],
 ) -> dict[str, Any]:
     protocol = [
-        asdict(recipe.evaluate) | {"report_uri": "", "num_workers": 0, "from_prompts": False},
+        asdict(recipe.evaluate) | {"report_uri": "", "num_workers": 0, "from_prompts": False, "sweep": None},
         subject["prompts_digest"],
         dict(counts),
         recipe.seed,

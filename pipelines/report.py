@@ -64,6 +64,7 @@ SENSES = (
     Sense(r"fid\d", "Fréchet distance", "how far generated pictures as a whole lie from real ones", "lower is better"),
     Sense(r"kid\d", "Kernel distance", "the same question without assuming a bell shape", "lower is better"),
     Sense(r"is\d", "Inception Score", "each picture clearly one thing, all of them together many things"),
+    Sense(r"r_precision_(\d+)_by_judge$", "R-precision, by a judge", "the same, seen by a judge that taught nobody"),
     Sense(r"r_precision_(\d+)", "R-precision", "how often a picture picks its own prompt out of {}"),
     Sense(r"edit_changed$", "Edits made", "how often a picture shows all that was to change"),
     Sense(r"edit_kept$", "Edits without a side effect", "how often a picture shows all that was to stay"),
@@ -77,6 +78,12 @@ SENSES = (
     Sense(r"rouge(\w)$", "ROUGE-{}", "how much of what a person wrote is there, and nothing else"),
     Sense(r"distinct(\d)_\d+$", "Distinct-{}", "how many groups of {} words are said only once", "as real is best"),
     Sense(r"self_bleu_\d+$", "Self-BLEU", "how alike the texts are to each other", "as real is best"),
+    Sense(
+        r"nats_per_character$", "Likelihood", "nats that a character costs a reader of real texts", "as real is best"
+    ),
+    Sense(r"reverse_nats_per_character$", "Reverse", "nats of held-out text to a reader of these", "lower is better"),
+    Sense(r"frechet\d+_reader$", "Fréchet distance", "of what that reader makes of held-out texts", "lower is better"),
+    Sense(r"bleu_test$", "BLEU", "how many runs of words are those of some held-out text", "as real is best"),
     Sense(r"in_training_set$", "In the training set", "texts that were learnt by heart", "as real is best"),
     Sense(r"in_form$", "In form", "poems of exactly the form that was asked for"),
     Sense(r"constraint_nats_per_token$", "Cost of the form", "nats it takes from the likelihood", "lower is better"),
@@ -109,9 +116,11 @@ def render(
     return _page(report, pairs=pairs, other_real=other_real, best=best, worst=worst)
 
 
-def render_texts(report: Mapping[str, Any], texts: Sequence[Mapping[str, str | None]]) -> str:
-    """The same for texts with their `prompt` and `reference`."""
-    return _page(report, texts=texts)
+def render_texts(
+    report: Mapping[str, Any], texts: Sequence[Mapping[str, str | None]], plot: bytes | None = None
+) -> str:
+    """The same for texts with their `prompt` and `reference`, and the picture of a sweep where there was one."""
+    return _page(report, texts=texts, plot=plot or b"")
 
 
 def render_verdicts(report: Mapping[str, Any], shown: Sequence[Shown], wrong: Sequence[Shown]) -> str:
@@ -127,10 +136,10 @@ def _page(report: Mapping[str, Any], **shown: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page.filters |= {"number": format_number, "data_uri": _data_uri, "pretty": _pretty}
+    page.filters |= {"number": format_number, "data_uri": _data_uri, "pretty": _pretty, "sense": _sense}
     lines = scores(report)
     kinds = ("texts", "verdicts", "wrong", "pairs", "other_real", "best", "worst")
-    nothing: dict[str, Any] = {kind: [] for kind in kinds}
+    nothing: dict[str, Any] = {"plot": b"", **{kind: [] for kind in kinds}}
     return page.get_template("report.html.j2").render(
         report={"signatures": {}, **report},
         scores=[line for line in lines if not line.sense.is_accuracy],

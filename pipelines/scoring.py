@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from ganrnn import cpu, scenes
+from ganrnn import checkpoint, cpu, scenes
 from ganrnn import images as pictures
 from ganrnn.built_in import KINDS
 from ganrnn.metrics import indomain
@@ -21,7 +21,7 @@ from ganrnn.metrics.edits import edited, kept_pixels
 from ganrnn.metrics.inception_score import InceptionSums
 from ganrnn.metrics.kid import FeatureSubset
 from ganrnn.metrics.moments import Moments
-from ganrnn.metrics.retrieval import is_retrieved_among_captions
+from ganrnn.metrics.retrieval import candidate_indices, is_retrieved, is_retrieved_among_captions
 from ganrnn.metrics.seam import Seam
 from ganrnn.text import meaning_key
 from pipelines import prompts, storage
@@ -89,12 +89,14 @@ class BlockScorer:
         model_files: Mapping[str, bytes] | None,
         sampling: SamplingConfig,
         chooser: Chooser | None,
+        judge_files: Mapping[str, bytes] | None,
         run_seed: int,
     ) -> None:
         self.reader = prompts.ShardReader()
         self.sampler = ModelSampler(model_files, sampling, chooser) if model_files else None
         cpu.prepare(num_threads=1)
         self.network = indomain.unpack(network, network_digest)
+        self.judge = checkpoint.load_sampler(judge_files) if judge_files else None
         self.blocks, self.protocol, self.run_seed = blocks, protocol, run_seed
         self.position = {key: i for i, key in enumerate(protocol.caption_keys)}
         with torch.no_grad():
@@ -145,16 +147,19 @@ class BlockScorer:
         true = np.array([self.position[keys[row]] for row in known], np.int64)
         scores = np.full(len(ids), np.nan)
         scores[known] = (embeddings[known] * self.captions[true]).sum(1).numpy()
-        hits = is_retrieved_among_captions(
-            embeddings[known].numpy(),
-            self.captions.numpy(),
+        asked = (
             self.protocol.caption_keys,
             [ids[row] for row in known],
             true,
             self.protocol.num_candidates,
             self.protocol.seed,
         )
+        hits = is_retrieved_among_captions(embeddings[known].numpy(), self.captions.numpy(), *asked)
         counts = {"retrieved": [int(hits.sum()), len(known)]}
+        if self.judge and known and block.set_name != "reference":
+            candidates = torch.from_numpy(candidate_indices(*asked))
+            ranked = self.judge.rank(images[known], self.protocol.caption_texts, candidates).numpy()
+            counts["retrieved_by_judge"] = [int(is_retrieved(ranked[:, 0], ranked[:, 1:]).sum()), len(known)]
         correct: list[dict[str, bool]] = []
         if self.protocol.built_in:
             read = KINDS[self.protocol.built_in].read

@@ -12,7 +12,7 @@ from ganrnn.metrics.share import Share
 from ganrnn.metrics.text_diversity import distinct, duplicates, self_bleu
 from ganrnn.metrics.text_overlap import bleu, chrf, rouge
 from ganrnn.sampling.decoding import Decoding
-from pipelines.config import EvaluateConfig
+from pipelines.evaluate_config import EvaluateConfig
 
 
 @dataclass

@@ -58,6 +58,18 @@ def distractor_indices(
     return by_rank[drawn]
 
 
+def candidate_indices(
+    caption_keys: Sequence[str],
+    sample_ids: Sequence[str],
+    true_indices: NDArray[np.int64],
+    num_candidates: int,
+    seed: int,
+) -> NDArray[np.int64]:
+    """As `distractor_indices`, with each sample's own caption before them: [N, C]."""
+    distractors = distractor_indices(caption_keys, sample_ids, true_indices, num_candidates, seed)
+    return np.concatenate((true_indices[:, None], distractors), axis=1)
+
+
 def is_retrieved(
     true_similarities: NDArray[np.float64], distractor_similarities: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
@@ -87,8 +99,7 @@ def is_retrieved_among_captions(
     Returns [N] bool, each row independent of the other rows. Raises BadInput as `distractor_indices` does.
     """
     assert len(text_embeddings) == len(caption_keys) and len(image_embeddings) == len(sample_ids)
-    distractors = distractor_indices(caption_keys, sample_ids, true_indices, num_candidates, seed)
-    candidates = np.concatenate((true_indices[:, None], distractors), axis=1)
+    candidates = candidate_indices(caption_keys, sample_ids, true_indices, num_candidates, seed)
     images, texts = _unit_rows(image_embeddings), _unit_rows(text_embeddings)
     hits = np.empty(len(images), np.bool_)
     for start in range(0, len(images), _CHUNK_ROWS):

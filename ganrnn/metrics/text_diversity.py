@@ -1,4 +1,4 @@
-"""Do generated texts differ from each other and from the training texts? `distinct`, `self_bleu`, `duplicates`.
+"""Do texts differ from each other and from the training texts? `distinct`, `self_bleu`, `mean_bleu`, `duplicates`.
 
 A model that collapsed has few distinct n-grams and a high Self-BLEU; one that learnt by heart has many duplicates.
 """
@@ -62,7 +62,9 @@ def self_bleu(texts: Sequence[str], num_sampled: int, seed: int) -> Overlap:
         raise BadInput(f"Self-BLEU: num_sampled is {num_sampled}, allowed are 2 to {len(texts)}, the number of texts")
     in_order = sorted(texts)
     sample = [in_order[i] for i in permutation(len(texts), seed, "self-bleu")[:num_sampled]]
-    scores = _leave_one_out_bleu([tokenise(text, "word") for text in sample])
+    tokens = [tokenise(text, "word") for text in sample]
+    held = _References(tokens)
+    scores = [held.bleu(text, row) for row, text in enumerate(tokens)]
     signature = (
         f"nrefs:{num_sampled - 1}|case:lc|eff:yes|tok:ganrnn-word|smooth:exp|seed:{seed}"
         f"|version:{sacrebleu.__version__}"
@@ -70,34 +72,49 @@ def self_bleu(texts: Sequence[str], num_sampled: int, seed: int) -> Overlap:
     return Overlap(fsum(scores) / num_sampled, signature)
 
 
-def _leave_one_out_bleu(texts: Sequence[list[str]]) -> list[float]:
-    """Sentence BLEU of each text against all others.
+def mean_bleu(texts: Sequence[str], references: Sequence[str]) -> Overlap:
+    """Mean sentence BLEU, 0 to 100, of each text [N] against all references [R], as `self_bleu` has it, in any order.
+
+    Texygen's BLEU: high where a text is made of runs of words that some reference has. Compare only scores of the same
+    references. Raises BadInput where there is no text, or no reference.
+    """
+    _check_any("BLEU", texts)
+    _check_any("BLEU", references)
+    held = _References([tokenise(text, "word") for text in references])
+    scores = [held.bleu(tokenise(text, "word")) for text in texts]
+    signature = f"nrefs:{len(references)}|case:lc|eff:yes|tok:ganrnn-word|smooth:exp|version:{sacrebleu.__version__}"
+    return Overlap(fsum(scores) / len(scores), signature)
+
+
+class _References:
+    """What BLEU asks of references [R], each a list of tokens.
 
     A reference n-gram counts as often as in the text that holds it most often. The highest count, whose it is, and the
-    second highest say this of any set of all texts but one: one pass instead of one for each pair.
+    second highest say this of all texts, and of all but any one: one pass instead of one for each pair.
     """
-    counts = [Counter(gram for n in range(1, _NUM_ORDERS + 1) for gram in _ngrams(text, n)) for text in texts]
-    highest: dict[tuple[str, ...], tuple[int, int, int]] = {}
-    for row, own in enumerate(counts):
-        for gram, count in own.items():
-            first, holder, second = highest.get(gram, (0, -1, 0))
-            if count > first:
-                highest[gram] = (count, row, first)
-            elif count > second:
-                highest[gram] = (first, holder, count)
-    lengths = Counter(map(len, texts))
-    scores = []
-    for row, (text, own) in enumerate(zip(texts, counts, strict=True)):
-        correct, total = [0] * _NUM_ORDERS, [0] * _NUM_ORDERS
-        for gram, count in own.items():
-            first, holder, second = highest[gram]
-            correct[len(gram) - 1] += min(count, second if holder == row else first)
+
+    def __init__(self, texts: Sequence[list[str]]) -> None:
+        self.highest: dict[tuple[str, ...], tuple[int, int, int]] = {}
+        self.lengths = Counter(map(len, texts))
+        for row, text in enumerate(texts):
+            for gram, count in _all_ngrams(text).items():
+                first, holder, second = self.highest.get(gram, (0, -1, 0))
+                if count > first:
+                    self.highest[gram] = (count, row, first)
+                elif count > second:
+                    self.highest[gram] = (first, holder, count)
+
+    def bleu(self, text: list[str], own_row: int | None = None) -> float:
+        """Sentence BLEU of a text, the reference of a row left out where the text is that one."""
+        correct, total, size = [0] * _NUM_ORDERS, [0] * _NUM_ORDERS, len(text)
+        for gram, count in _all_ngrams(text).items():
+            first, holder, second = self.highest.get(gram, (0, -1, 0))
+            correct[len(gram) - 1] += min(count, second if holder == own_row else first)
             total[len(gram) - 1] += count
-        size = len(text)
-        closest = min((abs(size - n), n) for n, texts_of_n in lengths.items() if n != size or texts_of_n > 1)[1]
-        bleu = BLEU.compute_bleu(correct, total, size, closest, smooth_method="exp", effective_order=True)
-        scores.append(float(bleu.score))
-    return scores
+        others = (n for n, count in self.lengths.items() if n != size or count > (own_row is not None))
+        closest = min((abs(size - n), n) for n in others)[1]
+        scored = BLEU.compute_bleu(correct, total, size, closest, smooth_method="exp", effective_order=True)
+        return float(scored.score)
 
 
 def duplicates(texts: Sequence[str], training_texts: Iterable[str]) -> Share:
@@ -111,6 +128,10 @@ def duplicates(texts: Sequence[str], training_texts: Iterable[str]) -> Share:
     _check_any("duplicates", texts)
     known = {_normalised(text) for text in training_texts}
     return Share(sum(_normalised(text) in known for text in texts), len(texts))
+
+
+def _all_ngrams(tokens: Sequence[str]) -> Counter[tuple[str, ...]]:
+    return Counter(gram for n in range(1, _NUM_ORDERS + 1) for gram in _ngrams(tokens, n))
 
 
 def _normalised(text: str) -> str:

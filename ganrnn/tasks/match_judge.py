@@ -155,6 +155,21 @@ class MatchJudge:
         found: torch.Tensor = self.average(seen, self.average.read(held["tokens"], held["lengths"]))
         return found
 
+    @torch.no_grad()
+    def rank(self, images: torch.Tensor, texts: Sequence[str], candidates: torch.Tensor) -> torch.Tensor:
+        """Pictures uint8 [N, 3, H, W] against some of K texts each, int64 [N, C] of 0 to K - 1: logits [N, C].
+
+        One picture at a time, so that no logit depends on the other pictures.
+        """
+        device = self.average.offset.device
+        held = {name: tensor.to(device) for name, tensor in self.read_texts(texts).items()}
+        read = self.average.read(held["tokens"], held["lengths"])
+        rows = []
+        for image, chosen in zip(images.to(device), candidates.to(device), strict=True):
+            seen = self.average.see(pictures.to_float(image[None]))
+            rows.append(self.average(seen, tuple(part[chosen] for part in read)))
+        return torch.stack(rows)
+
     def negative_log_likelihood(self, rows: Rows) -> tuple[float, int]:
         """Of what is true and what is not, in nats, and the number of pairs that this is the sum over."""
         total, count = 0.0, len(rows["text"])

@@ -2,7 +2,8 @@
 
     PYTHONPATH=. python tests/benchmarks/hybrids.py [--only NAME ...]           (make bench-hybrids)
 
-NLVR asks for DATA, as judges.py says. Prints a table and merges it into tests/benchmarks/results/hybrids.json.
+Those of data that are not part of the project ask for DATA, as judges.py says. Prints a table and merges it into
+tests/benchmarks/results/hybrids.json.
 """
 
 import os
@@ -14,7 +15,10 @@ import best_of_four
 import dreamt_texts
 import judges
 import reinforced_texts
+import swept_texts
+import taught_pictures
 from record import Figure, run_groups
+from text_recipes import molecules_of
 
 from ganrnn.text_vocabulary import TextVocabulary
 
@@ -38,8 +42,12 @@ def gymnasium_check() -> list[Figure]:
     return [Figure("gymnasium_check", 1.0, {})]
 
 
+ASKS_FOR_DATA = ("judge_nlvr", "taught_boxes", "swept_poems", "dreamt_molecules")
 GROUPS: dict[str, Callable[[], list[Figure]]] = {
     **judges.GROUPS,
+    **taught_pictures.GROUPS,
+    **swept_texts.GROUPS,
+    "dreamt_molecules": lambda: molecules_of("dreamt_molecules", "dreamt_smiles"),
     "best_of_four": best_of_four.measure,
     "dreamt": dreamt_texts.measure,
     "reinforced": reinforced_texts.measure,
@@ -48,5 +56,5 @@ GROUPS: dict[str, Callable[[], list[Figure]]] = {
 
 
 if __name__ == "__main__":
-    names = [name for name in GROUPS if name != "judge_nlvr" or os.environ.get("DATA")]
+    names = [name for name in GROUPS if name not in ASKS_FOR_DATA or os.environ.get("DATA")]
     run_groups(Path(__file__), __doc__, GROUPS, names)

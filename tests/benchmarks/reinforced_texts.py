@@ -30,12 +30,9 @@ NUM_WORDINGS = 6  # a multiple of how many there are in either language
 
 def measure() -> list[Figure]:
     """Train both as far as that has not been done, and score what their checkpoints write."""
-    kept = f"train.keep_checkpoints={ALL_CHECKPOINTS}"
-    report(NAME, [kept])
-    recipe = load_recipe(str(ROOT / f"jobs/recipes/{NAME}.yaml"), [kept])
-    longer = [f"task.num_pretraining_steps={recipe.task.num_steps}", f"run_uri={recipe.run_uri}_likelihood_alone"]
-    report(NAME, longer)
-    alone = load_recipe(str(ROOT / f"jobs/recipes/{NAME}.yaml"), longer)
+    for one in settings():
+        report(NAME, one)
+    recipe, alone = (load_recipe(str(ROOT / f"jobs/recipes/{NAME}.yaml"), one) for one in settings())
     switch, last = recipe.task.num_pretraining_steps, recipe.task.num_steps
     by_step = {str(step): _scores(recipe, step, 1.0) for step in _steps(recipe) if step >= switch}
     curves = {
@@ -50,6 +47,13 @@ def measure() -> list[Figure]:
         Figure("captions_grammatical_before", before["grammatical"], {}),
         Figure("captions_grammatical_likelihood_alone", curves["likelihood_alone"]["1.0"]["grammatical"], {}),
     ]
+
+
+def settings() -> tuple[list[str], list[str]]:
+    """Of the recipe, and of a training that has steps of likelihood in the place of the adversarial ones."""
+    recipe = load_recipe(str(ROOT / f"jobs/recipes/{NAME}.yaml"))
+    longer = [f"task.num_pretraining_steps={recipe.task.num_steps}", f"run_uri={recipe.run_uri}_likelihood_alone"]
+    return [f"train.keep_checkpoints={ALL_CHECKPOINTS}"], longer
 
 
 def _steps(recipe: Recipe) -> list[int]:

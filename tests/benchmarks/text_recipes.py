@@ -49,11 +49,16 @@ def molecules() -> list[Figure]:
 
     In the details the same of more of them, with the constraint and without, as MOSES has it.
     """
+    return molecules_of("smiles_zinc", "smiles")
+
+
+def molecules_of(recipe: str, prefix: str) -> list[Figure]:
+    """The same of any recipe, the names of figures beginning with a prefix."""
     settings = [f"ingest.source_uri={data_folder()}/smiles_zinc/train.parquet"]
-    held = report("smiles_zinc", settings)
+    held = report(recipe, settings)
     (unique,) = [name for name in held["metrics"] if name.startswith("unique_")]
-    names = {"smiles_validity": "validity", "smiles_novelty": "novelty", "smiles_unique": unique}
-    many = _many_molecules(load_recipe(str(ROOT / "jobs/recipes/smiles_zinc.yaml"), settings))
+    names = {f"{prefix}_validity": "validity", f"{prefix}_novelty": "novelty", f"{prefix}_unique": unique}
+    many = _many_molecules(load_recipe(str(ROOT / f"jobs/recipes/{recipe}.yaml"), settings))
     return [
         Figure(name, held["metrics"][metric], {"metric": metric, "many": many, **held})
         for name, metric in names.items()

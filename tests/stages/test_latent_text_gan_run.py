@@ -1,5 +1,6 @@
 """All verbs with dreamt texts: the same bytes whatever the batch, killed or not, and a guard that sees a collapse."""
 
+import base64
 from pathlib import Path
 from typing import Any
 
@@ -124,3 +125,57 @@ def test_dreams_that_become_one_are_set_back(run: Run, tmp_path: Path, monkeypat
     _, reports = trained(recipe)
     (line,) = reports
     assert line.startswith("guard: step 30: the samples have collapsed: their diversity is 0.0") and "back to" in line
+
+
+def test_a_sweep_draws_models_beside_each_other(run: Run, tmp_path: Path) -> None:
+    generate(run.recipe())
+    reader = "{hidden_dim: 8, num_characters: 40, num_steps: 20}"
+    twin = run.recipe().train.checkpoint_uri
+    asked = f"{{temperatures: [3, 0.5], num_texts: 20, reader: {reader}, beside: {{twin: '{twin}'}}}}"
+
+    def report(name: str, *settings: str) -> dict[str, Any]:
+        return evaluate(run.recipe(f"evaluate.report_uri={tmp_path}/{name}", *settings))
+
+    found = report("one", f"evaluate.sweep={asked}")
+    curves, real = found["sweep"]["curves"], found["sweep"]["real"]
+    own, same = curves[run.recipe().name], curves["twin"]
+    assert own == same and own["model_digest"] == found["model_digest"]
+    assert [point.pop("temperature") for point in own["points"]] == [3, 0.5]
+    assert all(point.keys() == real.keys() for point in own["points"])
+    warm, cold = own["points"]
+    assert all(0 < point["nats_per_character"] < 6 for point in (warm, cold, real))
+    assert warm["distinct2_20"] > cold["distinct2_20"] and warm["self_bleu_10"] < cold["self_bleu_10"]
+    assert cold["frechet20_reader"] > 0 and found["sweep"]["signatures"].keys() == {"self_bleu_10", "bleu_test"}
+    picture = (tmp_path / "one/quality_diversity.png").read_bytes()
+    assert picture.startswith(b"\x89PNG") and len(picture) > 10_000
+    page = (tmp_path / "one/report.html").read_text()
+    assert "Quality and diversity" in page and base64.b64encode(picture).decode() in page
+    # The same again, to the byte; and a report without it is the same but for it.
+    again = report("two", f"evaluate.sweep={asked}")
+    assert again["sweep"] == found["sweep"] | {"curves": again["sweep"]["curves"]}
+    assert (tmp_path / "two/quality_diversity.png").read_bytes() == picture
+    plain = report("none")
+    assert "sweep" not in plain and not (tmp_path / "none/quality_diversity.png").exists()
+    assert (plain["metrics"], plain["protocol_digest"]) == (found["metrics"], found["protocol_digest"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (("evaluate.sweep.temperatures=[0]",), "evaluate.sweep.temperatures holds 0.0; allowed are values above 0"),
+        (("evaluate.sweep.beside={a: b}",), "evaluate.sweep.temperatures is empty; give those at which models stand"),
+        (("evaluate.sweep.num_texts=1",), "evaluate.sweep.num_texts is 1; allowed are"),
+        (
+            ("evaluate.sweep={temperatures: [1], beside: {painter: PICTURES}}",),
+            "evaluate.sweep.beside: painter gives images; allowed are models of texts",
+        ),
+    ],
+)
+def test_what_cannot_be_swept_is_refused(
+    run: Run, trained: Run, tmp_path: Path, settings: tuple[str, ...], message: str
+) -> None:
+    generate(run.recipe())
+    held = [setting.replace("PICTURES", trained.recipe().train.checkpoint_uri) for setting in settings]
+    with pytest.raises(ValueError, match=message):
+        evaluate(run.recipe(*held, f"evaluate.report_uri={tmp_path}/report"))
+    assert not (tmp_path / "report").exists()

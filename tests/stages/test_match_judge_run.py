@@ -133,6 +133,34 @@ def test_a_judge_chooses_among_candidates(run: Run, trained: Run, tmp_path: Path
     assert on_the_way["protocol_digest"] == chosen["protocol_digest"]
 
 
+def test_a_judge_that_taught_nobody_looks_for_captions(run: Run, trained: Run, tmp_path: Path) -> None:
+    uri = run.recipe().train.checkpoint_uri
+    judge = f"evaluate.judge_uri={uri}"
+
+    def report(name: str, *settings: str) -> dict[str, Any]:
+        return evaluate(trained.recipe(*settings, f"evaluate.report_uri={tmp_path}/{name}"))
+
+    generate(trained.recipe())
+    plain, judged = report("plain"), report("judged", judge)
+    num_candidates = trained.recipe().evaluate.num_candidates
+    name = f"r_precision_{num_candidates}_by_judge"
+    assert judged["metrics"].keys() - plain["metrics"].keys() == {name}
+    assert name in judged["intervals"] and 0 <= judged["floors"][name] <= 1
+    digest = load_sampler(fetch_files(uri, run.recipe().tracking)).model_digest
+    assert judged["digests"]["judge_digest"] == digest
+    assert judged["protocol_digest"] != plain["protocol_digest"]
+    assert "R-precision, by a judge" in (tmp_path / "judged/report.html").read_text()
+    one = report("one", judge, "evaluate.num_workers=1", "generate.sampling.shard_rows=9")
+    assert one["metrics"] == judged["metrics"]
+    again = report("from-prompts", judge, "evaluate.from_prompts=true")
+    assert again["metrics"] == judged["metrics"]
+    with pytest.raises(ValueError, match=r"evaluate.judge_uri .* cannot count: it has chosen the samples; train one"):
+        report("chosen", judge, f"generate.choice.judge_uri={uri}", "evaluate.from_prompts=true")
+    with pytest.raises(ValueError, match=r"cannot count: the generator has learnt from it"):
+        report("learnt", judge, f"train.judge_uri={uri}")
+    assert not (tmp_path / "chosen").exists() and not (tmp_path / "learnt").exists()
+
+
 def test_what_no_candidate_fits_is_rejected_with_its_score(run: Run, trained: Run, tmp_path: Path) -> None:
     judge = f"generate.choice.judge_uri={run.recipe().train.checkpoint_uri}"
     settings = (judge, "generate.choice.num_candidates=2", f"generate.samples_uri={tmp_path}/all")

@@ -8,7 +8,7 @@ from sacrebleu.metrics.bleu import BLEU
 
 from ganrnn.errors import BadInput
 from ganrnn.metrics.share import Share
-from ganrnn.metrics.text_diversity import distinct, duplicates, self_bleu
+from ganrnn.metrics.text_diversity import distinct, duplicates, mean_bleu, self_bleu
 from ganrnn.text import Level, tokenise
 
 DRAW = random.Random(0)
@@ -71,6 +71,19 @@ def test_self_bleu_of_all_is_sacrebleus_of_each_against_the_others() -> None:
 )
 def test_self_bleu_by_hand(texts: list[str], expected: float) -> None:
     assert self_bleu(texts, len(texts), seed=0).score == pytest.approx(expected, rel=1e-12)
+
+
+def test_mean_bleu_is_sacrebleus_of_each_against_all() -> None:
+    references, texts = TEXTS[::2], TEXTS[1::2]
+    bleu = BLEU(tokenize="none", effective_order=True)
+    pairs = [(" ".join(tokenise(text, "word")), [" ".join(tokenise(r, "word")) for r in references]) for text in texts]
+    expected = sum(bleu.sentence_score(text, others).score for text, others in pairs) / len(pairs)
+    found = mean_bleu(texts, references)
+    assert found.score == pytest.approx(expected, rel=1e-12) and f"nrefs:{len(references)}|" in found.signature
+    assert mean_bleu(texts[::-1], references[::-1]) == found
+    assert mean_bleu(TEXTS[-4:-2], references + TEXTS[-4:]).score == pytest.approx(100)
+    with pytest.raises(BadInput, match="BLEU: 0 texts, at least 1 is needed"):
+        mean_bleu(texts, [])
 
 
 def test_self_bleu_depends_on_the_seed_and_on_no_order() -> None:

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from ganrnn.errors import BadInput
-from ganrnn.images import encode_png, to_float
+from ganrnn.images import encode_png, to_float, to_tensor
 from ganrnn.objectives.matching import contrast_loss
 from ganrnn.optimisation import PlayerConfig
 from ganrnn.scene_changes import statements
@@ -86,6 +86,17 @@ def test_a_verdict_does_not_depend_on_the_others() -> None:
             for i in range(0, 21, size)
         ]
         torch.testing.assert_close(torch.cat(parts), whole[:21], rtol=0, atol=1e-6)
+
+
+def test_candidates_are_ranked_by_their_logits_in_any_company() -> None:
+    task = model()
+    images, texts = to_tensor([held["bytes"] for held in ROWS["image"][:3]]), ROWS["text"][:9]
+    candidates = torch.tensor([[0, 8, 3], [4, 4, 1], [2, 7, 5]])
+    ranked = task.rank(images, texts, candidates)
+    pairs = [(ROWS["image"][row], texts[place]) for row, chosen in enumerate(candidates.tolist()) for place in chosen]
+    alone = task.logits([image for image, _ in pairs], [text for _, text in pairs])
+    assert torch.allclose(ranked.flatten(), alone, atol=1e-5)
+    assert torch.equal(task.rank(images[1:2], texts, candidates[1:2]), ranked[1:2])
 
 
 def test_it_learns_what_is_true() -> None:

@@ -1,0 +1,72 @@
+"""The picture of a sweep: quality upwards, diversity to the right, a line for each model from cold to warm.
+
+Left what a language model says of the texts and what one that has read only these says of real ones; right the BLEU of
+the texts with real ones and with each other. Real texts are a star; a model is good as far as its line comes near.
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+_COLOURS = ("#2f7a68", "#b3541e", "#4f5fa8", "#8a3f6b", "#6b6b2f", "#3f7f9f")
+_INK, _QUIET, _PAPER = "#1f2023", "#66676c", "#fbfaf7"
+
+
+def draw(sweep: Mapping[str, Any]) -> bytes:
+    """PNG bytes; equal sweeps give equal bytes."""
+    figure = Figure(figsize=(11, 5.2), dpi=110, facecolor=_PAPER, layout="constrained")
+    left, right = figure.subplots(1, 2)
+    (self_bleu,) = [name for name in sweep["real"] if name.startswith("self_bleu_")]
+    _panel(left, sweep, "reverse_nats_per_character", "nats_per_character", upside_down=True)
+    _labels(
+        left,
+        "Read by language models",
+        "nats of real text to a reader of these",
+        "nats of these to a reader of real text",
+    )
+    _panel(right, sweep, self_bleu, "bleu_test", upside_down=False)
+    _labels(right, "Runs of words", "BLEU with each other", "BLEU with held-out texts")
+    handles, names = left.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False, labelcolor=_INK)
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _panel(axes: Axes, sweep: Mapping[str, Any], across: str, up: str, upside_down: bool) -> None:
+    """Lines of `up` over `across`, of which less is more diverse: it grows to the left."""
+    for place, (name, curve) in enumerate(sweep["curves"].items()):
+        points: Sequence[Mapping[str, float]] = sorted(curve["points"], key=lambda point: point["temperature"])
+        x, y = ([point[axis] for point in points] for axis in (across, up))
+        colour = _COLOURS[place % len(_COLOURS)]
+        axes.plot(x, y, marker="o", markersize=5, linewidth=1.6, color=colour, label=name)
+        for point in points:
+            label, at = f"{point['temperature']:g}", (point[across], point[up])
+            axes.annotate(label, at, (5, 4), textcoords="offset points", fontsize=8, color=colour)
+    axes.plot(
+        sweep["real"][across],
+        sweep["real"][up],
+        marker="*",
+        markersize=15,
+        linestyle="",
+        color=_INK,
+        label="real texts",
+    )
+    axes.invert_xaxis()
+    if upside_down:
+        axes.invert_yaxis()
+
+
+def _labels(axes: Axes, title: str, across: str, up: str) -> None:
+    axes.set_facecolor(_PAPER)
+    axes.set_title(title, loc="left", color=_INK, fontsize=12, fontweight="bold")
+    axes.set_xlabel(f"{across}   (more diverse →)", color=_QUIET)
+    axes.set_ylabel(f"{up}   (better ↑)", color=_QUIET)
+    axes.grid(color="#e4e1d9", linewidth=0.8)
+    axes.tick_params(colors=_QUIET)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)

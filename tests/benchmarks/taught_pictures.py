@@ -1,0 +1,104 @@
+"""Generators that a judge has taught, or that look at single words, beside plain ones of as many steps.
+
+Of each, what it paints and the best of four. One judge teaches and chooses; another of the same recipe and another seed
+counts (`r_precision_N_by_judge`), as does the in-domain network, which no generator and no judge knows. All prompts of
+scenes have combinations of attributes that were held out from training. Boxes of NLVR ask for DATA, as judges.py says;
+the judges learn from the same pictures as the generators, about a thousand.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from recipe_scores import data_folder
+from record import ROOT, Figure, digits
+
+from pipelines.config import Recipe, load_recipe
+from pipelines.evaluate import evaluate
+from pipelines.generate import generate
+from pipelines.ingest import ingest
+from pipelines.train import train
+
+JUDGE = "scene_judge"
+VARIANTS: dict[str, Sequence[str]] = {
+    "plain": (),
+    "taught": ("train.judge_uri=JUDGE", "task.judge_weight=0.5"),
+    "attentive": ("task.word_attention=true",),
+    "taught_attentive": ("train.judge_uri=JUDGE", "task.judge_weight=0.5", "task.word_attention=true"),
+}
+BOXES = ("task.height=64", "task.width=64", "task.max_tokens=48", "task.num_steps=800")
+
+
+def scenes() -> list[Figure]:
+    """Of the demo's data, in 2,500 steps."""
+    data = _recipe("demo", ())
+    ingest(data)
+    place = f"ingest.dataset_uri={data.ingest.dataset_uri}"
+    ingest(_recipe(JUDGE, ()))
+    own = f"ingest.dataset_uri={_recipe(JUDGE, ()).ingest.dataset_uri}"
+    judges = [_judge(f"runs/{name}", seed, (own,)) for seed, name in enumerate((JUDGE, f"{JUDGE}_1"))]
+    settings = (place, "train.num_workers=1", "task.num_steps=2500")
+    return _figures("scenes", {name: _scores("demo", name, settings, judges) for name in VARIANTS})
+
+
+def boxes() -> list[Figure]:
+    """Of single boxes with captions that count shapes, in 2,000 steps; judges of the same pictures."""
+    folder = f"{data_folder()}/nlvr_boxes"
+    data = (f"ingest.source_uri={folder}/train.parquet", f"ingest.holdout_uri={folder}/val.parquet")
+    recipe = _recipe("nlvr_boxes", data)
+    ingest(recipe)
+    place = f"ingest.dataset_uri={recipe.ingest.dataset_uri}"
+    judges = [_judge(f"runs/boxes_judge_{seed}", seed, (place, *BOXES)) for seed in (0, 1)]
+    settings = (*data, place, "task.num_steps=2000")
+    names = ("plain", "taught")
+    return _figures("nlvr_boxes", {name: _scores("nlvr_boxes", name, settings, judges) for name in names})
+
+
+def _recipe(name: str, settings: Sequence[str]) -> Recipe:
+    return load_recipe(str(ROOT / f"jobs/recipes/{name}.yaml"), settings)
+
+
+def _judge(run_uri: str, seed: int, settings: Sequence[str]) -> str:
+    """A judge's checkpoints, trained as far as that has not been done."""
+    recipe = _recipe(JUDGE, (f"run_uri={run_uri}", f"seed={seed}", *settings))
+    train(recipe)
+    return recipe.train.checkpoint_uri
+
+
+def _scores(name: str, variant: str, settings: Sequence[str], judges: Sequence[str]) -> dict[str, Any]:
+    """Of a variant, trained as far as that has not been done: of what it paints, and of the best of four."""
+    first, second = judges
+    own = [word.replace("JUDGE", first) for word in VARIANTS[variant]]
+    place = f"runs/{name}_{variant}"
+    shared = (*settings, *own, f"run_uri={place}", f"evaluate.judge_uri={second}")
+    train(_recipe(name, shared))
+    ways = {
+        "all": (),
+        "best_of_4": (f"generate.choice.judge_uri={first}", "generate.choice.num_candidates=4"),
+    }
+    found = {}
+    for way, choice in ways.items():
+        places = (f"generate.samples_uri={place}/{way}", f"evaluate.report_uri={place}/report-{way}")
+        recipe = _recipe(name, (*shared, *choice, *places))
+        generate(recipe)
+        held = evaluate(recipe)
+        found[way] = {
+            kind: {metric: digits(value) for metric, value in held[kind].items()} for kind in ("metrics", "floors")
+        }
+        found[way]["intervals"] = {metric: [digits(v) for v in both] for metric, both in held["intervals"].items()}
+        print(f"  {name}, {variant}, {way}: {found[way]['metrics']}", flush=True)
+    return found
+
+
+def _figures(data: str, found: dict[str, Any]) -> list[Figure]:
+    """R-precision of each variant and way; all scores in the details of the first."""
+    (metric,) = [name for name in found["plain"]["all"]["metrics"] if name.endswith("_by_judge")]
+    metric = metric.removesuffix("_by_judge")
+    figures = []
+    for variant, ways in found.items():
+        for way, held in ways.items():
+            name = "_".join([metric, data, variant] + ([way] if way != "all" else []))
+            figures.append(Figure(name, held["metrics"][metric], held))
+    return figures
+
+
+GROUPS: dict[str, Callable[[], list[Figure]]] = {"taught_scenes": scenes, "taught_boxes": boxes}
