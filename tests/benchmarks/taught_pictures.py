@@ -32,11 +32,11 @@ def scenes() -> list[Figure]:
     """Of the demo's data, in 2,500 steps."""
     data = _recipe("demo", ())
     ingest(data)
-    place = f"ingest.dataset_uri={data.ingest.dataset_uri}"
+    place = _data(data)
     ingest(_recipe(JUDGE, ()))
     own = f"ingest.dataset_uri={_recipe(JUDGE, ()).ingest.dataset_uri}"
     judges = [_judge(f"runs/{name}", seed, (own,)) for seed, name in enumerate((JUDGE, f"{JUDGE}_1"))]
-    settings = (place, "train.num_workers=1", "task.num_steps=2500")
+    settings = (*place, "train.num_workers=1", "task.num_steps=2500")
     return _figures("scenes", {name: _scores("demo", name, settings, judges) for name in VARIANTS})
 
 
@@ -46,15 +46,20 @@ def boxes() -> list[Figure]:
     data = (f"ingest.source_uri={folder}/train.parquet", f"ingest.holdout_uri={folder}/val.parquet")
     recipe = _recipe("nlvr_boxes", data)
     ingest(recipe)
-    place = f"ingest.dataset_uri={recipe.ingest.dataset_uri}"
-    judges = [_judge(f"runs/boxes_judge_{seed}", seed, (place, *BOXES)) for seed in (0, 1)]
-    settings = (*data, place, "task.num_steps=2000")
+    place = _data(recipe)
+    judges = [_judge(f"runs/boxes_judge_{seed}", seed, (*place, *BOXES)) for seed in (0, 1)]
+    settings = (*data, *place, "task.num_steps=2000")
     names = ("plain", "taught")
     return _figures("nlvr_boxes", {name: _scores("nlvr_boxes", name, settings, judges) for name in names})
 
 
 def _recipe(name: str, settings: Sequence[str]) -> Recipe:
     return load_recipe(str(ROOT / f"jobs/recipes/{name}.yaml"), settings)
+
+
+def _data(recipe: Recipe) -> tuple[str, str]:
+    """Settings by which other runs share the data of a recipe, and with it the in-domain network."""
+    return f"ingest.dataset_uri={recipe.ingest.dataset_uri}", f"generate.prompts_uri={recipe.generate.prompts_uri}"
 
 
 def _judge(run_uri: str, seed: int, settings: Sequence[str]) -> str:
