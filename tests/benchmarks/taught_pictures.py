@@ -25,7 +25,17 @@ VARIANTS: dict[str, Sequence[str]] = {
     "attentive": ("task.word_attention=true",),
     "taught_attentive": ("train.judge_uri=JUDGE", "task.judge_weight=0.5", "task.word_attention=true"),
 }
-BOXES = ("task.height=64", "task.width=64", "task.max_tokens=48", "task.num_steps=800")
+# Of the judge of single boxes: true pairs alone, told apart from all others of a batch.
+BOXES = (
+    "ingest.label_column=null",
+    "ingest.group_column=null",
+    "ingest.width=64",
+    "task.width=64",
+    "task.max_tokens=48",
+    "task.contrast_weight=1.0",
+    "task.num_steps=800",
+    "train.patience=0",
+)
 
 
 def scenes() -> list[Figure]:
@@ -33,9 +43,8 @@ def scenes() -> list[Figure]:
     data = _recipe("demo", ())
     ingest(data)
     place = _data(data)
-    ingest(_recipe(JUDGE, ()))
-    own = f"ingest.dataset_uri={_recipe(JUDGE, ()).ingest.dataset_uri}"
-    judges = [_judge(f"runs/{name}", seed, (own,)) for seed, name in enumerate((JUDGE, f"{JUDGE}_1"))]
+    own = _data(_recipe(JUDGE, ()))
+    judges = [_judge(JUDGE, f"runs/{name}", seed, own) for seed, name in enumerate((JUDGE, f"{JUDGE}_1"))]
     settings = (*place, "train.num_workers=1", "task.num_steps=2500")
     return _figures("scenes", {name: _scores("demo", name, settings, judges) for name in VARIANTS})
 
@@ -47,7 +56,7 @@ def boxes() -> list[Figure]:
     recipe = _recipe("nlvr_boxes", data)
     ingest(recipe)
     place = _data(recipe)
-    judges = [_judge(f"runs/boxes_judge_{seed}", seed, (*place, *BOXES)) for seed in (0, 1)]
+    judges = [_judge("nlvr_judge", f"runs/boxes_judge_{seed}", seed, (*data, *BOXES)) for seed in (0, 1)]
     settings = (*data, *place, "task.num_steps=2000")
     names = ("plain", "taught")
     return _figures("nlvr_boxes", {name: _scores("nlvr_boxes", name, settings, judges) for name in names})
@@ -62,9 +71,10 @@ def _data(recipe: Recipe) -> tuple[str, str]:
     return f"ingest.dataset_uri={recipe.ingest.dataset_uri}", f"generate.prompts_uri={recipe.generate.prompts_uri}"
 
 
-def _judge(run_uri: str, seed: int, settings: Sequence[str]) -> str:
+def _judge(name: str, run_uri: str, seed: int, settings: Sequence[str]) -> str:
     """A judge's checkpoints, trained as far as that has not been done."""
-    recipe = _recipe(JUDGE, (f"run_uri={run_uri}", f"seed={seed}", *settings))
+    recipe = _recipe(name, (f"run_uri={run_uri}", f"seed={seed}", *settings))
+    ingest(recipe)
     train(recipe)
     return recipe.train.checkpoint_uri
 
