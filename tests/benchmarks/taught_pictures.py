@@ -73,8 +73,9 @@ def _data(recipe: Recipe) -> tuple[str, str]:
 
 def _judge(name: str, run_uri: str, seed: int, settings: Sequence[str]) -> str:
     """A judge's checkpoints, trained as far as that has not been done."""
-    recipe = _recipe(name, (f"run_uri={run_uri}", f"seed={seed}", *settings))
-    ingest(recipe)
+    own = (f"run_uri={run_uri}", *settings)
+    ingest(_recipe(name, own))
+    recipe = _recipe(name, (*own, f"seed={seed}"))
     train(recipe)
     return recipe.train.checkpoint_uri
 
