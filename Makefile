@@ -1,4 +1,5 @@
 # make demo   the main job from nothing to a report, about nine minutes on two cores
+# make loop   dreamt captions, painted, judged: trains dreamt_captions, scene_judge and demo where that is not done
 # make test   all tests        make test-stack   against a real S3 server, which it downloads, starts and stops
 # make lint   style, types, import rules         make clean   remove the environment and all runs
 # make bench  benchmarks of the main job         make bench-scale   of generation at scale
@@ -14,10 +15,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-stack unit lint bench bench-scale bench-gans bench-texts bench-hybrids faults clean
+.PHONY: demo loop test test-stack unit lint bench bench-scale bench-gans bench-texts bench-hybrids faults clean
 
 demo: $(READY)
 	$(BIN)/python -m jobs.demo jobs/recipes/demo.yaml
+
+# 3 is a challenger: not promoted, and a model all the same
+loop: $(READY)
+	for recipe in dreamt_captions scene_judge demo; do \
+		$(BIN)/python -m jobs.nightly jobs/recipes/$$recipe.yaml || test $$? -eq 3 || exit 1; \
+	done
+	$(BIN)/python -m jobs.closed_loop jobs/recipes/closed_loop.yaml
 
 test: $(READY)
 	$(BIN)/python -m pytest tests --ignore=tests/benchmarks --ignore=tests/stack

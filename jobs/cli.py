@@ -21,6 +21,7 @@ VERBS = {
     "promote": "a model that holds its thresholds to the registry",
     "nightly": "what a schedule calls: all verbs in order, each does what is missing",
     "demo": "all verbs on embedded defaults, a table of scores at the end",
+    "closed_loop": "one model writes prompts, another paints them, a judge filters; one manifest of it all",
     "paint": "one prompt to one PNG",
 }
 
@@ -58,7 +59,7 @@ def finish(act: Callable[[], int | None]) -> None:
 def main() -> None:
     """The console script."""
     if len(sys.argv) < 2 or sys.argv[1] not in VERBS:
-        lines = [f"  {verb:<9} {meaning}" for verb, meaning in VERBS.items()]
+        lines = [f"  {verb:<11} {meaning}" for verb, meaning in VERBS.items()]
         print("usage: ganrnn VERB RECIPE.yaml [--set a.b=value ...]", *lines, sep="\n", file=sys.stderr)
         sys.exit(0 if sys.argv[1:] in (["-h"], ["--help"]) else 2)
     verb = sys.argv.pop(1)

@@ -26,6 +26,7 @@ from ganrnn.sampling.decoding import Decoding
 from ganrnn.sampling.poem_constraint import RhymeSets
 from pipelines import storage
 from pipelines.checks import at_least, require_share
+from pipelines.dream_config import DreamConfig
 from pipelines.evaluate_config import EvaluateConfig
 from pipelines.ingest_config import IngestConfig
 
@@ -195,6 +196,7 @@ class Recipe:
     ingest: IngestConfig = field(default_factory=IngestConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     generate: GenerateConfig = field(default_factory=GenerateConfig)
+    dream: DreamConfig = field(default_factory=DreamConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     promote: PromoteConfig = field(default_factory=PromoteConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
@@ -254,6 +256,7 @@ class Recipe:
             ingest=ingest,
             train=train,
             generate=generate,
+            dream=replace(self.dream, recipe=self.dream.recipe and storage.absolute(self.dream.recipe)),
             evaluate=evaluate,
             promote=promote,
             tracking=tracking,

@@ -34,7 +34,7 @@ def test_python_m_ends_with_code_2_and_one_sentence(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"recipe.yaml"}
 
 
-@pytest.mark.parametrize("verb", ["ingest", "train", "generate", "evaluate", "promote", "nightly"])
+@pytest.mark.parametrize("verb", ["ingest", "train", "generate", "evaluate", "promote", "nightly", "closed_loop"])
 def test_every_verb_refuses_an_unknown_key(
     verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
@@ -51,6 +51,7 @@ def test_every_verb_refuses_an_unknown_key(
         ("generate", "dataset/prompts.parquet holds no Parquet file"),
         ("evaluate", "dataset/manifest.json does not exist; run ingest first"),
         ("promote", "report.json does not exist; check the path, or run the verb that writes it"),
+        ("closed_loop", "dream.recipe is missing; give the path of a recipe whose task gives texts"),
     ],
 )
 def test_a_verb_whose_input_is_missing(

@@ -38,6 +38,7 @@ def test_relative_paths_become_absolute_and_other_uris_stay(tmp_path: Path, monk
     assert recipe.run_uri == f"{tmp_path}/runs/a"
     assert recipe.ingest.dataset_uri == "s3://bucket/data"
     assert recipe.generate.model_uri == "models:/m@c"
+    assert recipe.dream.recipe == "" and load_recipe(DEMO, ["dream.recipe=b.yaml"]).dream.recipe == f"{tmp_path}/b.yaml"
     assert recipe.tracking.tracking_uri.startswith(f"sqlite:///{tmp_path}/")
 
 
@@ -77,6 +78,9 @@ def test_overrides_are_yaml_values_and_the_last_one_holds() -> None:
         ("seed=!!binary aGk=", "recipe holds a value that is no plain YAML"),
         ("generate.sampling.min_workers=3", "sampling.min_workers is 3; allowed are values up to sampling.num_workers"),
         ("generate.verify_share=1.5", "generate.verify_share is 1.5; allowed are shares from 0 to 1"),
+        ("dream.overrides=[seed=1]", "dream.recipe is missing; give the recipe that dream.overrides are for"),
+        ("dream={recipe: a.yaml, overrides: [seed]}", "dream.overrides holds 'seed'; allowed is a.b=value, such as"),
+        ("dream={recipe: a.yaml, overrides: [=1]}", "dream.overrides holds '=1'; allowed is a.b=value, such as"),
     ],
 )
 def test_a_mistake_is_named_with_its_value_and_what_is_allowed(override: str, sentence: str) -> None:

@@ -1,0 +1,24 @@
+"""Who writes the prompts of a recipe: the section `dream`."""
+
+from dataclasses import dataclass
+
+from ganrnn.errors import BadInput
+
+
+@dataclass(frozen=True)
+class DreamConfig:
+    """A model whose texts are the prompts of another: `recipe` is the path of its own recipe, whose task gives texts.
+
+    `overrides` are set in that recipe, each `a.b=value` as `--set` takes it.
+    """
+
+    recipe: str = ""
+    overrides: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.overrides and not self.recipe:
+            raise BadInput("dream.recipe is missing; give the recipe that dream.overrides are for")
+        for override in self.overrides:
+            key, equals, _ = override.partition("=")
+            if not key or not equals:
+                raise BadInput(f"dream.overrides holds {override!r}; allowed is a.b=value, such as generate.seed=1")

@@ -1,0 +1,150 @@
+"""Texts that one model wrote as the prompts of another, and the manifest that leads from a picture back to both.
+
+A dreamt prompt keeps the id that its text has among the samples of the dreamer, whose digest stands beside it; both
+pass through to the samples of the painter.
+"""
+
+from typing import Any
+
+import pyarrow as pa
+
+from ganrnn import checkpoint
+from ganrnn.errors import BadInput
+from pipelines import model, storage
+from pipelines.choice import chooser_of
+from pipelines.config import Recipe, load_recipe, task_type
+from pipelines.dataset import read_manifest
+from pipelines.schemas import MANIFEST, SAMPLES, TEXT_SAMPLES, manifest
+from pipelines.unique import count_different
+
+DREAMER_DIGEST = "dreamer_digest"
+# What a prompt does not take over from a sample: what samples of pictures have themselves, and what is said of the
+# text that a person wrote, and not of the one that was dreamt in its place.
+_LEFT_BEHIND = {*TEXT_SAMPLES.names, *SAMPLES.names, "reference", "attributes"}
+
+
+def dreamer_of(recipe: Recipe) -> Recipe:
+    """The recipe of the model that writes the prompts of another one.
+
+    Raises BadInput, before anything is written, where it gives no texts, where the model of `recipe` or its judge does
+    not paint by texts alone, and where its data set, which evaluate reads, is not there.
+    """
+    config = recipe.dream
+    if not config.recipe:
+        raise BadInput("dream.recipe is missing; give the path of a recipe whose task gives texts")
+    try:
+        dreamer = load_recipe(config.recipe, config.overrides)
+    except BadInput as error:
+        raise type(error)(f"dream.recipe: {error}") from error
+    if (gives := task_type(dreamer.task.name).gives) != "texts":
+        raise BadInput(
+            f"dream.recipe {config.recipe} has the task {dreamer.task.name}, which gives {gives}; "
+            "allowed is a task that gives texts, such as latent_text_gan"
+        )
+    uri = recipe.generate.model_uri
+    painter = checkpoint.load_sampler(model.fetch_files(uri, recipe.tracking), uri)
+    if painter.gives != "images" or tuple(painter.prompt_columns) != ("prompt",):
+        read = " and ".join(painter.prompt_columns) or "noise alone"
+        raise BadInput(
+            f"generate.model_uri {uri} gives {painter.gives} by {read}; "
+            "allowed is a model that gives images by prompt alone, such as one of text_to_image"
+        )
+    chooser_of(recipe, painter)
+    read_manifest(recipe.ingest.dataset_uri)
+    if recipe.generate.prompts_uri.endswith(".parquet"):
+        raise BadInput(
+            f"generate.prompts_uri is {recipe.generate.prompts_uri}; dreamt prompts are several files, give a folder"
+        )
+    return dreamer
+
+
+def commit_prompts(samples_uri: str, prompts_uri: str) -> None:
+    """Texts of a finished generation to a folder of prompts, a file for each shard, those left out that are there.
+
+    Empty texts stay: whoever paints sets them aside with the reason. Raises BadInput where the generation is not
+    finished or gave no texts, and where the folder holds prompts of other samples.
+    """
+    held = _finished(samples_uri)
+    names = {shard["uri"] for shard in held["shards"]}
+    there = storage.list_files(prompts_uri, ".parquet")
+    others = [uri for uri in there if storage.relative(uri, prompts_uri) not in names]
+    if others:
+        raise BadInput(
+            f"{others[0]} is no prompt of what {samples_uri} holds; "
+            "choose another generate.prompts_uri, or delete the folder"
+        )
+    for name in sorted(names):
+        place = storage.join(prompts_uri, name)
+        if not storage.exists(place):
+            uri = storage.join(samples_uri, name)
+            storage.commit_table(place, _prompts(uri, storage.read_table([uri]), held["model_digest"]))
+    storage.delete_unfinished(prompts_uri)
+
+
+def _prompts(uri: str, samples: pa.Table, dreamer_digest: str) -> pa.Table:
+    """Samples of texts as prompts; what their own prompts asked for goes with them."""
+    storage.require_columns(uri, samples.schema, ["sample_id", "text"])
+    if DREAMER_DIGEST in samples.column_names:
+        raise BadInput(
+            f"{uri} has a column {DREAMER_DIGEST!r}, which dreamt prompts have themselves; rename or drop it"
+        )
+    columns = {
+        "prompt_id": samples.column("sample_id"),
+        "prompt": samples.column("text"),
+        DREAMER_DIGEST: pa.array([dreamer_digest] * samples.num_rows, pa.string()),
+    }
+    kept = [name for name in samples.column_names if name not in _LEFT_BEHIND]
+    return pa.table(columns | {name: samples.column(name) for name in kept})
+
+
+def commit_manifest(recipe: Recipe, dreamer: Recipe) -> dict[str, Any]:
+    """What was made of what, to `run_uri`/manifest.json: shards of pictures by digest, and whom they lead back to.
+
+    Raises BadInput where one of the two has not generated.
+    """
+    texts, pictures = dreamer.generate.samples_uri, recipe.generate.samples_uri
+    dreamt, painted = _finished(texts), _finished(pictures)
+    choice = painted["inputs"].get("choice")
+    prompt_uris = [storage.join(recipe.generate.prompts_uri, shard["uri"]) for shard in dreamt["shards"]]
+    whole = manifest(
+        "closed_loop",
+        inputs={
+            "dreamer": _maker(texts, dreamt),
+            "prompts": {
+                "prompts_uri": recipe.generate.prompts_uri,
+                "prompts_digest": painted["inputs"]["prompts_digest"],
+            },
+            "painter": _maker(pictures, painted),
+            "judge": choice,
+        },
+        config=recipe.as_dict(),
+        shards=[
+            {"uri": storage.join(pictures, shard["uri"]), "rows": shard["rows"], "sha256": shard["sha256"]}
+            for shard in painted["shards"]
+        ],
+        totals={
+            "dreamt": dreamt["totals"]["samples"],
+            "different": count_different(prompt_uris, "prompt"),
+            "painted": painted["totals"]["samples"],
+            "rejected": painted["totals"]["rejects"],
+        },
+        model_digest=painted["model_digest"],
+    )
+    storage.commit_json(storage.join(recipe.run_uri, MANIFEST), whole)
+    return whole
+
+
+def _maker(samples_uri: str, held: dict[str, Any]) -> dict[str, str]:
+    return {
+        "model_digest": held["model_digest"],
+        "samples_uri": samples_uri,
+        "samples_manifest_digest": storage.file_digest(storage.join(samples_uri, MANIFEST)),
+    }
+
+
+def _finished(samples_uri: str) -> dict[str, Any]:
+    uri = storage.join(samples_uri, MANIFEST)
+    if not storage.exists(uri):
+        raise BadInput(f"{uri} does not exist; run generate for it first, to its end")
+    held: dict[str, Any] = storage.read_json(uri)
+    return held
