@@ -18,7 +18,18 @@ from pipelines.config import load_recipe
 from pipelines.evaluate import evaluate
 
 TEMPERATURES = (0.6, 0.8, 1.0, 1.2)
-POEM_STEPS = 1_500
+POEM_STEPS = 1_000
+# What the reinforced writer of captions becomes for poems: the network of tang_poems.yaml.
+LIKE_POEMS = (
+    "run_uri=runs/reinforced_poems",
+    "ingest.source=parquet",
+    "task.num_tokens=66",
+    "task.embedding_dim=192",
+    "task.hidden_dim=384",
+    "task.tied=true",
+    "task.dropout=0.2",
+    "generate.sampling.decoding.max_tokens=66",
+)
 
 
 def captions() -> list[Figure]:
@@ -45,17 +56,23 @@ def captions() -> list[Figure]:
 
 
 def poems() -> list[Figure]:
-    """Of the Tang, written freely: the dreamer and a language model, both after as many steps."""
+    """Of the Tang, written freely: the dreamer, the reinforced writer and a language model, all after as many steps."""
     folder = f"{data_folder()}/tang_poems"
     data = [f"ingest.{key}={folder}/{name}.parquet" for key, name in (("source_uri", "train"), ("holdout_uri", "val"))]
     shared = [*data, f"task.num_steps={POEM_STEPS}"]
     plain = [*shared, "run_uri=runs/tang_poems_short"]
     report("dreamt_poems", shared)
     report("tang_poems", plain)
-    beside = {"language_model": _checkpoints("tang_poems", plain)}
+    writer = [*shared, *LIKE_POEMS, f"task.num_pretraining_steps={POEM_STEPS * 7 // 10}"]
+    report(reinforced_texts.NAME, writer)
+    beside = {
+        "reinforced_poems": _checkpoints(reinforced_texts.NAME, writer),
+        "language_model": _checkpoints("tang_poems", plain),
+    }
     held = _swept("poems", "dreamt_poems", shared, beside, num_texts=500, reader_steps=150)
-    points = [held["curves"][name]["points"] for name in ("dreamt_poems", "language_model")]
-    return [_beyond("dreamt_poems", *points, held)]
+    curves = held["curves"]
+    others = curves["language_model"]["points"]
+    return [_beyond(name, curves[name]["points"], others, held) for name in ("dreamt_poems", "reinforced_poems")]
 
 
 def _checkpoints(name: str, settings: Sequence[str]) -> str:

@@ -43,10 +43,15 @@ def scenes() -> list[Figure]:
     data = _recipe("demo", ())
     ingest(data)
     place = _data(data)
-    own = _data(_recipe(JUDGE, ()))
-    judges = [_judge(JUDGE, f"runs/{name}", seed, own) for seed, name in enumerate((JUDGE, f"{JUDGE}_1"))]
+    judges = scene_judges()
     settings = (*place, "train.num_workers=1", "task.num_steps=2500")
     return _figures("scenes", {name: _scores("demo", name, settings, judges) for name in VARIANTS})
+
+
+def scene_judges() -> list[str]:
+    """One that may teach and choose, and one that counts."""
+    own = _data(_recipe(JUDGE, ()))
+    return [_judge(JUDGE, f"runs/{name}", seed, own) for seed, name in enumerate((JUDGE, f"{JUDGE}_1"))]
 
 
 def boxes() -> list[Figure]:
@@ -81,12 +86,17 @@ def _judge(name: str, run_uri: str, seed: int, settings: Sequence[str]) -> str:
 
 
 def _scores(name: str, variant: str, settings: Sequence[str], judges: Sequence[str]) -> dict[str, Any]:
-    """Of a variant, trained as far as that has not been done: of what it paints, and of the best of four."""
-    first, second = judges
-    own = [word.replace("JUDGE", first) for word in VARIANTS[variant]]
+    """Of a variant, trained as far as that has not been done."""
+    own = [word.replace("JUDGE", judges[0]) for word in VARIANTS[variant]]
     place = f"runs/{name}_{variant}"
-    shared = (*settings, *own, f"run_uri={place}", f"evaluate.judge_uri={second}")
+    shared = (*settings, *own, f"run_uri={place}")
     train(_recipe(name, shared))
+    return painted(name, place, shared, judges)
+
+
+def painted(name: str, place: str, settings: Sequence[str], judges: Sequence[str]) -> dict[str, Any]:
+    """Scores of what the model of a recipe paints, and of the best of four by one judge; another counts."""
+    first, second = judges
     ways = {
         "all": (),
         "best_of_4": (f"generate.choice.judge_uri={first}", "generate.choice.num_candidates=4"),
@@ -94,14 +104,14 @@ def _scores(name: str, variant: str, settings: Sequence[str], judges: Sequence[s
     found = {}
     for way, choice in ways.items():
         places = (f"generate.samples_uri={place}/{way}", f"evaluate.report_uri={place}/report-{way}")
-        recipe = _recipe(name, (*shared, *choice, *places))
+        recipe = _recipe(name, (*settings, *choice, *places, f"evaluate.judge_uri={second}"))
         generate(recipe)
         held = evaluate(recipe)
         found[way] = {
             kind: {metric: digits(value) for metric, value in held[kind].items()} for kind in ("metrics", "floors")
         }
         found[way]["intervals"] = {metric: [digits(v) for v in both] for metric, both in held["intervals"].items()}
-        print(f"  {name}, {variant}, {way}: {found[way]['metrics']}", flush=True)
+        print(f"  {place}, {way}: {found[way]['metrics']}", flush=True)
     return found
 
 
