@@ -3,7 +3,8 @@
     decision = promote(load_recipe("jobs/recipes/demo.yaml"))
 
 A model becomes `champion` when every threshold of the recipe holds and it beats the present champion on
-`promote.champion_metric`, measured under the same protocol on the same data set; else it becomes `challenger`, with the
+`promote.champion_metric`, measured under the same protocol on the same data set, by more than chance where the metric
+has an interval; else it becomes `challenger`, with the
 reasons. The alias moves only after the registered version was loaded back and painted as its checkpoint does. Written
 beside the report, promotion.json holds the decision and the lineage from the data set over run and version to the
 samples.
@@ -19,13 +20,15 @@ from typing import Any, Literal
 
 from ganrnn.checkpoint import DESCRIPTION, SAMPLER_FILES, describe, load_sampler
 from ganrnn.errors import BadInput
+from ganrnn.metrics.difference import Interval, difference_interval
 from ganrnn.task import Task
 from pipelines import model, storage, tracking
 from pipelines.config import PromoteConfig, Recipe
 from pipelines.tracking import RegisteredVersion
 
 REPORT, PROMOTION = "report.json", "promotion.json"
-_METRIC, _DATASET, _PROTOCOL = "ganrnn.metric.", "ganrnn.dataset_digest", "ganrnn.protocol_digest"
+_METRIC, _INTERVAL = "ganrnn.metric.", "ganrnn.interval."
+_DATASET, _PROTOCOL = "ganrnn.dataset_digest", "ganrnn.protocol_digest"
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Report:
 
     uri: str
     digest: str
+    intervals: Mapping[str, Interval]  # 95 %, of the metrics that have one
     metrics: Mapping[str, float]
     model_digest: str
     dataset_digest: str
@@ -101,7 +105,7 @@ def read_report(uri: str) -> Report:
     for metric, value in raw["metrics"].items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise BadInput(f"{uri}: metrics.{metric} is {value!r}; allowed are finite numbers")
-    return Report(uri, storage.sha256(data), *(raw[key] for key in names))
+    return Report(uri, storage.sha256(data), raw.get("intervals", {}), *(raw[key] for key in names))
 
 
 def failed_thresholds(config: PromoteConfig, report: Report) -> list[str]:
@@ -140,9 +144,14 @@ def compare(
     if held is None:
         return False, f"champion version {champion.version} has no metric {metric}; evaluate it with this one"
     value, best = report.metrics[metric], float(held)
-    won = value > best if config.higher_is_better else value < best
+    own, its = report.intervals.get(metric), champion.tags.get(_INTERVAL + metric)
+    low = high = value - best
+    if own and its:
+        low, high = difference_interval(value, own, best, json.loads(its))
+    won = low > 0 if config.higher_is_better else high < 0
     verb = "beats" if won else "does not beat"
-    return won, f"{metric} {value:.6g} {verb} {best:.6g} of champion version {champion.version}"
+    between = f" (difference {low:.3g} to {high:.3g} in 95 %)" if low < high else ""
+    return won, f"{metric} {value:.6g} {verb} {best:.6g} of champion version {champion.version}{between}"
 
 
 def _settled(recipe: Recipe, version: RegisteredVersion) -> Decision | None:
@@ -177,6 +186,7 @@ def _register(
         _PROTOCOL: report.protocol_digest,
         "ganrnn.report_digest": report.digest,
         "ganrnn.samples_manifest_digest": report.samples_manifest_digest or "none",
+        **{_INTERVAL + metric: json.dumps(interval) for metric, interval in report.intervals.items()},
     }
     files = {file: (folder / file).read_bytes() for file in SAMPLER_FILES}
     example = _first_prompt(recipe.generate.prompts_uri, load_sampler(files))

@@ -136,7 +136,7 @@ def _page(report: Mapping[str, Any], **shown: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page.filters |= {"number": format_number, "data_uri": _data_uri, "pretty": _pretty, "sense": _sense}
+    page.filters |= {"number": format_number, "data_uri": _data_uri, "pretty": _pretty, "sense": sense}
     lines = scores(report)
     kinds = ("texts", "verdicts", "wrong", "pairs", "other_real", "best", "worst")
     nothing: dict[str, Any] = {"plot": b"", **{kind: [] for kind in kinds}}
@@ -160,7 +160,7 @@ def scores(report: Mapping[str, Any]) -> list[Score]:
         found.append(
             Score(
                 name=name,
-                sense=_sense(name),
+                sense=sense(name),
                 value=value,
                 interval=(float(interval[0]), float(interval[1])) if interval else None,
                 std=metrics.get(f"{name}_std", math.nan),
@@ -199,12 +199,13 @@ def format_number(value: float) -> str:
     return f"{value:.{num_decimals}f}"
 
 
-def _sense(name: str) -> Sense:
-    for sense in SENSES:
-        if match := re.match(sense.pattern, name):
+def sense(name: str) -> Sense:
+    """Of a metric, by its name; one that nobody has described means what its name says."""
+    for held in SENSES:
+        if match := re.match(held.pattern, name):
             group = match.group(1).replace("_", " ") if match.re.groups else ""
-            title, meaning = sense.title.format(group), sense.meaning.format(group)
-            return Sense(sense.pattern, title, meaning, sense.better, sense.is_accuracy)
+            title, meaning = held.title.format(group), held.meaning.format(group)
+            return Sense(held.pattern, title, meaning, held.better, held.is_accuracy)
     return Sense("", name, "", "")
 
 

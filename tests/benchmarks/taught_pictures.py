@@ -12,13 +12,16 @@ from typing import Any
 from recipe_scores import data_folder
 from record import ROOT, Figure, digits
 
+from pipelines import storage
 from pipelines.config import Recipe, load_recipe
+from pipelines.dataset import read_manifest, shard_uris
 from pipelines.evaluate import evaluate
 from pipelines.generate import generate
 from pipelines.ingest import ingest
 from pipelines.train import train
 
 JUDGE = "scene_judge"
+NUM_SEEN = 2_000
 VARIANTS: dict[str, Sequence[str]] = {
     "plain": (),
     "taught": ("train.judge_uri=JUDGE", "task.judge_weight=0.5"),
@@ -46,6 +49,27 @@ def scenes() -> list[Figure]:
     judges = scene_judges()
     settings = (*place, "train.num_workers=1", "task.num_steps=2500")
     return _figures("scenes", {name: _scores("demo", name, settings, judges) for name in VARIANTS})
+
+
+def seen() -> list[Figure]:
+    """The same generators of scenes asked for combinations of attributes that they learnt: how often all is right."""
+    data = _recipe("demo", ())
+    uri = data.ingest.dataset_uri
+    shards = shard_uris(uri, read_manifest(uri), "train")
+    rows = storage.read_table(shards, ["id", "text", "attributes"]).slice(0, NUM_SEEN)
+    prompts_uri = f"{data.run_uri}/seen.parquet"
+    storage.commit_table(prompts_uri, rows.rename_columns(["prompt_id", "prompt", "attributes"]))
+    figures = []
+    for variant in VARIANTS:
+        place = f"runs/demo_{variant}"
+        settings = (f"run_uri={place}", f"ingest.dataset_uri={uri}", f"generate.prompts_uri={prompts_uri}")
+        places = (f"generate.samples_uri={place}/seen", f"evaluate.report_uri={place}/report-seen")
+        recipe = _recipe("demo", (*settings, *places))
+        generate(recipe)
+        metrics = evaluate(recipe)["metrics"]
+        found = {name: digits(value) for name, value in metrics.items() if name.endswith("_accuracy")}
+        figures.append(Figure(f"shape_accuracy_seen_{variant}", found["shape_accuracy"], found))
+    return figures
 
 
 def scene_judges() -> list[str]:
@@ -127,4 +151,4 @@ def _figures(data: str, found: dict[str, Any]) -> list[Figure]:
     return figures
 
 
-GROUPS: dict[str, Callable[[], list[Figure]]] = {"taught_scenes": scenes, "taught_boxes": boxes}
+GROUPS: dict[str, Callable[[], list[Figure]]] = {"taught_scenes": scenes, "seen_scenes": seen, "taught_boxes": boxes}

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 
 from ganrnn.errors import BadInput
 from jobs import cli, generate
+from pipelines import storage
 from pipelines.config import Recipe
 from tests.stages import tiny
 from tests.stages.tiny import Run
@@ -156,3 +158,67 @@ def test_paint_names_punctuation_alone(trained: Run, tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
     assert paint(monkeypatch, trained, "?!") == 0
     assert [path.name for path in tmp_path.iterdir()] == ["picture.png"]
+
+
+def report(**changes: Any) -> dict[str, Any]:
+    """What compare reads of report.json."""
+    held = {
+        "metrics": {"r_precision_100": 0.8, "fid2k_indomain": 0.3, "fid2k_indomain_std": 0.1, "pixels_kept": 0.4},
+        "intervals": {"r_precision_100": [0.782, 0.817], "pixels_kept": [0.39, 0.41]},
+        "counts": {"samples": 2_000},
+        "seed": {"evaluation": 0},
+        "dataset_digest": "d" * 64,
+        "protocol_digest": "p" * 64,
+        "extractor": {"name": "indomain", "digest": "e" * 64, "resizer": "none"},
+        "digests": {"prompts_digest": "q" * 64},
+    }
+    return held | changes
+
+
+def test_two_runs_beside_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
+    storage.commit_json(f"{tmp_path}/a/report.json", report())
+    better = {"r_precision_100": 0.86, "fid2k_indomain": 0.2, "fid2k_indomain_std": 0.1, "pixels_kept": 0.5}
+    intervals = {"r_precision_100": [0.844, 0.874], "pixels_kept": [0.49, 0.51]}
+    storage.commit_json(f"{tmp_path}/b/report.json", report(metrics=better, intervals=intervals))
+    assert main(monkeypatch, "compare", f"{tmp_path}/a", f"{tmp_path}/b") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[3].split() == ["metric", "A", "B", "A", "-", "B", "(95", "%)", "better"]
+    assert lines[4].split() == ["fid2k_indomain", "0.300", "0.200", "0.10"]  # nobody can say
+    assert lines[5].split() == ["r_precision_100", "0.800", "0.860", "-0.060", "(-0.083", "..", "-0.037)", "B"]
+    assert lines[6].split()[-1] == "-0.086)"  # neither more nor fewer pixels kept is better in itself
+    assert main(monkeypatch, "compare", f"{tmp_path}/a", f"{tmp_path}/a") == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("r_precision")]
+    assert line.split()[3:] == ["0", "(-0.025", "..", "0.025)", "even"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"dataset_digest": "x"}, "they differ in the data set, dddd"),
+        (
+            {"counts": {"samples": 500}},
+            "the numbers of samples, {'samples': 2000} in the first and {'samples': 500} in",
+        ),
+        ({"extractor": {"name": "inception"}}, "the feature extractor, indomain in the first and inception in"),
+        (
+            {"extractor": {"name": "indomain", "digest": "e" * 64, "resizer": "bicubic"}},
+            "the resizer, none in the first and bicubic in the second; evaluate both alike",
+        ),
+        (
+            {"digests": {"prompts_digest": "q" * 64, "choice": "{}"}},
+            "a judge's choice of samples, none in the first",
+        ),
+        ({"seed": {"evaluation": 1}}, "the seeds, {'evaluation': 0} in"),
+        ({"protocol_digest": "r"}, "the protocol, pppp"),
+    ],
+)
+def test_runs_of_unlike_origin_are_not_compared(
+    changes: dict[str, Any], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    storage.commit_json(f"{tmp_path}/a/report.json", report())
+    storage.commit_json(f"{tmp_path}/b/report.json", report(**changes))
+    assert main(monkeypatch, "compare", f"{tmp_path}/a", f"{tmp_path}/b") == 2
+    out, err = capsys.readouterr()
+    assert message in err and out.count("\n") == 3  # which two, and no table
+    assert main(monkeypatch, "compare", f"{tmp_path}/a", f"{tmp_path}/none") == 2
+    assert "none/report.json does not exist; give the folder of a run" in capsys.readouterr().err

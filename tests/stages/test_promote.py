@@ -167,6 +167,21 @@ def test_lower_may_be_better(job: Job) -> None:
     assert promote(lower.attempt(3, METRICS | {"fid2k_indomain": 8.5})).alias == "champion"
 
 
+def test_a_difference_that_chance_may_have_made_moves_no_alias(job: Job) -> None:
+    def attempt(seed: int, value: float, interval: list[float]) -> Decision:
+        metrics = METRICS | {"r_precision_100": value}
+        return promote(job.attempt(seed, metrics, intervals={"r_precision_100": interval}))
+
+    assert attempt(1, 0.60, [0.578, 0.621]).alias == "champion"
+    close = attempt(2, 0.62, [0.599, 0.641])
+    assert close.alias == "challenger"
+    assert close.reasons[-1].startswith(
+        "r_precision_100 0.62 does not beat 0.6 of champion version 1 (difference -0.00"
+    )
+    clear = attempt(3, 0.64, [0.619, 0.661])
+    assert clear.alias == "champion" and "beats 0.6 of champion version 1 (difference 0.0103 to " in clear.reasons[-1]
+
+
 def test_scores_of_unlike_origin_are_not_compared(job: Job) -> None:
     held = {"ganrnn.dataset_digest": "d" * 64, "ganrnn.protocol_digest": "p" * 64, "ganrnn.metric.colour": "0.1"}
     report = read_report(job.attempt(1, METRICS).evaluate.report_uri + "/report.json")
