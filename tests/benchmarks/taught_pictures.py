@@ -1,9 +1,9 @@
 """Generators that a judge has taught, or that look at single words, beside plain ones of as many steps.
 
 Of each, what it paints and the best of four. One judge teaches and chooses; another of the same recipe and another seed
-counts (`r_precision_N_by_judge`), as does the in-domain network, which no generator and no judge knows. All prompts of
-scenes have combinations of attributes that were held out from training. Boxes of NLVR ask for DATA, as judges.py says;
-the judges learn from the same pictures as the generators, about a thousand.
+counts, and beside it (`_indomain`) the in-domain network of evaluate, which no generator and no judge knows. Prompts of
+scenes have combinations of attributes that were held out from training; those of `seen_scenes` were not. Boxes of NLVR
+ask for DATA, as judges.py says; their judges learn from the same pictures as the generators, about a thousand.
 """
 
 from collections.abc import Callable, Sequence
@@ -48,7 +48,8 @@ def scenes() -> list[Figure]:
     place = _data(data)
     judges = scene_judges()
     settings = (*place, "train.num_workers=1", "task.num_steps=2500")
-    return _figures("scenes", {name: _scores("demo", name, settings, judges) for name in VARIANTS})
+    found = {name: _scores("demo", name, settings, judges) for name in VARIANTS}
+    return [figure for variant, ways in found.items() for figure in figures_of(f"scenes_{variant}", ways)]
 
 
 def seen() -> list[Figure]:
@@ -87,8 +88,8 @@ def boxes() -> list[Figure]:
     place = _data(recipe)
     judges = [_judge("nlvr_judge", f"runs/boxes_judge_{seed}", seed, (*data, *BOXES)) for seed in (0, 1)]
     settings = (*data, *place, "task.num_steps=2000")
-    names = ("plain", "taught")
-    return _figures("nlvr_boxes", {name: _scores("nlvr_boxes", name, settings, judges) for name in names})
+    plain, taught = (_scores("nlvr_boxes", name, settings, judges) for name in ("plain", "taught"))
+    return [*figures_of("nlvr_boxes", plain), *figures_of("nlvr_boxes_taught", taught)]
 
 
 def _recipe(name: str, settings: Sequence[str]) -> Recipe:
@@ -139,15 +140,15 @@ def painted(name: str, place: str, settings: Sequence[str], judges: Sequence[str
     return found
 
 
-def _figures(data: str, found: dict[str, Any]) -> list[Figure]:
-    """R-precision of each variant and way; all scores in the details of the first."""
-    (metric,) = [name for name in found["plain"]["all"]["metrics"] if name.endswith("_by_judge")]
-    metric = metric.removesuffix("_by_judge")
+def figures_of(data: str, ways: dict[str, Any]) -> list[Figure]:
+    """R-precision of what was painted in each way, by the judge that counts and by the in-domain network."""
     figures = []
-    for variant, ways in found.items():
-        for way, held in ways.items():
-            name = "_".join([metric, data, variant] + ([way] if way != "all" else []))
-            figures.append(Figure(name, held["metrics"][metric], held))
+    for way, held in ways.items():
+        (by_judge,) = [metric for metric in held["metrics"] if metric.endswith("_by_judge")]
+        metric = by_judge.removesuffix("_by_judge")
+        name = "_".join([metric, data] + ([way] if way != "all" else []))
+        figures.append(Figure(name, held["metrics"][by_judge], held))
+        figures.append(Figure(f"{name}_indomain", held["metrics"][metric], {}))
     return figures
 
 
