@@ -6,6 +6,7 @@
 # make bench-gans  modes by objective, the guard, scores of the image recipes: two hours; peers where they are given
 # make bench-texts  of RNNs of texts: speeds, whether batches change a text; peers and recipes where they are given
 # make bench-hybrids  judges and their choice, dreamt and rewarded texts, the environment for agents
+# make bench-evaluation  scores of pictures beside other implementations, which it installs below build/
 # make faults fifty schedules of faults, about half an hour
 #
 # Each target makes .venv from requirements.lock first when it is missing or older than the lock.
@@ -15,7 +16,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo loop test test-stack unit lint bench bench-scale bench-gans bench-texts bench-hybrids faults clean
+.PHONY: demo loop test test-stack unit lint
+.PHONY: bench bench-scale bench-gans bench-texts bench-hybrids bench-evaluation faults clean
 
 demo: $(READY)
 	$(BIN)/python -m jobs.demo jobs/recipes/demo.yaml
@@ -56,6 +58,9 @@ bench-hybrids: $(READY)
 
 bench-texts: $(READY)
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/rnn_text.py
+
+bench-evaluation: $(READY)
+	PYTHONPATH=. $(BIN)/python tests/benchmarks/evaluation.py
 
 faults: $(READY)
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/faults.py --num 50 --jobs 3

@@ -27,6 +27,8 @@ from pipelines.choice import chooser_of, judge_of
 from pipelines.config import Recipe, task_type
 from pipelines.dataset import read_manifest, shard_uris
 from pipelines.evaluate_tables import evaluate_tables
+from pipelines.feature_scores import feature_scores
+from pipelines.known_scores import KnownScores
 from pipelines.report_files import publish
 from pipelines.schemas import MANIFEST, code_revision
 from pipelines.scoring import Block, BlockScorer, Protocol, blocks_of_files
@@ -47,13 +49,15 @@ def evaluate(recipe: Recipe) -> dict[str, Any]:
     judge_files, judged = _judge(recipe, subject)
     made_by, subject = {**made_by, "judge_files": judge_files}, subject | judged
     reference, real = (shard_uris(recipe.ingest.dataset_uri, manifest, split) for split in ("val", "test"))
-    blocks += blocks_of_files("reference", reference) + blocks_of_files("real", real)
     protocol = _protocol(recipe, manifest, reference, real)
     with cluster.session():
         cluster.require("evaluate", recipe.evaluate.num_workers, 1, 0)
         network, digest = indomain.ensure(recipe, manifest)
+        known = KnownScores(recipe, manifest, digest, protocol, subject.get("judge_digest"))
+        blocks += known.missing
         rows = _score_blocks(recipe, blocks, network, digest, protocol, made_by)
-    sets = {name: _merge(name, rows) for name in ("reference", "real", "samples")}
+    rows = known.completed(rows)
+    sets = {name: _merge(name, rows) for name in (*known.SETS, "samples")}
     result = _report(recipe, manifest, sets, subject, digest, protocol)
     _write(recipe, result, rows)
     return result
@@ -207,9 +211,10 @@ def _merge(set_name: str, rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def metrics_of(
-    subject: Mapping[str, Any], reference: Mapping[str, Any], protocol: Protocol
+    subject: Mapping[str, Any], sets: Mapping[str, Mapping[str, Any]], protocol: Protocol
 ) -> tuple[dict[str, float], dict[str, list[float]]]:
-    """All scores of one set against the reference, and the 95 % intervals of those that are proportions."""
+    """All scores of one set against the others, and the 95 % intervals of those that have one."""
+    reference = sets["reference"]
     num_samples = subject["moments"].count
     suffix = f"{count_name(num_samples)}_indomain"
     inception_mean, inception_std = subject["inception"].score()
@@ -224,7 +229,8 @@ def metrics_of(
         f"is{suffix}": inception_mean,
         f"is{suffix}_std": inception_std,
     }
-    intervals = {}
+    further, intervals = feature_scores(subject["subset"].features, sets, suffix, protocol.seed)
+    metrics |= further
     for name, (correct, total) in sorted(subject["counts"].items()):
         kind, _, attribute = name.partition("/")
         metric = f"{attribute}_accuracy" if kind == "attribute" else name
@@ -252,8 +258,8 @@ def _report(
     network_digest: str,
     protocol: Protocol,
 ) -> dict[str, Any]:
-    metrics, intervals = metrics_of(sets["samples"], sets["reference"], protocol)
-    floors, _ = metrics_of(sets["real"], sets["reference"], protocol)
+    metrics, intervals = metrics_of(sets["samples"], sets, protocol)
+    floors, _ = metrics_of(sets["real"], sets, protocol)
     return {
         "name": recipe.name,
         "metrics": metrics,

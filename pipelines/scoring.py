@@ -156,7 +156,7 @@ class BlockScorer:
         )
         hits = is_retrieved_among_captions(embeddings[known].numpy(), self.captions.numpy(), *asked)
         counts = {"retrieved": [int(hits.sum()), len(known)]}
-        if self.judge and known and block.set_name != "reference":
+        if self.judge and known and block.set_name in ("real", "samples"):
             candidates = torch.from_numpy(candidate_indices(*asked))
             ranked = self.judge.rank(images[known], self.protocol.caption_texts, candidates).numpy()
             counts["retrieved_by_judge"] = [int(is_retrieved(ranked[:, 0], ranked[:, 1:]).sum()), len(known)]

@@ -132,4 +132,6 @@ def wilson_interval(successes: int, total: int, confidence: float = 0.95) -> tup
     centre = proportion + z * z / (2 * total)
     half_width = z * sqrt(proportion * (1 - proportion) / total + z * z / (4 * total * total))
     scale = 1 + z * z / total
-    return max((centre - half_width) / scale, 0.0), min((centre + half_width) / scale, 1.0)
+    # Rounding must not leave out the proportion itself, which is a bound where it is 0 or 1.
+    low, high = max((centre - half_width) / scale, 0.0), min((centre + half_width) / scale, 1.0)
+    return min(low, proportion), max(high, proportion)

@@ -60,6 +60,11 @@ GOALS: dict[str, tuple[str, float]] = {
     "gymnasium_check": (">=", 1),
     "smiles_validity": (">=", 0.975),
     "smiles_novelty": (">=", 0.842),
+    "inception_max_abs_diff": ("<=", 1e-4),
+    "metrics_max_rel_diff": ("<=", 1e-5),
+    "extractor_vs_torch_fidelity": (">=", 2.5),
+    "frechet_vs_sqrtm": (">=", 5),
+    "frechet_vs_torch_fidelity": (">=", 1.0),
 }
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 from ganrnn.errors import BadInput
 from pipelines import storage
+from pipelines.dataset import read_manifest, shard_uris
 from pipelines.evaluate import count_name, evaluate
 from pipelines.generate import generate
 from tests.stages import tiny
@@ -43,13 +44,17 @@ def test_a_report(scored: Run) -> None:
     attributes = {f"{name}_accuracy" for name in ATTRIBUTES}
     suffix = f"{NUM_TEST}_indomain"
     distances = {f"fid{suffix}", f"kid{suffix}", f"kid{suffix}_std", f"is{suffix}", f"is{suffix}_std"}
+    distances |= {f"{name}{suffix}" for name in ("precision", "recall", "density", "coverage")}
+    distances |= {f"{name}{suffix}" for name in ("near_duplicates", "copied", "fid_limit")}
     assert set(report["metrics"]) <= distances | {"r_precision_10"} | attributes
     assert set(report["metrics"]) >= distances | {"r_precision_10", "colour_accuracy", "background_accuracy"}
     assert set(report["floors"]) == set(report["metrics"])
-    assert report["counts"] == {"reference": NUM_TEST, "real": NUM_TEST, "samples": NUM_TEST}
+    counts = {"reference": NUM_TEST, "real": NUM_TEST, "samples": NUM_TEST}
+    assert report["counts"] == counts | {"training": 300}
     assert report["floors"][f"fid{suffix}"] < report["metrics"][f"fid{suffix}"]
     for name, (low, high) in report["intervals"].items():
-        assert 0 <= low <= report["metrics"][name] <= high <= 1
+        assert low <= report["metrics"][name] <= high
+        assert name.startswith("fid_limit") or 0 <= low <= high <= 1
     manifest = storage.read_json(f"{scored.recipe().generate.samples_uri}/manifest.json")
     assert report["model_digest"] == report["digests"]["model_digest"] == manifest["model_digest"]
     assert report["digests"]["prompts_digest"] == manifest["inputs"]["prompts_digest"]
@@ -117,6 +122,35 @@ def test_real_pictures_score_the_floor(scored: Run, tmp_path: Path) -> None:
     report = evaluate(scored.recipe(f"generate.samples_uri={uri}", f"evaluate.report_uri={tmp_path}"))
     assert report["metrics"] == pytest.approx(report["floors"], rel=1e-9, abs=1e-12)
     assert report["metrics"]["background_accuracy"] == 1
+
+
+def test_pictures_of_the_data_set_are_scored_once(scored: Run, tmp_path: Path) -> None:
+    folder = Path(scored.recipe().ingest.dataset_uri)
+    report = report_of(scored)
+    (known,) = folder.glob("scores-*/partials.parquet")
+    sets = {row["block"].split("/")[0] for row in storage.read_table([str(known)]).to_pylist()}
+    assert sets == {"reference", "real", "training"}
+    again = evaluate(scored.recipe(f"evaluate.report_uri={tmp_path}/again"))
+    known.unlink()
+    anew = evaluate(scored.recipe(f"evaluate.report_uri={tmp_path}/anew", "evaluate.num_workers=1"))
+    for name in ("metrics", "floors", "intervals", "counts", "protocol_digest"):
+        assert again[name] == anew[name] == report[name], name
+    evaluate(scored.recipe(f"evaluate.report_uri={tmp_path}/other", "evaluate.num_candidates=5"))
+    assert len([*folder.glob("scores-*/partials.parquet")]) == 2
+
+
+def test_copies_of_training_pictures_are_noticed(scored: Run, tmp_path: Path) -> None:
+    recipe = scored.recipe()
+    shards = shard_uris(recipe.ingest.dataset_uri, read_manifest(recipe.ingest.dataset_uri), "train")
+    learnt = storage.read_table(shards, ["image"]).slice(0, NUM_TEST).column("image")
+
+    def copy(columns: dict[str, Any]) -> None:
+        columns["image"] = learnt
+
+    uri = fake_samples(scored, tmp_path / "samples", copy)
+    report = evaluate(scored.recipe(f"generate.samples_uri={uri}", f"evaluate.report_uri={tmp_path}"))
+    name = f"copied{NUM_TEST}_indomain"
+    assert report["metrics"][name] == 1 > report["floors"][name]
 
 
 def test_pictures_of_other_prompts_score_below_it(scored: Run, tmp_path: Path) -> None:

@@ -1,0 +1,134 @@
+"""Nearest neighbours among features by Euclidean distance, in blocks: memory stays flat however many there are.
+
+Distances of all pairs come from matrix products in float64. Whatever lies so near to a bound that their rounding could
+decide a count is computed once more from the difference of the two rows: results are the same to the last bit in any
+order of the rows and for any size of the blocks, and an exact copy is at distance 0.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganrnn.errors import BadInput
+
+BLOCK_PAIRS = 1 << 22  # distances held at once: 32 MiB
+_GATHERED_PAIRS = 1 << 10  # 16 MiB at 2,048 features
+_ROUNDING = 8 * np.finfo(np.float64).eps  # of a squared distance, relative to the squared lengths and per dimension
+
+
+def checked(features: NDArray[Any], name: str, least: int) -> NDArray[np.float64]:
+    """Features [N, D] of any real dtype as float64.
+
+    features:  a row for each picture
+    name:      of the set, in errors
+    least:     the smallest N that makes sense, at least 1
+
+    Raises BadInput when N is below `least` or a feature is NaN or infinite.
+    """
+    assert features.ndim == 2, features.shape
+    if len(features) < least:
+        raise BadInput(f"{name}: {len(features)} rows of features, at least {least} are needed")
+    x = features.astype(np.float64)
+    finite = np.isfinite(x).all(axis=1)
+    if not finite.all():
+        row = int(np.argmin(finite))
+        raise BadInput(f"{name}: row {row} of {len(x)} holds NaN or infinity, only finite numbers are allowed")
+    return x
+
+
+def require_variance(features: NDArray[np.float64], name: str) -> None:
+    """Raises BadInput when all rows of features [N, D] are equal: every distance between them is 0."""
+    if (features == features[0]).all():
+        raise BadInput(f"{name}: all {len(features)} rows of features are equal, at least 2 have to differ")
+
+
+def require_same_width(a: NDArray[Any], b: NDArray[Any], what: str) -> None:
+    """Raises BadInput when the rows of [N, D] and [M, E] are not of the same length."""
+    if a.shape[1] != b.shape[1]:
+        raise BadInput(f"{what}: {a.shape[1]} features against {b.shape[1]}, the numbers must be equal")
+
+
+def distance_blocks(
+    queries: NDArray[np.float64], points: NDArray[np.float64]
+) -> Iterator[tuple[slice, NDArray[np.float64], NDArray[np.float64]]]:
+    """For blocks of the queries [N, D]: which rows, their squared distances [B, M] to the points, and the error bounds.
+
+    The error bounds [B, 1] say by how much rounding may have moved a distance of that row.
+    """
+    squares = np.einsum("ij,ij->i", points, points)
+    rounding = _ROUNDING * points.shape[1]
+    rows = max(BLOCK_PAIRS // len(points), 1)
+    for start in range(0, len(queries), rows):
+        block = slice(start, min(start + rows, len(queries)))
+        x = queries[block]
+        own = np.einsum("ij,ij->i", x, x)[:, None]
+        yield block, np.maximum(own + squares - 2 * (x @ points.T), 0.0), rounding * (own + squares.max())
+
+
+def exact_squares(
+    a: NDArray[np.float64], rows: NDArray[np.int64], b: NDArray[np.float64], columns: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Squared distances [P] between a[rows] and b[columns], rows of [N, D] and [M, D], whichever other pairs there are.
+
+    rows, columns:  [P] positions
+    """
+    squares = np.empty(len(rows))
+    for start in range(0, len(rows), _GATHERED_PAIRS):
+        pairs = slice(start, start + _GATHERED_PAIRS)
+        difference = a[rows[pairs]] - b[columns[pairs]]
+        squares[pairs] = (difference * difference).sum(axis=1)
+    return squares
+
+
+def settle(
+    distances: NDArray[np.float64],
+    bounds: NDArray[np.float64],
+    errors: NDArray[np.float64],
+    queries: NDArray[np.float64],
+    start: int,
+    points: NDArray[np.float64],
+) -> None:
+    """Replace squared distances that rounding could put on the wrong side of a bound by exact ones.
+
+    distances:  [B, M], of the block of queries [N, D] that begins with row `start` to the points [M, D]
+    bounds:     [B, 1] or [M], of the squared distances
+    errors:     [B, 1], how near to the bound is too near
+    """
+    rows, columns = np.nonzero(np.abs(distances - bounds) <= errors)
+    distances[rows, columns] = exact_squares(queries, rows + start, points, columns)
+
+
+def nearest(
+    queries: NDArray[np.float64], points: NDArray[np.float64], num_neighbours: int, among_themselves: bool = False
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Squared distances and positions in `points`, both [N, K], of the K nearest points of each query, nearest first.
+
+    queries:           [N, D]
+    points:            [M, D]
+    num_neighbours:    K, at least 1
+    among_themselves:  the queries are the points, and none is a neighbour of itself
+
+    Raises BadInput when there are fewer than K points to choose from.
+    """
+    choice = len(points) - int(among_themselves)
+    if not 1 <= num_neighbours <= choice:
+        raise BadInput(
+            f"nearest neighbours: num_neighbours is {num_neighbours}, "
+            f"allowed are 1 to {choice} with {len(points)} rows of features"
+        )
+    squares = np.empty((len(queries), num_neighbours))
+    positions = np.empty((len(queries), num_neighbours), np.int64)
+    for rows, distances, errors in distance_blocks(queries, points):
+        if among_themselves:
+            distances[np.arange(len(distances)), np.arange(rows.start, rows.stop)] = np.inf
+        last = np.partition(distances, num_neighbours - 1, axis=1)[:, num_neighbours - 1, None]
+        settle(distances, last, 2 * errors, queries, rows.start, points)
+        found = np.argpartition(distances, num_neighbours - 1, axis=1)[:, :num_neighbours]
+        first = np.repeat(np.arange(rows.start, rows.stop), num_neighbours)
+        exact = exact_squares(queries, first, points, found.ravel()).reshape(found.shape)
+        order = np.lexsort((found, exact), axis=1)
+        squares[rows] = np.take_along_axis(exact, order, axis=1)
+        positions[rows] = np.take_along_axis(found, order, axis=1)
+    return squares, positions

@@ -1,0 +1,98 @@
+"""Fréchet distance without the bias of few samples: against closed forms of Gaussians, and how true the interval is."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ganrnn.errors import BadInput
+from ganrnn.metrics.frechet import frechet_distance
+from ganrnn.metrics.frechet_limit import _influences, frechet_limit
+from ganrnn.metrics.moments import Moments
+
+DIMENSIONS = 6
+SPREADS = np.array([0.5, 0.8, 1.0, 1.2, 1.5, 2.0])
+SHIFT = np.array([0.3, -0.2, 0.1, 0.0, 0.4, -0.1])
+# Unit variances around 0, so that the limit is a sum over dimensions.
+REFERENCE = Moments(1_000_000, np.zeros(DIMENSIONS), np.eye(DIMENSIONS) * 999_999)
+LIMIT = float((SHIFT**2 + (SPREADS - 1) ** 2).sum())
+
+
+def samples(seed: int, count: int) -> NDArray[np.float64]:
+    return np.random.default_rng(seed).normal(size=(count, DIMENSIONS)) * SPREADS + SHIFT
+
+
+def test_bias_of_few_samples_is_gone() -> None:
+    """Of the same distribution, where the distance is nothing but bias and a little noise."""
+    drawn = [np.random.default_rng(seed).normal(size=(300, DIMENSIONS)) for seed in range(30)]
+    values = [frechet_limit(x, REFERENCE, 0).value for x in drawn]
+    finite = [frechet_distance(Moments.from_features(x), REFERENCE) for x in drawn]
+    assert np.mean(finite) > 0.04 and abs(np.mean(values)) < 0.005
+
+
+def test_interval_holds_the_limit_as_often_as_it_says_and_is_no_wider() -> None:
+    found = [frechet_limit(samples(seed, 300), REFERENCE, seed) for seed in range(40)]
+    inside = sum(limit.low < LIMIT < limit.high for limit in found)
+    assert inside >= 35  # of 38 expected
+    values, widths = (np.array(column) for column in zip(*((f.value, f.high - f.low) for f in found), strict=True))
+    assert abs(values.mean() - LIMIT) < 3 * values.std() / 40**0.5
+    assert widths.mean() == pytest.approx(2 * 1.96 * values.std(), rel=0.3)
+
+
+def test_parts_hold_all_samples_and_shrink_evenly_in_one_over_n() -> None:
+    limit = frechet_limit(samples(0, 300), REFERENCE, 0)
+    assert limit.counts == (300, 150, 100, 75, 60) and len(limit.distances) == 5
+    assert limit.distances[0] == pytest.approx(frechet_distance(Moments.from_features(samples(0, 300)), REFERENCE))
+    halves = samples(0, 300)[np.random.Generator(np.random.Philox(0)).permutation(300)].reshape(2, 150, DIMENSIONS)
+    of_halves = [frechet_distance(Moments.from_features(half), REFERENCE) for half in halves]
+    assert limit.distances[1] == pytest.approx(np.mean(of_halves))
+    line = limit.value + limit.slope / np.array(limit.counts)
+    residuals = np.array(limit.distances) - line
+    assert residuals.sum() == pytest.approx(0, abs=1e-9) and residuals @ line == pytest.approx(0, abs=1e-9)
+    assert limit.slope > 0
+    # Two rows a feature in the smallest part.
+    assert frechet_limit(samples(0, 40), REFERENCE, 0).counts == (40, 20, 13)
+    assert frechet_limit(samples(0, 24), REFERENCE, 0).counts == (24, 12)
+
+
+def test_influence_is_the_slope_of_the_distance() -> None:
+    """Moments in which one sample weighs a little more."""
+    rng = np.random.default_rng(1)
+    x, weight = samples(2, 40) @ rng.normal(size=(DIMENSIONS, DIMENSIONS)), 1e-6
+    reference = Moments.from_features(rng.normal(size=(50, DIMENSIONS)) + 1)
+    own, influences = Moments.from_features(x), _influences(x, reference)
+    slopes = []
+    for y in x - own.mean:
+        covariance = (1 - weight) * own.covariance() + weight * np.outer(y, y)
+        heavier = Moments(own.count, own.mean + weight * y, covariance * (own.count - 1))
+        slopes.append((frechet_distance(heavier, reference) - frechet_distance(own, reference)) / weight)
+    np.testing.assert_allclose(influences, np.array(slopes) - np.mean(slopes), rtol=1e-4, atol=1e-3)
+    assert influences.std() > 1
+
+
+def test_interval_shrinks_with_the_root_of_the_count_and_grows_with_the_confidence() -> None:
+    few, many = (frechet_limit(samples(3, count), REFERENCE, 0) for count in (500, 8000))
+    assert (few.high - few.low) / (many.high - many.low) == pytest.approx(4, rel=0.2)
+    assert many.value - many.low == pytest.approx(many.high - many.value, rel=0.2)
+    wider = frechet_limit(samples(3, 500), REFERENCE, 0, confidence=0.99)
+    assert wider.value == few.value and wider.low < few.low < few.value < few.high < wider.high
+
+
+def test_seed_decides_the_partition_and_the_bootstrap() -> None:
+    assert frechet_limit(samples(0, 100), REFERENCE, 5) == frechet_limit(samples(0, 100), REFERENCE, 5)
+    assert frechet_limit(samples(0, 100), REFERENCE, 5) != frechet_limit(samples(0, 100), REFERENCE, 6)
+
+
+@pytest.mark.parametrize(
+    ("x", "confidence", "message"),
+    [
+        (samples(0, 1), 0.95, "1 rows of features, at least 24"),
+        (samples(0, 23), 0.95, "23 rows of features, at least 24"),
+        (np.ones((30, DIMENSIONS)), 0.95, "all 30 rows of features are equal"),
+        (samples(0, 30) * np.nan, 0.95, "row 0 of 30 holds NaN"),
+        (samples(0, 30)[:, :2], 0.95, "2 features against 6"),
+        (samples(0, 30), 1.0, "confidence is 1.0, allowed is between 0 and 1"),
+    ],
+)
+def test_what_has_no_limit_is_refused(x: NDArray[np.float64], confidence: float, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        frechet_limit(x, REFERENCE, 0, confidence)
