@@ -57,6 +57,7 @@ GOALS: dict[str, tuple[str, float]] = {
     "poems_in_form": (">=", 1.0),
     "judge_scenes": (">=", 0.97),
     "r_precision_100_scenes": (">=", 0.85),
+    "r_precision_100_nlvr_boxes": (">=", 0.05),
     "gymnasium_check": (">=", 1),
     "smiles_validity": (">=", 0.975),
     "smiles_novelty": (">=", 0.842),
