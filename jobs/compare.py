@@ -28,8 +28,9 @@ def table(lines: Sequence[Line]) -> str:
 
 def act(run_a: str, run_b: str) -> None:
     """Print the table."""
+    lines = compare(storage.absolute(run_a), storage.absolute(run_b))
     print(f"A  {run_a}\nB  {run_b}\n")
-    print(table(compare(storage.absolute(run_a), storage.absolute(run_b))))
+    print(table(lines))
     print("\nWithout an interval nobody can say whether a difference is more than chance.")
 
 

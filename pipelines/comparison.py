@@ -45,7 +45,7 @@ def compare(uri_a: str, uri_b: str) -> list[Line]:
 
     Raises BadInput where one is missing, or they differ in anything but the model.
     """
-    a, b = (_report(uri) for uri in (uri_a, uri_b))
+    a, b = (storage.read_json(storage.join(uri, REPORT)) for uri in (uri_a, uri_b))
     for path, what in _SAME.items():
         if (in_a := _at(a, path)) != (in_b := _at(b, path)):
             raise BadInput(
@@ -53,14 +53,6 @@ def compare(uri_a: str, uri_b: str) -> list[Line]:
                 f"and {_short(in_b)} in the second; evaluate both alike"
             )
     return [_line(score.name, a, b) for score in scores(a) if score.name in b["metrics"]]
-
-
-def _report(uri: str) -> dict[str, Any]:
-    place = storage.join(uri, REPORT)
-    if not storage.exists(place):
-        raise BadInput(f"{place} does not exist; give the folder of a run that was evaluated")
-    held: dict[str, Any] = storage.read_json(place)
-    return held
 
 
 def _at(report: Mapping[str, Any], path: tuple[str, ...]) -> Any:

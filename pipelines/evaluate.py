@@ -43,7 +43,14 @@ def evaluate(recipe: Recipe) -> dict[str, Any]:
     Raises BadInput when the samples, the model or the reference cannot be used.
     """
     manifest = read_manifest(recipe.ingest.dataset_uri)
-    if task_type(recipe.task.name).gives != "images":
+    gives = task_type(recipe.task.name).gives
+    for key, is_asked, whose in (
+        ("sweep", recipe.evaluate.sweep.temperatures, "texts"),
+        ("judge_uri", recipe.evaluate.judge_uri, "images"),
+    ):
+        if is_asked and gives != whose:
+            raise BadInput(f"evaluate.{key} is for tasks that give {whose}; {recipe.task.name} gives {gives}")
+    if gives != "images":
         return evaluate_tables(recipe, manifest)
     subject, blocks, made_by = _subject(recipe)
     judge_files, judged = _judge(recipe, subject)
@@ -123,8 +130,8 @@ def _chosen(choice: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _protocol(recipe: Recipe, manifest: Mapping[str, Any], reference: Sequence[str], real: Sequence[str]) -> Protocol:
-    captions = _distinct_captions(recipe, real)
-    classes = _distinct_captions(recipe, reference)
+    captions = distinct_captions(recipe, real)
+    classes = distinct_captions(recipe, reference)
     chosen = sorted(classes)[:100]
     ingested = manifest["config"]["ingest"]
     if recipe.evaluate.num_candidates > len(captions):
@@ -146,7 +153,7 @@ def _protocol(recipe: Recipe, manifest: Mapping[str, Any], reference: Sequence[s
     )
 
 
-def _distinct_captions(recipe: Recipe, uris: Sequence[str]) -> dict[str, str]:
+def distinct_captions(recipe: Recipe, uris: Sequence[str]) -> dict[str, str]:
     """One text for each meaning, the first in code point order."""
     found: dict[str, str] = {}
     for uri in uris:
@@ -229,7 +236,8 @@ def metrics_of(
         f"is{suffix}": inception_mean,
         f"is{suffix}_std": inception_std,
     }
-    further, intervals = feature_scores(subject["subset"].features, sets, suffix, protocol.seed)
+    features = subject["subset"].features
+    further, intervals = feature_scores(features, sets, f"{count_name(len(features))}_indomain", protocol.seed)
     metrics |= further
     for name, (correct, total) in sorted(subject["counts"].items()):
         kind, _, attribute = name.partition("/")

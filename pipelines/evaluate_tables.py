@@ -42,15 +42,9 @@ def evaluate_tables(recipe: Recipe, manifest: Mapping[str, Any]) -> dict[str, An
         scores, floors = judging.scores(samples, *task.negative_log_likelihood(rows["test"])), Scores.none()
     result = _report(recipe, manifest, subject, scores, floors, {"samples": samples.num_rows, **_counts(rows)})
     if recipe.evaluate.sweep.temperatures:
-        result["sweep"] = _sweep(recipe, files, task, rows)
+        result["sweep"] = sweep(recipe, files, *(rows[split][_written(task)] for split in splits))
     publish(recipe, result, _pages(result, samples, task.gives))
     return result
-
-
-def _sweep(recipe: Recipe, files: Mapping[str, bytes], task: Any, rows: Mapping[str, Any]) -> dict[str, Any]:
-    if task.gives != "texts":
-        raise BadInput(f"evaluate.sweep is for models of texts; this one gives {task.gives}")
-    return sweep(recipe, files, *(rows[split][_written(task)] for split in ("train", "test")))
 
 
 def _pages(result: Mapping[str, Any], samples: pa.Table, gives: str) -> dict[str, bytes]:

@@ -1,6 +1,7 @@
 """Scores of features beside distances of whole sets: quality and variety apart, twins, copies of training pictures.
 
-All of them are of the subsets that `FeatureSubset` keeps, a uniform sample of each set in an order that means nothing.
+All of them are of the subsets that `FeatureSubset` keeps, a uniform sample of each set in an order that means nothing:
+of a training set that is larger, copies are seen as far as the copied pictures are among those.
 """
 
 from collections.abc import Mapping

@@ -12,6 +12,8 @@ from pipelines.config import Recipe
 from pipelines.dataset import shard_uris
 from pipelines.scoring import Block, Protocol, blocks_of_files
 
+_VERSION = 1  # of what BlockScorer makes of a picture of the data set; to be raised when that changes
+
 
 class KnownScores:
     """The rows of `BlockScorer` for the sets of the data set: those of an earlier evaluation, or none yet."""
@@ -27,7 +29,7 @@ class KnownScores:
         judge_digest: str | None,
     ) -> None:
         dataset = manifest["totals"]["dataset_digest"]
-        identity = json.dumps([asdict(protocol), network_digest, judge_digest, dataset], sort_keys=True)
+        identity = json.dumps([_VERSION, asdict(protocol), network_digest, judge_digest, dataset], sort_keys=True)
         folder = f"scores-{storage.sha256(identity.encode())[:12]}"
         self.uri = storage.join(recipe.ingest.dataset_uri, folder, "partials.parquet")
         self.rows: list[dict[str, Any]] = []
@@ -35,10 +37,8 @@ class KnownScores:
         if storage.exists(self.uri):
             self.rows = storage.read_table([self.uri]).to_pylist()
             return
-        splits = zip(self.SETS, ("val", "test", "train"), strict=True)
-        for set_name, split in splits:
-            blocks = blocks_of_files(set_name, shard_uris(recipe.ingest.dataset_uri, dict(manifest), split))
-            self.missing += _first(blocks, protocol.num_kid_features) if set_name == "training" else blocks
+        for set_name, split in zip(self.SETS, ("val", "test", "train"), strict=True):
+            self.missing += blocks_of_files(set_name, shard_uris(recipe.ingest.dataset_uri, dict(manifest), split))
 
     def completed(self, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """The rows of all sets, of which those of the data set are kept from now on; sorted by block."""
@@ -46,13 +46,3 @@ class KnownScores:
         if own:
             storage.commit_table(self.uri, pa.Table.from_pylist(own))
         return sorted([*self.rows, *rows], key=lambda row: str(row["block"]))
-
-
-def _first(blocks: Sequence[Block], num_rows: int) -> list[Block]:
-    """So many blocks as hold that number of rows, or all."""
-    kept: list[Block] = []
-    for block in blocks:
-        if sum(one.num_rows for one in kept) >= num_rows:
-            break
-        kept.append(block)
-    return kept

@@ -35,7 +35,7 @@ NUM_EXTREMES = 8
 
 @dataclass(frozen=True)
 class Block:
-    """What one call scores. `set_name` says to which set it belongs: reference, real or samples."""
+    """What one call scores. `set_name` says to which set it belongs: reference, real, training or samples."""
 
     set_name: str
     index: int
@@ -136,29 +136,27 @@ class BlockScorer:
         ids, images = found.ids, found.images
         features = indomain.extract(self.network, images)
         posterior = self.network.posterior(torch.from_numpy(features), self.classes).numpy()
-        embeddings = self.network.image_embedding(torch.from_numpy(features))
-        keys = [str(meaning_key(t, a)) for t, a in zip(found.texts, found.attributes, strict=True)]
         partial: dict[str, Any] = {
             "moments": Moments.from_features(features).to_bytes(),
             "inception": InceptionSums.from_probabilities(posterior, ids, self.protocol.num_splits).to_bytes(),
             "subset": FeatureSubset.from_features(features, ids, self.protocol.num_kid_features).to_bytes(),
         }
+        if block.set_name == "training":  # of which nothing but features is asked
+            return {**partial, "counts": "{}", "shown": []}
+        embeddings = self.network.image_embedding(torch.from_numpy(features))
+        keys = [str(meaning_key(t, a)) for t, a in zip(found.texts, found.attributes, strict=True)]
         known = [row for row, key in enumerate(keys) if key in self.position]
         true = np.array([self.position[keys[row]] for row in known], np.int64)
         scores = np.full(len(ids), np.nan)
         scores[known] = (embeddings[known] * self.captions[true]).sum(1).numpy()
-        asked = (
-            self.protocol.caption_keys,
-            [ids[row] for row in known],
-            true,
-            self.protocol.num_candidates,
-            self.protocol.seed,
+        held = self.protocol
+        candidates = candidate_indices(
+            held.caption_keys, [ids[row] for row in known], true, held.num_candidates, held.seed
         )
-        hits = is_retrieved_among_captions(embeddings[known].numpy(), self.captions.numpy(), *asked)
+        hits = is_retrieved_among_captions(embeddings[known].numpy(), self.captions.numpy(), candidates)
         counts = {"retrieved": [int(hits.sum()), len(known)]}
-        if self.judge and known and block.set_name in ("real", "samples"):
-            candidates = torch.from_numpy(candidate_indices(*asked))
-            ranked = self.judge.rank(images[known], self.protocol.caption_texts, candidates).numpy()
+        if self.judge and known and block.set_name != "reference":
+            ranked = self.judge.rank(images[known], held.caption_texts, torch.from_numpy(candidates)).numpy()
             counts["retrieved_by_judge"] = [int(is_retrieved(ranked[:, 0], ranked[:, 1:]).sum()), len(known)]
         correct: list[dict[str, bool]] = []
         if self.protocol.built_in:

@@ -28,24 +28,32 @@ def sweep(
 ) -> dict[str, Any]:
     """Curves of the recipe's model, whose files these are, and of those beside it: name -> digest and points.
 
-    A point holds the temperature and the scores of `Scale`. Raises BadInput where a model cannot write for the prompts.
+    A point holds the temperature and the scores of `Scale`, all points of as many texts. Raises BadInput where a model
+    cannot write for the prompts.
     """
     config = recipe.evaluate.sweep
+    if recipe.name in config.beside:
+        raise BadInput(f"evaluate.sweep.beside holds {recipe.name}, the name of the recipe's own model; choose another")
     others = {name: model.fetch_files(uri, recipe.tracking) for name, uri in config.beside.items()}
     sampling = recipe.generate.sampling
     samplers = {name: ModelSampler(held, sampling) for name, held in {recipe.name: files, **others}.items()}
     asked = _prompts(recipe, samplers)
-    scale = Scale(recipe, training, held_out)
-    curves: dict[str, Any] = {}
-    with tqdm(total=len(samplers) * len(config.temperatures), desc="sweep", unit="point") as bar:
-        for name, sampler in samplers.items():
-            points = []
-            for temperature in config.temperatures:
-                texts = _written(recipe, sampler, asked, temperature)
-                points.append({"temperature": temperature, **scale.of(texts)})
-                bar.update()
-            curves[name] = {"model_digest": sampler.model_digest, "points": points}
-    return {"curves": curves, "real": scale.of(training[: asked.num_rows]), "signatures": scale.signatures}
+    places = [(name, temperature) for name in samplers for temperature in config.temperatures]
+    with tqdm(total=2 * len(places), desc="sweep", unit="step") as bar:
+        texts = {}
+        for name, temperature in places:
+            texts[name, temperature] = _written(recipe, samplers[name], asked, temperature)
+            bar.update()
+        num_texts = min(len(training), *map(len, texts.values()))
+        if num_texts < 2:
+            raise BadInput(f"evaluate.sweep: of {asked.num_rows} prompts {num_texts} have a text; 2 are needed")
+        scale = Scale(recipe, training, held_out)
+        curves: dict[str, Any] = {name: {"model_digest": s.model_digest, "points": []} for name, s in samplers.items()}
+        for name, temperature in places:
+            scores = scale.of(texts[name, temperature][:num_texts])
+            curves[name]["points"].append({"temperature": temperature, **scores})
+            bar.update()
+    return {"curves": curves, "real": scale.of(training[:num_texts]), "signatures": scale.signatures}
 
 
 def _prompts(recipe: Recipe, samplers: Mapping[str, ModelSampler]) -> pa.Table:
@@ -55,8 +63,8 @@ def _prompts(recipe: Recipe, samplers: Mapping[str, ModelSampler]) -> pa.Table:
     for name, sampler in samplers.items():
         if sampler.task.gives != "texts":
             raise BadInput(f"evaluate.sweep.beside: {name} gives {sampler.task.gives}; allowed are models of texts")
-        columns = sampler.task.prompt_columns
-        asked = prompts.plan(uris, columns, sampling.shard_rows, config.max_reject_share, "texts")
+    columns = sorted({column for sampler in samplers.values() for column in sampler.task.prompt_columns})
+    asked = prompts.plan(uris, columns, sampling.shard_rows, config.max_reject_share, "texts")
     reader, held, num_texts = prompts.ShardReader(), [], recipe.evaluate.sweep.num_texts
     for index in range(min(asked.num_shards, -(-num_texts // asked.shard_rows))):
         held.append(reader.read(asked.shard(index)))
@@ -68,8 +76,6 @@ def _written(recipe: Recipe, sampler: ModelSampler, asked: pa.Table, temperature
     column = pa.array([temperature] * asked.num_rows, pa.float64())
     assert recipe.generate.seed is not None
     drawn = draw(sampler, asked.append_column("temperature", column), recipe.generate.seed)
-    if len(drawn.outputs) < 2:
-        raise BadInput(f"evaluate.sweep: of {asked.num_rows} prompts {len(drawn.outputs)} have a text; 2 are needed")
     return [written.text for written in drawn.outputs]
 
 

@@ -18,21 +18,21 @@ from ganrnn.errors import BadInput
 _CHUNK_ROWS = 64  # bounds the gathered embeddings: 13 MB at 100 candidates and 256 dimensions
 
 
-def distractor_indices(
+def candidate_indices(
     caption_keys: Sequence[str],
     sample_ids: Sequence[str],
     true_indices: NDArray[np.int64],
     num_candidates: int,
     seed: int,
 ) -> NDArray[np.int64]:
-    """Draws for each sample num_candidates - 1 distinct captions other than its own, uniformly.
+    """The own caption of each sample, then num_candidates - 1 distinct others, drawn uniformly.
 
     caption_keys:    [K] distinct captions, in any order
     sample_ids:      [N] ids
     true_indices:    [N] positions in caption_keys of each sample's own caption
     num_candidates:  C, true caption included, at least 2
 
-    Returns positions in caption_keys, [N, C - 1]. Raises BadInput when C is below 2 or above K, or a key occurs twice.
+    Returns positions in caption_keys, [N, C]. Raises BadInput when C is below 2 or above K, or a key occurs twice.
     """
     num_captions = len(caption_keys)
     if len(set(caption_keys)) != num_captions:
@@ -55,19 +55,7 @@ def distractor_indices(
         taken = (drawn[:, :column] == pick[:, None]).any(axis=1)
         drawn[:, column] = np.where(taken, newest, pick)
     drawn += drawn >= rank_of[true_indices][:, None]
-    return by_rank[drawn]
-
-
-def candidate_indices(
-    caption_keys: Sequence[str],
-    sample_ids: Sequence[str],
-    true_indices: NDArray[np.int64],
-    num_candidates: int,
-    seed: int,
-) -> NDArray[np.int64]:
-    """As `distractor_indices`, with each sample's own caption before them: [N, C]."""
-    distractors = distractor_indices(caption_keys, sample_ids, true_indices, num_candidates, seed)
-    return np.concatenate((true_indices[:, None], distractors), axis=1)
+    return np.concatenate((true_indices[:, None], by_rank[drawn]), axis=1)
 
 
 def is_retrieved(
@@ -82,24 +70,17 @@ def is_retrieved(
 
 
 def is_retrieved_among_captions(
-    image_embeddings: NDArray[Any],
-    text_embeddings: NDArray[Any],
-    caption_keys: Sequence[str],
-    sample_ids: Sequence[str],
-    true_indices: NDArray[np.int64],
-    num_candidates: int,
-    seed: int,
+    image_embeddings: NDArray[Any], text_embeddings: NDArray[Any], candidates: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
     """Whether each image retrieves its own caption; the mean is the R-precision.
 
     image_embeddings:  [N, E] of the samples
-    text_embeddings:   [K, E] of the distinct captions, in the order of caption_keys
-    caption_keys, sample_ids, true_indices, num_candidates, seed: see `distractor_indices`
+    text_embeddings:   [K, E] of the distinct captions
+    candidates:        [N, C] positions among them, each sample's own first, from `candidate_indices`
 
-    Returns [N] bool, each row independent of the other rows. Raises BadInput as `distractor_indices` does.
+    Returns [N] bool, each row independent of the other rows.
     """
-    assert len(text_embeddings) == len(caption_keys) and len(image_embeddings) == len(sample_ids)
-    candidates = candidate_indices(caption_keys, sample_ids, true_indices, num_candidates, seed)
+    assert len(candidates) == len(image_embeddings), (len(candidates), len(image_embeddings))
     images, texts = _unit_rows(image_embeddings), _unit_rows(text_embeddings)
     hits = np.empty(len(images), np.bool_)
     for start in range(0, len(images), _CHUNK_ROWS):

@@ -40,7 +40,7 @@ def measure() -> list[Figure]:
     report(name, plain_settings)
     dreamer, plain = _sampler(DREAMER, []), _sampler(name, plain_settings)
     train, test = (_texts(split) for split in ("train", "test"))
-    captions = _captions()
+    captions = scene_captions()
     dreamt = _scores(_written(dreamer, 1.0), train, captions)
     details = {
         "dreamt": dreamt,
@@ -70,7 +70,7 @@ def _interpolated(dreamer: ModelSampler, test: Sequence[str], captions: set[str]
     return Figure("dreamt_between_right", shares["0.5"], {"by_share": shares, "ways": lines[:10]})
 
 
-def _captions() -> set[str]:
+def scene_captions() -> set[str]:
     """All that a scene can have."""
     combinations = [*single_combinations(), *pair_combinations()]
     return {describe(c, language, i) for c in combinations for language in ("en", "zh") for i in range(NUM_WORDINGS)}

@@ -14,6 +14,7 @@ from pathlib import Path
 import best_of_four
 import dreamt_texts
 import judges
+import loop_filter
 import reinforced_texts
 import swept_texts
 import taught_pictures
@@ -49,6 +50,7 @@ GROUPS: dict[str, Callable[[], list[Figure]]] = {
     **swept_texts.GROUPS,
     "dreamt_molecules": lambda: molecules_of("dreamt_molecules", "dreamt_smiles"),
     "best_of_four": best_of_four.measure,
+    "closed_loop": loop_filter.measure,
     "dreamt": dreamt_texts.measure,
     "reinforced": reinforced_texts.measure,
     "gymnasium": gymnasium_check,

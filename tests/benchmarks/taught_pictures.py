@@ -3,7 +3,8 @@
 Of each, what it paints and the best of four. One judge teaches and chooses; another of the same recipe and another seed
 counts, and beside it (`_indomain`) the in-domain network of evaluate, which no generator and no judge knows. Prompts of
 scenes have combinations of attributes that were held out from training; those of `seen_scenes` were not. Boxes of NLVR
-ask for DATA, as judges.py says; their judges learn from the same pictures as the generators, about a thousand.
+ask for DATA, as judges.py says; their judges learn from the same pictures as the generators, about a thousand. Both
+ways answer the same prompts: the details say how many the choice of four gained and lost by the judge that counts.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ from typing import Any
 
 from recipe_scores import data_folder
 from record import ROOT, Figure, digits
+from retrieved_pairs import hits, paired
 
 from pipelines import storage
 from pipelines.config import Recipe, load_recipe
@@ -126,7 +128,8 @@ def painted(name: str, place: str, settings: Sequence[str], judges: Sequence[str
         "all": (),
         "best_of_4": (f"generate.choice.judge_uri={first}", "generate.choice.num_candidates=4"),
     }
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
+    answers = []
     for way, choice in ways.items():
         places = (f"generate.samples_uri={place}/{way}", f"evaluate.report_uri={place}/report-{way}")
         recipe = _recipe(name, (*settings, *choice, *places, f"evaluate.judge_uri={second}"))
@@ -136,7 +139,10 @@ def painted(name: str, place: str, settings: Sequence[str], judges: Sequence[str
             kind: {metric: digits(value) for metric, value in held[kind].items()} for kind in ("metrics", "floors")
         }
         found[way]["intervals"] = {metric: [digits(v) for v in both] for metric, both in held["intervals"].items()}
+        answers.append(hits(recipe, second))
         print(f"  {place}, {way}: {found[way]['metrics']}", flush=True)
+    found["best_of_4"]["paired"] = paired(*answers)
+    print(f"  {place}, best of four beside all: {found['best_of_4']['paired']}", flush=True)
     return found
 
 

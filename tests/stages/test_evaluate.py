@@ -139,6 +139,12 @@ def test_pictures_of_the_data_set_are_scored_once(scored: Run, tmp_path: Path) -
     assert len([*folder.glob("scores-*/partials.parquet")]) == 2
 
 
+def test_what_is_not_for_pictures_is_refused(scored: Run, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"evaluate.sweep is for tasks that give texts; text_to_image gives images"):
+        evaluate(scored.recipe("evaluate.sweep.temperatures=[1]", f"evaluate.report_uri={tmp_path}/report"))
+    assert not (tmp_path / "report").exists()
+
+
 def test_copies_of_training_pictures_are_noticed(scored: Run, tmp_path: Path) -> None:
     recipe = scored.recipe()
     shards = shard_uris(recipe.ingest.dataset_uri, read_manifest(recipe.ingest.dataset_uri), "train")

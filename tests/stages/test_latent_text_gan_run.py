@@ -166,6 +166,14 @@ def test_a_sweep_draws_models_beside_each_other(run: Run, tmp_path: Path) -> Non
         (("evaluate.sweep.beside={a: b}",), "evaluate.sweep.temperatures is empty; give those at which models stand"),
         (("evaluate.sweep.num_texts=1",), "evaluate.sweep.num_texts is 1; allowed are"),
         (
+            ("evaluate.sweep={temperatures: [1], beside: {tiny: PICTURES}}",),
+            "evaluate.sweep.beside holds tiny, the name of the recipe's own model; choose another",
+        ),
+        (
+            ("evaluate.judge_uri=PICTURES",),
+            "evaluate.judge_uri is for tasks that give images; latent_text_gan gives texts",
+        ),
+        (
             ("evaluate.sweep={temperatures: [1], beside: {painter: PICTURES}}",),
             "evaluate.sweep.beside: painter gives images; allowed are models of texts",
         ),
@@ -179,3 +187,22 @@ def test_what_cannot_be_swept_is_refused(
     with pytest.raises(ValueError, match=message):
         evaluate(run.recipe(*held, f"evaluate.report_uri={tmp_path}/report"))
     assert not (tmp_path / "report").exists()
+
+
+def test_points_of_a_sweep_are_of_as_many_texts_whatever_is_rejected(run: Run, tmp_path: Path) -> None:
+    """A rule that one prompt brings and a model cannot keep costs all points that text, and not the report."""
+    generate(run.recipe())
+    setting = with_rules(run, tmp_path / "prompts.parquet", alphabet=[None] * (NUM_TEST - 1) + ["☃"])
+    reader = "{hidden_dim: 8, num_characters: 40, num_steps: 5}"
+    recipe = run.recipe(
+        setting,
+        f"generate.samples_uri={tmp_path}/samples",
+        "generate.max_reject_share=0.5",
+        f"evaluate.report_uri={tmp_path}",
+        f"evaluate.sweep={{temperatures: [1, 0.5], reader: {reader}}}",
+    )
+    generate(recipe)
+    sweep = evaluate(recipe)["sweep"]
+    points = sweep["curves"][recipe.name]["points"]
+    assert all(point.keys() - {"temperature"} == sweep["real"].keys() for point in points)
+    assert f"distinct2_{NUM_TEST - 1}" in sweep["real"]

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ganrnn.errors import BadInput
-from ganrnn.metrics.retrieval import distractor_indices, is_retrieved, is_retrieved_among_captions, wilson_interval
+from ganrnn.metrics.retrieval import candidate_indices, is_retrieved, is_retrieved_among_captions, wilson_interval
 
 CAPTIONS = [f"caption {i}" for i in range(150)]
 SAMPLE_IDS = [f"sample-{i}" for i in range(400)]
@@ -13,9 +13,17 @@ TRUE = np.random.default_rng(0).integers(150, size=400)
 TEXTS = np.random.default_rng(1).normal(size=(150, 16))
 
 
+def distractors(
+    captions: list[str], sample_ids: list[str], true: NDArray[np.int64], num_candidates: int, seed: int
+) -> NDArray[np.int64]:
+    drawn = candidate_indices(captions, sample_ids, true, num_candidates, seed)
+    np.testing.assert_array_equal(drawn[:, 0], true)
+    return drawn[:, 1:]
+
+
 def test_distractors_are_distinct_others() -> None:
     for num_candidates in (2, 100, 150):
-        drawn = distractor_indices(CAPTIONS, SAMPLE_IDS, TRUE, num_candidates, seed=0)
+        drawn = distractors(CAPTIONS, SAMPLE_IDS, TRUE, num_candidates, seed=0)
         assert drawn.shape == (400, num_candidates - 1)
         assert drawn.min() >= 0 and drawn.max() < 150
         for row, true in zip(drawn, TRUE, strict=True):
@@ -24,7 +32,7 @@ def test_distractors_are_distinct_others() -> None:
 
 def test_draws_are_uniform_over_the_other_captions() -> None:
     sample_ids = [str(i) for i in range(20000)]
-    drawn = distractor_indices(CAPTIONS[:6], sample_ids, np.full(20000, 2), 4, seed=0)
+    drawn = distractors(CAPTIONS[:6], sample_ids, np.full(20000, 2), 4, seed=0)
     counts = np.bincount(drawn.ravel(), minlength=6)
     assert counts[2] == 0
     # 3 of 5 others each: expectation 12000, standard deviation 69
@@ -34,12 +42,12 @@ def test_draws_are_uniform_over_the_other_captions() -> None:
 
 
 def test_draw_depends_on_seed_and_sample_alone() -> None:
-    drawn = distractor_indices(CAPTIONS, SAMPLE_IDS, TRUE, 100, seed=0)
+    drawn = distractors(CAPTIONS, SAMPLE_IDS, TRUE, 100, seed=0)
     for rows in (np.random.default_rng(5).permutation(400), np.array([17]), np.arange(5, 90)):
-        part = distractor_indices(CAPTIONS, [SAMPLE_IDS[row] for row in rows], TRUE[rows], 100, seed=0)
+        part = distractors(CAPTIONS, [SAMPLE_IDS[row] for row in rows], TRUE[rows], 100, seed=0)
         np.testing.assert_array_equal(part, drawn[rows])
-    assert (distractor_indices(CAPTIONS, SAMPLE_IDS, TRUE, 100, seed=1) != drawn).any(axis=1).all()
-    same_caption = distractor_indices(CAPTIONS, SAMPLE_IDS, np.zeros(400, np.int64), 100, seed=0)
+    assert (distractors(CAPTIONS, SAMPLE_IDS, TRUE, 100, seed=1) != drawn).any(axis=1).all()
+    same_caption = distractors(CAPTIONS, SAMPLE_IDS, np.zeros(400, np.int64), 100, seed=0)
     assert len({tuple(row) for row in same_caption.tolist()}) == 400
 
 
@@ -47,26 +55,26 @@ def test_order_of_the_captions_changes_no_draw() -> None:
     order = np.random.default_rng(6).permutation(150)
     shuffled = [CAPTIONS[i] for i in order]
     true_shuffled = np.array([shuffled.index(CAPTIONS[true]) for true in TRUE])
-    drawn = distractor_indices(CAPTIONS, SAMPLE_IDS, TRUE, 100, seed=0)
-    drawn_shuffled = distractor_indices(shuffled, SAMPLE_IDS, true_shuffled, 100, seed=0)
+    drawn = distractors(CAPTIONS, SAMPLE_IDS, TRUE, 100, seed=0)
+    drawn_shuffled = distractors(shuffled, SAMPLE_IDS, true_shuffled, 100, seed=0)
     np.testing.assert_array_equal(order[drawn_shuffled], drawn)
 
 
 def test_draw_is_fixed_for_good() -> None:
     # Pinned: a change would change published scores.
-    drawn = distractor_indices(CAPTIONS, ["prompt-7/0"], np.array([3]), 6, seed=42)
+    drawn = distractors(CAPTIONS, ["prompt-7/0"], np.array([3]), 6, seed=42)
     assert drawn.tolist() == [[4, 45, 141, 61, 22]]
 
 
 @pytest.mark.parametrize("num_candidates", [0, 1, 151])
 def test_number_of_candidates_must_fit(num_candidates: int) -> None:
     with pytest.raises(BadInput, match=f"num_candidates is {num_candidates}, allowed are 2 to 150"):
-        distractor_indices(CAPTIONS, SAMPLE_IDS, TRUE, num_candidates, seed=0)
+        distractors(CAPTIONS, SAMPLE_IDS, TRUE, num_candidates, seed=0)
 
 
 def test_repeated_captions_are_refused() -> None:
     with pytest.raises(BadInput, match="1 of 151 captions are repeats"):
-        distractor_indices([*CAPTIONS, CAPTIONS[0]], SAMPLE_IDS, TRUE, 100, seed=0)
+        distractors([*CAPTIONS, CAPTIONS[0]], SAMPLE_IDS, TRUE, 100, seed=0)
 
 
 def test_ties_and_nan_are_misses() -> None:
@@ -76,7 +84,8 @@ def test_ties_and_nan_are_misses() -> None:
 
 
 def score(images: NDArray[np.float64], texts: NDArray[np.float64] = TEXTS, num_candidates: int = 100) -> float:
-    hits = is_retrieved_among_captions(images, texts, CAPTIONS, SAMPLE_IDS, TRUE, num_candidates, seed=0)
+    candidates = candidate_indices(CAPTIONS, SAMPLE_IDS, TRUE, num_candidates, seed=0)
+    hits = is_retrieved_among_captions(images, texts, candidates)
     assert hits.shape == (400,) and hits.dtype == np.bool_
     return float(hits.mean())
 
@@ -96,8 +105,8 @@ def test_unrelated_embeddings_score_chance() -> None:
 
 def test_hits_equal_the_definition() -> None:
     images = TEXTS[TRUE] + 1.5 * np.random.default_rng(14).normal(size=(400, 16))
-    hits = is_retrieved_among_captions(images, TEXTS, CAPTIONS, SAMPLE_IDS, TRUE, 100, seed=0)
-    drawn = distractor_indices(CAPTIONS, SAMPLE_IDS, TRUE, 100, seed=0)
+    hits = is_retrieved_among_captions(images, TEXTS, candidate_indices(CAPTIONS, SAMPLE_IDS, TRUE, 100, seed=0))
+    drawn = candidate_indices(CAPTIONS, SAMPLE_IDS, TRUE, 100, seed=0)[:, 1:]
     norms = np.linalg.norm(images, axis=1)[:, None] * np.linalg.norm(TEXTS, axis=1)
     cosine = images @ TEXTS.T / norms
     expected = [cosine[i, TRUE[i]] > cosine[i, drawn[i]].max() for i in range(400)]
@@ -113,19 +122,20 @@ def test_captions_of_equal_embedding_tie_in_any_block(block_size: int) -> None:
     images = texts[TRUE] + 0.1 * rng.normal(size=(400, 37))
     for start in range(0, 400, block_size):
         rows = slice(start, start + block_size)
-        hits = is_retrieved_among_captions(images[rows], texts, CAPTIONS, SAMPLE_IDS[rows], TRUE[rows], 150, seed=0)
+        candidates = candidate_indices(CAPTIONS, SAMPLE_IDS[rows], TRUE[rows], 150, seed=0)
+        hits = is_retrieved_among_captions(images[rows], texts, candidates)
         assert not hits.any()
 
 
 def test_hit_of_a_row_is_independent_of_the_others() -> None:
     rng = np.random.default_rng(16)
     images = TEXTS[TRUE] + 1.5 * rng.normal(size=(400, 16))
-    hits = is_retrieved_among_captions(images, TEXTS, CAPTIONS, SAMPLE_IDS, TRUE, 100, seed=0)
+    hits = is_retrieved_among_captions(images, TEXTS, candidate_indices(CAPTIONS, SAMPLE_IDS, TRUE, 100, seed=0))
     rows = rng.permutation(400)[:131]
     ids = [SAMPLE_IDS[row] for row in rows]
-    part = is_retrieved_among_captions(images[rows], TEXTS, CAPTIONS, ids, TRUE[rows], 100, seed=0)
+    part = is_retrieved_among_captions(images[rows], TEXTS, candidate_indices(CAPTIONS, ids, TRUE[rows], 100, seed=0))
     np.testing.assert_array_equal(part, hits[rows])
-    none = is_retrieved_among_captions(images[:0], TEXTS, CAPTIONS, [], TRUE[:0], 100, seed=0)
+    none = is_retrieved_among_captions(images[:0], TEXTS, candidate_indices(CAPTIONS, [], TRUE[:0], 100, seed=0))
     assert none.shape == (0,)
 
 
