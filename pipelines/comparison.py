@@ -11,21 +11,18 @@ from typing import Any
 from ganrnn.errors import BadInput
 from ganrnn.metrics.difference import Interval, difference_interval
 from pipelines import storage
-from pipelines.report import scores, sense
+from pipelines.report import scores
 from pipelines.report_files import REPORT
+from pipelines.senses import sense
 
 # Of report.json -> what it is called.
 _SAME = {
     ("dataset_digest",): "the data set",
-    ("extractor", "name"): "the feature extractor",
-    ("extractor", "digest"): "the extractor's weights",
-    ("extractor", "resizer"): "the resizer",
     ("digests", "prompts_digest"): "the prompts",
     ("digests", "choice"): "a judge's choice of samples",
     ("digests", "judge_digest"): "the judge that counts",
     ("counts",): "the numbers of samples",
     ("seed",): "the seeds",
-    ("protocol_digest",): "the protocol",
 }
 
 
@@ -46,13 +43,22 @@ def compare(uri_a: str, uri_b: str) -> list[Line]:
     Raises BadInput where one is missing, or they differ in anything but the model.
     """
     a, b = (storage.read_json(storage.join(uri, REPORT)) for uri in (uri_a, uri_b))
-    for path, what in _SAME.items():
+    for path, what in (_SAME | _of_extractors(a, b)).items():
         if (in_a := _at(a, path)) != (in_b := _at(b, path)):
             raise BadInput(
                 f"{uri_a} and {uri_b} cannot be compared: they differ in {what}, {_short(in_a)} in the first "
                 f"and {_short(in_b)} in the second; evaluate both alike"
             )
     return [_line(score.name, a, b) for score in scores(a) if score.name in b["metrics"]]
+
+
+def _of_extractors(*reports: Mapping[str, Any]) -> dict[tuple[str, ...], str]:
+    """Where the extractors of reports stand, then the digest of all that a protocol is, which says least."""
+    names = sorted({name for report in reports for name in report.get("extractors", {})})
+    found: dict[tuple[str, ...], str] = {}
+    for name in names:
+        found |= {("extractors", name, key): f"the {key} of the extractor {name}" for key in ("digest", "resizer")}
+    return found | {("protocol_digest",): "the protocol"}
 
 
 def _at(report: Mapping[str, Any], path: tuple[str, ...]) -> Any:

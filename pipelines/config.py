@@ -223,7 +223,7 @@ class Recipe:
             judge_uri=self.train.judge_uri and storage.absolute(self.train.judge_uri),
             checkpoint_uri=_below(run_uri, self.train.checkpoint_uri, "checkpoints"),
         )
-        choice, sweep = self.generate.choice, self.evaluate.sweep
+        choice, sweep, extractor = self.generate.choice, self.evaluate.sweep, self.evaluate.extractor
         generate = replace(
             self.generate,
             model_uri=(
@@ -241,6 +241,8 @@ class Recipe:
             self.evaluate,
             judge_uri=self.evaluate.judge_uri and storage.absolute(self.evaluate.judge_uri),
             sweep=replace(sweep, beside={name: storage.absolute(uri) for name, uri in sweep.beside.items()}),
+            extractor=replace(extractor, weights_uri=extractor.weights_uri and storage.absolute(extractor.weights_uri)),
+            features_uri=self.evaluate.features_uri and storage.absolute(self.evaluate.features_uri),
             report_uri=_below(run_uri, self.evaluate.report_uri, ""),
         )
         promote = replace(self.promote, registered_model=self.promote.registered_model or self.name)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ganrnn.errors import BadInput
+from ganrnn.metrics.inception import SHA256
 from ganrnn.metrics.indomain import InDomainConfig
 from ganrnn.metrics.text_overlap import Tokenizer
 from ganrnn.metrics.text_reader import ReaderConfig
@@ -33,12 +34,30 @@ class SweepConfig:
 
 
 @dataclass(frozen=True)
+class ExtractorConfig:
+    """A further network whose features count, with scores of its own: a file of weights and its digest.
+
+    The published weights of Inception, which have the digest that is set here, make the FID, KID and IS that papers
+    have. Other weights of it, or another network that a header of safetensors describes (ganrnn/metrics/layered.py),
+    carry the beginning of their digest in the names of their scores.
+    """
+
+    weights_uri: str = ""
+    sha256: str = SHA256
+
+
+MOST_GROUPS = 100
+
+
+@dataclass(frozen=True)
 class EvaluateConfig:
     """Samples, or prompts and a model, against the reference split.
 
     With `from_prompts` the pictures are made on the way and not stored. `captions` are what the in-domain network reads
     and R-precision looks for: the data set's texts, or all attributes, where texts tell only what is to change.
     A judge of `judge_uri`, a model of the task match_judge, looks for captions as well.
+    `group_by` is text, label or the name of an attribute: scores of each value apart, of 100 at most. With
+    `features_uri` features go to Parquet files there, one for each block of pictures.
     Of texts, `num_self_bleu` are compared with each other; `molecules` says that they are SMILES.
     """
 
@@ -54,6 +73,9 @@ class EvaluateConfig:
     molecules: bool = False
     sweep: SweepConfig = field(default_factory=SweepConfig)
     indomain: InDomainConfig = field(default_factory=InDomainConfig)
+    extractor: ExtractorConfig = field(default_factory=ExtractorConfig)
+    group_by: str = ""
+    features_uri: str = ""
     report_uri: str = ""
 
     def __post_init__(self) -> None:

@@ -5,11 +5,11 @@ of a training set that is larger, copies are seen as far as the copied pictures 
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ganrnn.metrics.feature_statistics import FeatureStatistics
 from ganrnn.metrics.frechet_limit import ROWS_PER_FEATURE, frechet_limit
 from ganrnn.metrics.manifold import manifold_scores
 from ganrnn.metrics.memorisation import memorisation, near_duplicates
@@ -21,14 +21,14 @@ Features = NDArray[np.float64]
 
 
 def feature_scores(
-    samples: Features, sets: Mapping[str, Mapping[str, Any]], suffix: str, seed: int
+    samples: Features, sets: Mapping[str, FeatureStatistics], suffix: str, seed: int
 ) -> tuple[dict[str, float], dict[str, list[float]]]:
     """Scores by name, each ending in `suffix`, and 95 % intervals of those that have one; what has too few is left out.
 
     samples:   [N, D]
-    sets:      `training` and `reference`, which no model has seen, with their `subset`, of reference also `moments`
+    sets:      `training` and `reference`, which no model has seen
     """
-    reference, training = (sets[name]["subset"].features for name in ("reference", "training"))
+    reference, training = (sets[name].subset.features for name in ("reference", "training"))
     metrics, intervals = dict[str, float](), dict[str, list[float]]()
     if min(map(len, (samples, reference, training))) < _LEAST_ROWS:
         return metrics, intervals
@@ -40,6 +40,6 @@ def feature_scores(
     metrics[f"copied{suffix}"] = copied
     intervals[f"copied{suffix}"] = list(wilson_interval(round(copied * len(samples)), len(samples)))
     if len(samples) >= 2 * ROWS_PER_FEATURE * samples.shape[1]:
-        limit = frechet_limit(samples, sets["reference"]["moments"], seed)
+        limit = frechet_limit(samples, sets["reference"].moments, seed)
         metrics[f"fid_limit{suffix}"], intervals[f"fid_limit{suffix}"] = limit.value, [limit.low, limit.high]
     return metrics, intervals

@@ -1,24 +1,28 @@
-"""What evaluate finds out once for a data set: partials of its own pictures, kept beside it by digest."""
+"""What evaluate finds out once for a data set: scores of its own pictures, kept beside it by digest."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
 
 from pipelines import storage
+from pipelines.collected import Collected
 from pipelines.config import Recipe
 from pipelines.dataset import shard_uris
 from pipelines.scoring import Block, Protocol, blocks_of_files
+from pipelines.set_scores import SetScores
 
-_VERSION = 1  # of what BlockScorer makes of a picture of the data set; to be raised when that changes
+SPLITS = {"reference": "val", "real": "test", "training": "train"}  # by set
+_VERSION = 2  # of what BlockScorer makes of a picture of the data set; to be raised when that changes
 
 
 class KnownScores:
-    """The rows of `BlockScorer` for the sets of the data set: those of an earlier evaluation, or none yet."""
+    """The scores of the sets of the data set, of an earlier evaluation or none yet.
 
-    SETS = ("reference", "real", "training")
+    Where features are to be written, pictures are looked at once more.
+    """
 
     def __init__(
         self,
@@ -31,18 +35,20 @@ class KnownScores:
         dataset = manifest["totals"]["dataset_digest"]
         identity = json.dumps([_VERSION, asdict(protocol), network_digest, judge_digest, dataset], sort_keys=True)
         folder = f"scores-{storage.sha256(identity.encode())[:12]}"
-        self.uri = storage.join(recipe.ingest.dataset_uri, folder, "partials.parquet")
-        self.rows: list[dict[str, Any]] = []
+        self.uri = storage.join(recipe.ingest.dataset_uri, folder, "sets.parquet")
         self.missing: list[Block] = []
-        if storage.exists(self.uri):
-            self.rows = storage.read_table([self.uri]).to_pylist()
-            return
-        for set_name, split in zip(self.SETS, ("val", "test", "train"), strict=True):
-            self.missing += blocks_of_files(set_name, shard_uris(recipe.ingest.dataset_uri, dict(manifest), split))
+        self.is_known = storage.exists(self.uri) and not recipe.evaluate.features_uri
+        if not self.is_known:
+            for name, split in SPLITS.items():
+                self.missing += blocks_of_files(name, shard_uris(recipe.ingest.dataset_uri, dict(manifest), split))
 
-    def completed(self, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The rows of all sets, of which those of the data set are kept from now on; sorted by block."""
-        own = [row for row in rows if row["rows"] and row["block"].split("/")[0] in self.SETS]
-        if own:
-            storage.commit_table(self.uri, pa.Table.from_pylist(own))
-        return sorted([*self.rows, *rows], key=lambda row: str(row["block"]))
+    def complete(self, collected: Collected) -> None:
+        """Bring what is known in, or keep what has been found out now."""
+        if self.is_known:
+            for row in storage.read_table([self.uri]).to_pylist():
+                collected.sets[row["set"]] = SetScores.from_row(row)
+                collected.pictures[row["set"]] = {"first": row["first"], "best": [], "worst": []}
+        else:
+            sets = [(name, collected.sets[name]) for name in SPLITS]
+            rows = [{"set": name, "first": collected.pictures[name]["first"], **held.to_row()} for name, held in sets]
+            storage.commit_table(self.uri, pa.Table.from_pylist(rows))

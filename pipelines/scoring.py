@@ -1,7 +1,7 @@
-"""One pass over pictures: features, posteriors, retrieval and attributes of fixed blocks, as partials that merge.
+"""One pass over pictures: features, posteriors, retrieval and attributes of fixed blocks, which `SetScores` adds up.
 
-A block is a row group of a Parquet file or a shard of prompts. Its partial depends on the block alone, so that any
-number of workers gives the same scores, to the byte.
+A block is a row group of a Parquet file or a shard of prompts. What is said of it depends on the block alone, so that
+any number of workers gives the same scores, to the byte.
 """
 
 import json
@@ -16,21 +16,22 @@ import torch
 from ganrnn import checkpoint, cpu, scenes
 from ganrnn import images as pictures
 from ganrnn.built_in import KINDS
+from ganrnn.errors import BadInput
 from ganrnn.metrics import indomain
 from ganrnn.metrics.edits import edited, kept_pixels
+from ganrnn.metrics.extractors import Extractor, load_extractor
 from ganrnn.metrics.inception_score import InceptionSums
-from ganrnn.metrics.kid import FeatureSubset
-from ganrnn.metrics.moments import Moments
 from ganrnn.metrics.retrieval import candidate_indices, is_retrieved, is_retrieved_among_captions
 from ganrnn.metrics.seam import Seam
 from ganrnn.text import meaning_key
 from pipelines import prompts, storage
 from pipelines.chooser import Chooser
+from pipelines.collected import NUM_EXTREMES
 from pipelines.config import SamplingConfig
+from pipelines.evaluate_config import ExtractorConfig
 from pipelines.refusals import answered
 from pipelines.sampling import ModelSampler, draw
-
-NUM_EXTREMES = 8
+from pipelines.set_scores import IN_DOMAIN, counted
 
 
 @dataclass(frozen=True)
@@ -72,32 +73,40 @@ class Protocol:
     num_splits: int
     num_kid_features: int
     seed: int
+    group_by: str  # text, label or the name of an attribute; empty for no groups
+    extractor_digest: str  # of a further network whose features count; empty for none
     captions: str  # what the network reads of a row: text or attributes
     built_in: scenes.Kind | None  # the kind of scenes, whose attributes can be read back from pictures
     has_seam: bool
 
 
 class BlockScorer:
-    """An actor that scores whole blocks with the in-domain network; prompts are sampled first, nothing is stored."""
+    """An actor that scores whole blocks with its networks; prompts are sampled first, nothing is stored."""
 
     def __init__(
         self,
         blocks: Sequence[Block],
         network: bytes,
         network_digest: str,
+        extractor: ExtractorConfig,
         protocol: Protocol,
         model_files: Mapping[str, bytes] | None,
         sampling: SamplingConfig,
         chooser: Chooser | None,
         judge_files: Mapping[str, bytes] | None,
         run_seed: int,
+        features_uri: str,
     ) -> None:
         self.reader = prompts.ShardReader()
         self.sampler = ModelSampler(model_files, sampling, chooser) if model_files else None
         cpu.prepare(num_threads=1)
         self.network = indomain.unpack(network, network_digest)
+        self.extractor = load(extractor)
+        self.device = "cuda" if sampling.gpus_per_worker else "cpu"
+        if self.extractor:
+            self.extractor.to(self.device)
         self.judge = checkpoint.load_sampler(judge_files) if judge_files else None
-        self.blocks, self.protocol, self.run_seed = blocks, protocol, run_seed
+        self.blocks, self.protocol, self.run_seed, self.features_uri = blocks, protocol, run_seed, features_uri
         self.position = {key: i for i, key in enumerate(protocol.caption_keys)}
         with torch.no_grad():
             self.captions = self.network.text_embedding(protocol.caption_texts)
@@ -120,7 +129,7 @@ class BlockScorer:
         ids = table.column("sample_id" if is_samples else "id").to_pylist()
         texts = table.column("prompt" if is_samples else "text").to_pylist()
         images = pictures.to_tensor(pngs) if pngs else torch.empty(0)
-        return Scored(ids, texts, _attributes(table), images, pngs, _sources(table, images))
+        return self._rows(ids, texts, table, images, pngs)
 
     def _sampled(self, block: Block) -> "Scored":
         assert block.shard and self.sampler
@@ -128,59 +137,115 @@ class BlockScorer:
         arrays = [torch.from_numpy(array).permute(2, 0, 1) for array in drawn.outputs]
         images = torch.stack(arrays) if arrays else torch.empty(0)
         pngs = [pictures.encode_png(array) for array in drawn.outputs]
-        sources = _sources(drawn.table, images)
-        return Scored(drawn.sample_ids, drawn.prompts.to_pylist(), _attributes(drawn.table), images, pngs, sources)
+        return self._rows(drawn.sample_ids, drawn.prompts.to_pylist(), drawn.table, images, pngs)
+
+    def _rows(
+        self, ids: list[str], texts: list[str], table: pa.Table, images: torch.Tensor, pngs: list[bytes]
+    ) -> "Scored":
+        attributes = _attributes(table)
+        groups = _groups(self.protocol.group_by, texts, attributes, table)
+        return Scored(ids, texts, attributes, groups, images, pngs, _sources(table, images))
 
     @torch.no_grad()
     def _score(self, block: Block, found: "Scored") -> dict[str, Any]:
-        ids, images = found.ids, found.images
-        features = indomain.extract(self.network, images)
-        posterior = self.network.posterior(torch.from_numpy(features), self.classes).numpy()
-        partial: dict[str, Any] = {
-            "moments": Moments.from_features(features).to_bytes(),
-            "inception": InceptionSums.from_probabilities(posterior, ids, self.protocol.num_splits).to_bytes(),
-            "subset": FeatureSubset.from_features(features, ids, self.protocol.num_kid_features).to_bytes(),
-        }
+        made = self._features(block, found)
+        features = torch.from_numpy(made[IN_DOMAIN][0])
+        nothing: dict[str, Any] = {"counts": "{}", "group_of": [], "group_counts": "{}", "seam": [0, 0.0, 0.0, 0.0]}
+        partial = {"ids": found.ids, "features": self._packed(made, found.ids), **nothing, "shown": []}
         if block.set_name == "training":  # of which nothing but features is asked
-            return {**partial, "counts": "{}", "shown": []}
-        embeddings = self.network.image_embedding(torch.from_numpy(features))
-        keys = [str(meaning_key(t, a)) for t, a in zip(found.texts, found.attributes, strict=True)]
-        known = [row for row, key in enumerate(keys) if key in self.position]
-        true = np.array([self.position[keys[row]] for row in known], np.int64)
-        scores = np.full(len(ids), np.nan)
-        scores[known] = (embeddings[known] * self.captions[true]).sum(1).numpy()
-        held = self.protocol
-        candidates = candidate_indices(
-            held.caption_keys, [ids[row] for row in known], true, held.num_candidates, held.seed
-        )
-        hits = is_retrieved_among_captions(embeddings[known].numpy(), self.captions.numpy(), candidates)
-        counts = {"retrieved": [int(hits.sum()), len(known)]}
-        if self.judge and known and block.set_name != "reference":
-            ranked = self.judge.rank(images[known], held.caption_texts, torch.from_numpy(candidates)).numpy()
-            counts["retrieved_by_judge"] = [int(is_retrieved(ranked[:, 0], ranked[:, 1:]).sum()), len(known)]
+            return partial
+        rights: list[dict[str, bool]] = [{} for _ in found.ids]
+        scores = self._retrieve(block, found, features, rights)
+        counts: dict[str, list[int]] = {}
         correct: list[dict[str, bool]] = []
         if self.protocol.built_in:
             read = KINDS[self.protocol.built_in].read
-            seen = read(images)
+            seen = read(found.images)
             correct = [{n: s.get(n) == v for n, v in a.items()} for s, a in zip(seen, found.attributes, strict=True)]
-            counts |= _count(correct)
+            for row, shows in zip(rights, correct, strict=True):
+                row.update({f"attribute/{name}": is_right for name, is_right in shows.items()})
             if found.sources is not None:
                 counts |= edited(read(found.sources), found.attributes, seen)
         if found.sources is not None:
-            counts["pixels_kept"] = kept_pixels(found.sources, images)
+            counts["pixels_kept"] = kept_pixels(found.sources, found.images)
         if self.protocol.has_seam:
-            partial["seam"] = astuple(Seam.of(images))
-        shown = _shown(block, found, scores, correct)
-        return {**partial, "counts": json.dumps(counts), "shown": shown}
+            partial["seam"] = list(astuple(Seam.of(found.images)))
+        names = sorted({*found.groups} - {""})
+        members = {name: [r for r, group in zip(rights, found.groups, strict=True) if group == name] for name in names}
+        return partial | {
+            "counts": json.dumps(counts | counted(rights)),
+            "group_of": found.groups,
+            "group_counts": json.dumps({name: counted(rows) for name, rows in members.items()}),
+            "shown": _shown(block, found, scores, correct),
+        }
+
+    def _features(self, block: Block, found: "Scored") -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
+        """Features float32 [N, D] and probabilities [N, K] of the classes, where there are any, by extractor."""
+        features = indomain.extract(self.network, found.images)
+        posterior = self.network.posterior(torch.from_numpy(features), self.classes).numpy()
+        made: dict[str, tuple[np.ndarray, np.ndarray | None]] = {IN_DOMAIN: (features, posterior)}
+        if self.extractor:
+            made[self.extractor.name] = self.extractor(found.images.to(self.device))
+        for name, (values, _) in made.items():
+            finite = np.isfinite(values).all(axis=1)
+            if not finite.all():
+                raise BadInput(
+                    f"{name}: features of picture {found.ids[int(np.argmin(finite))]!r} are NaN or infinite; "
+                    "the extractor's weights cannot be used on such pictures"
+                )
+        if self.features_uri:
+            columns = {name: pa.FixedSizeListArray.from_arrays(v.ravel(), v.shape[1]) for name, (v, _) in made.items()}
+            table = pa.table({"id": found.ids, "text": found.texts, **columns})
+            storage.commit_table(storage.join(self.features_uri, f"{block.name.replace('/', '-')}.parquet"), table)
+        return made
+
+    def _packed(
+        self, made: Mapping[str, tuple[np.ndarray, np.ndarray | None]], ids: Sequence[str]
+    ) -> list[dict[str, Any]]:
+        """Features as bytes: of fewer rows than columns they are smaller than their moments."""
+        packed = []
+        for name, (values, posterior) in made.items():
+            sums = posterior if posterior is None else self._sums(posterior, ids)
+            packed.append({"extractor": name, "values": values.astype(np.float32).tobytes(), "classes": sums})
+        return packed
+
+    def _sums(self, posterior: np.ndarray, ids: Sequence[str]) -> bytes:
+        return InceptionSums.from_probabilities(posterior, ids, self.protocol.num_splits).to_bytes()
+
+    def _retrieve(
+        self, block: Block, found: "Scored", features: torch.Tensor, rights: Sequence[dict[str, bool]]
+    ) -> np.ndarray:
+        """Match scores [N], NaN where no caption is known; into `rights` goes who found their own caption."""
+        embeddings = self.network.image_embedding(features)
+        keys = [str(meaning_key(t, a)) for t, a in zip(found.texts, found.attributes, strict=True)]
+        known = [row for row, key in enumerate(keys) if key in self.position]
+        true = np.array([self.position[keys[row]] for row in known], np.int64)
+        scores = np.full(len(found.ids), np.nan)
+        scores[known] = (embeddings[known] * self.captions[true]).sum(1).numpy()
+        held = self.protocol
+        ids = [found.ids[row] for row in known]
+        candidates = candidate_indices(held.caption_keys, ids, true, held.num_candidates, held.seed)
+        hits = is_retrieved_among_captions(embeddings[known].numpy(), self.captions.numpy(), candidates)
+        for row, hit in zip(known, hits, strict=True):
+            rights[row]["retrieved"] = bool(hit)
+        if self.judge and known and block.set_name != "reference":
+            ranked = self.judge.rank(found.images[known], held.caption_texts, torch.from_numpy(candidates)).numpy()
+            for row, hit in zip(known, is_retrieved(ranked[:, 0], ranked[:, 1:]), strict=True):
+                rights[row]["retrieved_by_judge"] = bool(hit)
+        return scores
 
 
 @dataclass(frozen=True)
 class Scored:
-    """The rows of a block: images and, where they were made from others, sources uint8 [N, 3, H, W]; pngs encoded."""
+    """The rows of a block: images and, where they were made from others, sources uint8 [N, 3, H, W]; pngs encoded.
+
+    `groups` are empty where a row belongs to none.
+    """
 
     ids: list[str]
     texts: list[str]
     attributes: list[dict[str, str]]
+    groups: list[str]
     images: torch.Tensor
     pngs: list[bytes]
     sources: torch.Tensor | None
@@ -200,21 +265,28 @@ def _attributes(table: pa.Table) -> list[dict[str, str]]:
     return [dict(pairs or []) for pairs in table.column("attributes").to_pylist()]
 
 
-def _count(correct: Sequence[Mapping[str, bool]]) -> dict[str, list[int]]:
-    """Per attribute name: how often right, how often asked for."""
-    counts: dict[str, list[int]] = {}
-    for row in correct:
-        for name, is_right in row.items():
-            held = counts.setdefault(f"attribute/{name}", [0, 0])
-            held[0] += is_right
-            held[1] += 1
-    return counts
+def _groups(group_by: str, texts: list[str], attributes: list[dict[str, str]], table: pa.Table) -> list[str]:
+    if group_by == "text":
+        return texts
+    if group_by == "label":
+        labels = table.column("label").to_pylist() if "label" in table.column_names else [None] * len(texts)
+        return ["" if label is None else str(label) for label in labels]
+    return [held.get(group_by, "") for held in attributes]
+
+
+def load(config: ExtractorConfig) -> Extractor | None:
+    """The network of `evaluate.extractor`, checked; None where there is none."""
+    if not (uri := config.weights_uri):
+        return None
+    return load_extractor(storage.read_bytes(uri) if storage.exists(uri) else None, uri, config.sha256)
 
 
 def _shown(
     block: Block, found: Scored, scores: np.ndarray, correct: Sequence[Mapping[str, bool]]
 ) -> list[dict[str, Any]]:
     """Pictures for the report: the first of a set, and the best and worst of each block by match score."""
+    if block.set_name == "reference":
+        return []
     first = list(range(min(64, len(found.ids)))) if block.index == 0 else []
     ranked = [int(row) for row in np.argsort(-scores, kind="stable") if np.isfinite(scores[row])]
     chosen = {

@@ -169,7 +169,7 @@ def report(**changes: Any) -> dict[str, Any]:
         "seed": {"evaluation": 0},
         "dataset_digest": "d" * 64,
         "protocol_digest": "p" * 64,
-        "extractor": {"name": "indomain", "digest": "e" * 64, "resizer": "none"},
+        "extractors": {"indomain": {"digest": "e" * 64, "resizer": "none"}},
         "digests": {"prompts_digest": "q" * 64},
     }
     return held | changes
@@ -199,10 +199,17 @@ def test_two_runs_beside_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             {"counts": {"samples": 500}},
             "the numbers of samples, {'samples': 2000} in the first and {'samples': 500} in",
         ),
-        ({"extractor": {"name": "inception"}}, "the feature extractor, indomain in the first and inception in"),
         (
-            {"extractor": {"name": "indomain", "digest": "e" * 64, "resizer": "bicubic"}},
-            "the resizer, none in the first and bicubic in the second; evaluate both alike",
+            {"extractors": {"indomain": {"digest": "e" * 64, "resizer": "none"}, "inception": {"digest": "f" * 64}}},
+            "the digest of the extractor inception, none in the first and ffff",
+        ),
+        (
+            {"extractors": {"indomain": {"digest": "c" * 64, "resizer": "none"}}},
+            "the digest of the extractor indomain, eeee",
+        ),
+        (
+            {"extractors": {"indomain": {"digest": "e" * 64, "resizer": "bicubic"}}},
+            "the resizer of the extractor indomain, none in the first and bicubic in the second; evaluate both alike",
         ),
         (
             {"digests": {"prompts_digest": "q" * 64, "choice": "{}"}},

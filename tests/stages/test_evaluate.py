@@ -14,8 +14,9 @@ from PIL import Image
 from ganrnn.errors import BadInput
 from pipelines import storage
 from pipelines.dataset import read_manifest, shard_uris
-from pipelines.evaluate import count_name, evaluate
+from pipelines.evaluate import evaluate
 from pipelines.generate import generate
+from pipelines.picture_scores import count_name
 from tests.stages import tiny
 from tests.stages.tiny import NUM_TEST, Run
 
@@ -62,7 +63,7 @@ def test_a_report(scored: Run) -> None:
         f"{scored.recipe().generate.samples_uri}/manifest.json"
     )
     (network,) = Path(scored.recipe().ingest.dataset_uri).glob("indomain-*/indomain.safetensors")
-    assert report["extractor"]["digest"] == storage.file_digest(str(network))
+    assert report["extractors"]["indomain"]["digest"] == storage.file_digest(str(network))
     assert report["seed"] == {"evaluation": 0, "generation": 0}
 
 
@@ -88,7 +89,7 @@ def test_the_scores_do_not_depend_on_the_way(scored: Run, tmp_path: Path, overri
     nowhere = f"generate.samples_uri={tmp_path}/none" if "evaluate.from_prompts=true" in overrides else "seed=0"
     report = evaluate(scored.recipe(*overrides, nowhere, f"evaluate.report_uri={tmp_path}"))
     expected = report_of(scored)
-    for name in ("metrics", "floors", "intervals", "counts", "model_digest", "protocol_digest", "extractor"):
+    for name in ("metrics", "floors", "intervals", "counts", "model_digest", "protocol_digest", "extractors"):
         assert report[name] == expected[name], name
     if "evaluate.from_prompts=true" in overrides:
         assert report["samples_manifest_digest"] is None and not (tmp_path / "none").exists()
@@ -127,16 +128,15 @@ def test_real_pictures_score_the_floor(scored: Run, tmp_path: Path) -> None:
 def test_pictures_of_the_data_set_are_scored_once(scored: Run, tmp_path: Path) -> None:
     folder = Path(scored.recipe().ingest.dataset_uri)
     report = report_of(scored)
-    (known,) = folder.glob("scores-*/partials.parquet")
-    sets = {row["block"].split("/")[0] for row in storage.read_table([str(known)]).to_pylist()}
-    assert sets == {"reference", "real", "training"}
+    (known,) = folder.glob("scores-*/sets.parquet")
+    assert storage.read_table([str(known)])["set"].to_pylist() == ["reference", "real", "training"]
     again = evaluate(scored.recipe(f"evaluate.report_uri={tmp_path}/again"))
     known.unlink()
     anew = evaluate(scored.recipe(f"evaluate.report_uri={tmp_path}/anew", "evaluate.num_workers=1"))
     for name in ("metrics", "floors", "intervals", "counts", "protocol_digest"):
         assert again[name] == anew[name] == report[name], name
     evaluate(scored.recipe(f"evaluate.report_uri={tmp_path}/other", "evaluate.num_candidates=5"))
-    assert len([*folder.glob("scores-*/partials.parquet")]) == 2
+    assert len([*folder.glob("scores-*/sets.parquet")]) == 2
 
 
 def test_what_is_not_for_pictures_is_refused(scored: Run, tmp_path: Path) -> None:

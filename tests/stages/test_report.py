@@ -35,7 +35,7 @@ REPORT: dict[str, Any] = {
     },
     "counts": {"reference": 2000, "real": 951, "samples": 2000},
     "digests": {"model_digest": "ab12" * 16, "samples_manifest_digest": None},
-    "extractor": {"name": "indomain", "digest": "cd34" * 16},
+    "extractors": {"indomain": {"name": "indomain", "digest": "cd34" * 16}},
     "seed": {"evaluation": 5, "generation": 7},
     "config": {"name": "shapes", "note": "</pre><script>alert(2)</script>"},
     "code_revision": "3f2a9c1",
