@@ -22,9 +22,9 @@ from ganrnn.checkpoint import DESCRIPTION, SAMPLER_FILES, describe, load_sampler
 from ganrnn.errors import BadInput
 from ganrnn.metrics.difference import Interval, difference_interval
 from ganrnn.task import Task
-from pipelines import model, storage, tracking
+from pipelines import model, registry, storage, tracking
 from pipelines.config import PromoteConfig, Recipe
-from pipelines.tracking import RegisteredVersion
+from pipelines.registry import RegisteredVersion
 
 REPORT, PROMOTION = "report.json", "promotion.json"
 _METRIC, _INTERVAL = "ganrnn.metric.", "ganrnn.interval."
@@ -79,16 +79,16 @@ def promote(recipe: Recipe) -> Decision:
                 f"{description['model_digest'][:12]}; evaluate this model first"
             )
         digests = {"ganrnn.model_digest": report.model_digest, "ganrnn.report_digest": report.digest}
-        version = tracking.find_version(recipe.tracking, name, digests)
+        version = registry.find_version(recipe.tracking, name, digests)
         if version and (settled := _settled(recipe, version)):
             return settled
-        champion = tracking.find_alias(recipe.tracking, name, "champion")
+        champion = registry.find_alias(recipe.tracking, name, "champion")
         won, comparison = compare(config, report, champion, version)
         alias: Literal["champion", "challenger"] = "champion" if won and not failures else "challenger"
         run_id = _start(recipe, report)
         version = version or _register(recipe, report, folder, description, run_id)
     decision = Decision(version.version, alias, [*failures, comparison])
-    tracking.set_alias(recipe.tracking, name, alias, version.version)
+    registry.set_alias(recipe.tracking, name, alias, version.version)
     _write(recipe, report, decision, version, run_id)
     tracking.finish_run(recipe.tracking, run_id, "FINISHED")
     return decision
@@ -161,7 +161,7 @@ def _settled(recipe: Recipe, version: RegisteredVersion) -> Decision | None:
         return None
     written = storage.read_json(uri)
     decision = Decision(**written["decision"])
-    standing = tracking.find_alias(recipe.tracking, recipe.promote.registered_model, decision.alias)
+    standing = registry.find_alias(recipe.tracking, recipe.promote.registered_model, decision.alias)
     same = written["promote"] == asdict(recipe.promote) and decision.version == version.version
     return decision if same and standing == version else None
 
@@ -191,7 +191,7 @@ def _register(
     files = {file: (folder / file).read_bytes() for file in SAMPLER_FILES}
     example = _first_prompt(recipe.generate.prompts_uri, load_sampler(files))
     name = recipe.promote.registered_model
-    return tracking.register(recipe.tracking, trained or run_id, name, folder, report.metrics, tags, example)
+    return registry.register(recipe.tracking, trained or run_id, name, folder, report.metrics, tags, example)
 
 
 def _first_prompt(uri: str, task: Task) -> dict[str, Any]:

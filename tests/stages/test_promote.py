@@ -14,10 +14,10 @@ from ganrnn import checkpoint, images
 from ganrnn.errors import BadInput
 from ganrnn.tasks.text_to_image import TextToImage, TextToImageConfig
 from ganrnn.text import Vocabulary
-from pipelines import storage, tracking
+from pipelines import registry, storage, tracking
 from pipelines.config import PromoteConfig, Recipe, TrackingConfig, parse_recipe
 from pipelines.promote import Decision, compare, promote, read_report
-from pipelines.tracking import RegisteredVersion
+from pipelines.registry import RegisteredVersion
 
 PROMPT = "a red circle"
 METRICS = {"r_precision_100": 0.6, "colour": 0.96, "fid2k_indomain": 9.0}
@@ -64,7 +64,7 @@ class Job:
     def aliases(self) -> dict[str, str]:
         aliases = {}
         for alias in ("champion", "challenger"):
-            held = tracking.find_alias(self.recipe.tracking, self.recipe.promote.registered_model, alias)
+            held = registry.find_alias(self.recipe.tracking, self.recipe.promote.registered_model, alias)
             if held:
                 aliases[alias] = held.version
         return aliases
@@ -134,7 +134,7 @@ def test_the_same_model_and_report_again_change_nothing(job: Job) -> None:
 def test_a_promotion_cut_off_before_the_alias_goes_on(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = job.attempt(1, METRICS)
     with monkeypatch.context() as cut:
-        cut.setattr(tracking, "set_alias", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+        cut.setattr(registry, "set_alias", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             promote(recipe)
     assert job.versions() == ["1"] and job.aliases() == {}
@@ -222,7 +222,7 @@ def test_a_model_that_does_not_load_back_moves_no_alias(job: Job, monkeypatch: p
     promote(job.attempt(1, METRICS))
     other = checkpoint.load_sampler(files_of(1))
     with monkeypatch.context() as broken:
-        broken.setattr(tracking, "load_sampler", lambda files: other)
+        broken.setattr(registry, "load_sampler", lambda files: other)
         with pytest.raises(RuntimeError, match="does not paint"):
             promote(job.attempt(2, METRICS | {"r_precision_100": 0.9}))
     assert job.versions() == ["1"] and job.aliases() == {"champion": "1"}

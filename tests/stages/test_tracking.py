@@ -19,7 +19,7 @@ from ganrnn import checkpoint, images
 from ganrnn.errors import BadInput
 from ganrnn.tasks.text_to_image import TextToImage, TextToImageConfig
 from ganrnn.text import Vocabulary
-from pipelines import model, storage, tracking
+from pipelines import model, registry, storage, tracking
 from pipelines.config import TrackingConfig
 
 PROMPTS = ["a red circle", "a blue square"]
@@ -53,11 +53,11 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def registered(store: TrackingConfig, model_folder: Path) -> tracking.RegisteredVersion:
+def registered(store: TrackingConfig, model_folder: Path) -> registry.RegisteredVersion:
     run_id = tracking.start_run(store, "promote", {}, "registered", {}, {})
     tags = {"ganrnn.report_digest": "r1"}
-    version = tracking.register(store, run_id, "scenes", model_folder, {"fid": 12.5}, tags, {"prompt": PROMPTS[0]})
-    tracking.set_alias(store, "scenes", "champion", version.version)
+    version = registry.register(store, run_id, "scenes", model_folder, {"fid": 12.5}, tags, {"prompt": PROMPTS[0]})
+    registry.set_alias(store, "scenes", "champion", version.version)
     return version
 
 
@@ -121,7 +121,7 @@ def test_files_and_pictures_are_artifacts(store: TrackingConfig, tmp_path: Path)
 
 
 def test_a_registered_model_paints_the_same_bytes_without_pickle(
-    store: TrackingConfig, model_folder: Path, registered: tracking.RegisteredVersion, monkeypatch: pytest.MonkeyPatch
+    store: TrackingConfig, model_folder: Path, registered: registry.RegisteredVersion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
     monkeypatch.setattr(sys, "path", list(sys.path))
@@ -143,15 +143,15 @@ def test_a_registered_model_paints_the_same_bytes_without_pickle(
 
 
 def test_a_version_carries_metrics_digests_and_its_run(
-    store: TrackingConfig, registered: tracking.RegisteredVersion
+    store: TrackingConfig, registered: registry.RegisteredVersion
 ) -> None:
     digest = json.loads(model_files(seed=1)[checkpoint.DESCRIPTION])["model_digest"]
     assert registered.tags["ganrnn.model_digest"] == digest and registered.tags["ganrnn.metric.fid"] == "12.5"
-    assert tracking.find_alias(store, "scenes", "champion") == registered
-    assert tracking.find_alias(store, "scenes", "challenger") is None
-    assert tracking.find_alias(store, "nobody", "champion") is None
-    assert tracking.find_version(store, "scenes", {"ganrnn.model_digest": digest}) == registered
-    assert tracking.find_version(store, "scenes", {"ganrnn.model_digest": "other"}) is None
+    assert registry.find_alias(store, "scenes", "champion") == registered
+    assert registry.find_alias(store, "scenes", "challenger") is None
+    assert registry.find_alias(store, "nobody", "champion") is None
+    assert registry.find_version(store, "scenes", {"ganrnn.model_digest": digest}) == registered
+    assert registry.find_version(store, "scenes", {"ganrnn.model_digest": "other"}) is None
     logged = client(store).get_logged_model(registered.tags["ganrnn.logged_model_id"])
     assert logged.status == "READY" and logged.source_run_id == registered.run_id
     assert [(metric.key, metric.value) for metric in logged.metrics] == [("fid", 12.5)]
@@ -162,10 +162,10 @@ def test_a_version_that_paints_otherwise_is_deleted_again(
 ) -> None:
     run_id = tracking.start_run(store, "promote", {}, "broken", {}, {})
     other = checkpoint.load_sampler(model_files(seed=2))
-    monkeypatch.setattr(tracking, "load_sampler", lambda files: other)
+    monkeypatch.setattr(registry, "load_sampler", lambda files: other)
     before = list(sys.path)
     with pytest.raises(RuntimeError, match="models:/broken/1 does not paint what its checkpoint paints"):
-        tracking.register(store, run_id, "broken", model_folder, {}, {}, {"prompt": PROMPTS[0]})
+        registry.register(store, run_id, "broken", model_folder, {}, {}, {"prompt": PROMPTS[0]})
     assert client(store).search_model_versions("name = 'broken'") == []
     assert sys.path == before
 
@@ -174,14 +174,14 @@ def test_a_version_left_before_it_was_loaded_back_is_not_found(
     store: TrackingConfig, model_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_id = tracking.start_run(store, "promote", {}, "left", {}, {})
-    monkeypatch.setattr(tracking, "_check_loaded_back", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    monkeypatch.setattr(registry, "_check_loaded_back", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
     monkeypatch.setattr(mlflow.MlflowClient, "delete_model_version", lambda *_: None)
     with pytest.raises(KeyboardInterrupt):
-        tracking.register(
+        registry.register(
             store, run_id, "left", model_folder, {}, {"ganrnn.report_digest": "r1"}, {"prompt": PROMPTS[0]}
         )
     assert [str(made.version) for made in client(store).search_model_versions("name = 'left'")] == ["1"]
-    assert tracking.find_version(store, "left", {"ganrnn.report_digest": "r1"}) is None
+    assert registry.find_version(store, "left", {"ganrnn.report_digest": "r1"}) is None
 
 
 @pytest.mark.usefixtures("registered")
@@ -227,7 +227,7 @@ def test_a_tracking_uri_that_does_not_answer_is_bad_input(monkeypatch: pytest.Mo
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     for uri in (f"http://me:secret@127.0.0.1:{free_port()}", "nowhere://x", str(tmp_path)):
         with pytest.raises(BadInput, match=r"tracking.tracking_uri .* cannot be used") as error:
-            tracking.download_model(TrackingConfig(uri, "", "tests"), "models:/scenes/1", tmp_path)
+            registry.download_model(TrackingConfig(uri, "", "tests"), "models:/scenes/1", tmp_path)
         assert "secret" not in str(error.value)
 
 
@@ -256,9 +256,9 @@ def test_runs_and_models_go_through_a_server(store: TrackingConfig, model_folder
         assert tracking.start_run(served, "train", {"seed": 1}, "over-http", {}, {}) == run_id
         tracking.log_metrics(served, run_id, {"loss": 0.25}, step=1)
         tracking.log_file(served, run_id, b"{}", "report.json")
-        version = tracking.register(served, run_id, "scenes", model_folder, {"fid": 1.0}, {}, {"prompt": PROMPTS[0]})
-        tracking.set_alias(served, "scenes", "challenger", version.version)
-        folder = tracking.download_model(served, "models:/scenes@challenger", tmp_path)
+        version = registry.register(served, run_id, "scenes", model_folder, {"fid": 1.0}, {}, {"prompt": PROMPTS[0]})
+        registry.set_alias(served, "scenes", "challenger", version.version)
+        folder = registry.download_model(served, "models:/scenes@challenger", tmp_path)
         assert (folder / checkpoint.SAMPLER).read_bytes() == (model_folder / checkpoint.SAMPLER).read_bytes()
         assert client(served).get_run(run_id).data.metrics["loss"] == 0.25
         assert [path.name for path in (tmp_path / "served").rglob("report.json")] == ["report.json"]
