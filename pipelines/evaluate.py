@@ -5,6 +5,7 @@ the same prompts, the floor that no model can be expected to pass.
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -15,13 +16,15 @@ from tqdm import tqdm
 from ganrnn.errors import BadInput
 from ganrnn.metrics.extractors import Extractor
 from ganrnn.text import meaning_key
-from pipelines import cluster, indomain, refusals, report, storage
-from pipelines.collected import Collected
+from pipelines import cluster, indomain, refusals, report, storage, training_plot
+from pipelines.beside import champion_beside, training_curves
+from pipelines.collected import Collected, Picture
 from pipelines.config import Recipe, task_type
 from pipelines.dataset import read_manifest, shard_uris
 from pipelines.evaluate_config import MOST_GROUPS
 from pipelines.evaluate_tables import evaluate_tables
 from pipelines.known_scores import SPLITS, KnownScores
+from pipelines.nearest_training import nearest_training, pictures_of
 from pipelines.picture_scores import group_scores, scores_of
 from pipelines.report_files import publish
 from pipelines.schemas import code_revision
@@ -64,7 +67,7 @@ def evaluate(recipe: Recipe) -> dict[str, Any]:
     collected.finish()
     known.complete(collected)
     result = _report(recipe, manifest, collected.sets, subject, digest, protocol, extractor)
-    _write(recipe, result, collected)
+    _write(recipe, manifest, result, collected)
     return result
 
 
@@ -221,22 +224,45 @@ def _protocol_digest(
     return storage.sha256(json.dumps(held, sort_keys=True).encode())
 
 
-def _write(recipe: Recipe, result: dict[str, Any], collected: Collected) -> None:
+def _write(recipe: Recipe, manifest: dict[str, Any], result: dict[str, Any], collected: Collected) -> None:
     """The pages first, report.json last, then the MLflow run."""
     real, held = collected.pictures["real"], collected.pictures["samples"]
     first, of_real, best, worst = (
-        [
-            report.Shown(
-                s["sample_id"],
-                s["prompt"],
-                s["png"],
-                s["match_score"],
-                json.loads(s["correct"]) if s["correct"] else None,
-            )
-            for s in pictures
-        ]
+        [_shown(picture) for picture in pictures]
         for pictures in (held["first"], real["first"], held["best"], held["worst"])
     )
-    page = report.render(result, first, of_real, best, worst)
+    curves = training_curves(recipe, result["model_digest"])
+    page = report.render(
+        result,
+        first,
+        of_real,
+        best,
+        worst,
+        _neighbours(recipe, manifest, collected),
+        training_plot.draw(curves) if curves else b"",
+        champion_beside(recipe, result),
+    )
     sheet = report.contact_sheet([s.png for s in first], num_columns=8, zoom=3)
     publish(recipe, result, {"contact_sheet.png": sheet, "report.html": page.encode()})
+
+
+def _shown(picture: Picture) -> report.Shown:
+    correct = json.loads(picture["correct"]) if picture["correct"] else None
+    return report.Shown(picture["sample_id"], picture["prompt"], picture["png"], picture["match_score"], correct)
+
+
+def _neighbours(
+    recipe: Recipe, manifest: dict[str, Any], collected: Collected
+) -> list[tuple[report.Shown, report.Shown, float]]:
+    """Generated pictures, the training picture nearest to each in the in-domain network's eyes, and how near."""
+    pictures = [picture for kind in collected.pictures["samples"].values() for picture in kind]
+    samples, training = (collected.sets[name].features[IN_DOMAIN].subset for name in ("samples", "training"))
+    found = nearest_training(pictures, samples, training)
+    uris = shard_uris(recipe.ingest.dataset_uri, manifest, "train")
+    rows = pictures_of(uris, {neighbour.training_id for neighbour in found})
+    shown = []
+    for neighbour in found:
+        row = rows[neighbour.training_id]
+        other = report.Shown(row["id"], row["text"], row["image"]["bytes"], math.nan, None)
+        shown.append((_shown(neighbour.sample), other, neighbour.ratio))
+    return shown

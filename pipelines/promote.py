@@ -24,11 +24,9 @@ from ganrnn.metrics.difference import Interval, difference_interval
 from ganrnn.task import Task
 from pipelines import model, registry, storage, tracking
 from pipelines.config import PromoteConfig, Recipe
-from pipelines.registry import RegisteredVersion
+from pipelines.registry import DATASET, INTERVAL, METRIC, PROTOCOL, RegisteredVersion
 
 REPORT, PROMOTION = "report.json", "promotion.json"
-_METRIC, _INTERVAL = "ganrnn.metric.", "ganrnn.interval."
-_DATASET, _PROTOCOL = "ganrnn.dataset_digest", "ganrnn.protocol_digest"
 
 
 @dataclass(frozen=True)
@@ -129,22 +127,22 @@ def compare(
         return True, "there was no champion"
     if version is not None and version.version == champion.version:
         return True, f"version {champion.version} is the champion already"
-    dataset = champion.tags.get(_DATASET, "unknown")
+    dataset = champion.tags.get(DATASET, "unknown")
     if dataset != report.dataset_digest:
         return False, (
             f"champion version {champion.version} was scored on data set {dataset[:12]}, this model on "
             f"{report.dataset_digest[:12]}; evaluate both on the same one"
         )
-    if champion.tags.get(_PROTOCOL) != report.protocol_digest:
+    if champion.tags.get(PROTOCOL) != report.protocol_digest:
         return False, (
             f"champion version {champion.version} was scored under another protocol (extractor, prompts, counts or "
             "seed); evaluate both under the same one"
         )
-    held = champion.tags.get(_METRIC + metric)
+    held = champion.tags.get(METRIC + metric)
     if held is None:
         return False, f"champion version {champion.version} has no metric {metric}; evaluate it with this one"
     value, best = report.metrics[metric], float(held)
-    own, its = report.intervals.get(metric), champion.tags.get(_INTERVAL + metric)
+    own, its = report.intervals.get(metric), champion.tags.get(INTERVAL + metric)
     low = high = value - best
     if own and its:
         low, high = difference_interval(value, own, best, json.loads(its))
@@ -182,11 +180,11 @@ def _register(
     training = description["position"].get("identity")
     trained = tracking.find_run(recipe.tracking, "train", {"ganrnn.identity": training}) if training else None
     tags = {
-        _DATASET: report.dataset_digest,
-        _PROTOCOL: report.protocol_digest,
+        DATASET: report.dataset_digest,
+        PROTOCOL: report.protocol_digest,
         "ganrnn.report_digest": report.digest,
         "ganrnn.samples_manifest_digest": report.samples_manifest_digest or "none",
-        **{_INTERVAL + metric: json.dumps(interval) for metric, interval in report.intervals.items()},
+        **{INTERVAL + metric: json.dumps(interval) for metric, interval in report.intervals.items()},
     }
     files = {file: (folder / file).read_bytes() for file in SAMPLER_FILES}
     example = _first_prompt(recipe.generate.prompts_uri, load_sampler(files))

@@ -33,6 +33,10 @@ from pipelines.prompt_frame import KINDS, frame
 from pipelines.schemas import code_revision
 from pipelines.tracking import all_tags, client_of, first_line
 
+# Tags of a version; METRIC and INTERVAL are followed by a metric's name.
+MODEL, DATASET, PROTOCOL = "ganrnn.model_digest", "ganrnn.dataset_digest", "ganrnn.protocol_digest"
+METRIC, INTERVAL = "ganrnn.metric.", "ganrnn.interval."
+
 _MODEL_URI = re.compile(r"models:/(?P<name>[^/@]+)(@(?P<alias>[^/@]+)|/(?P<version>\d+))")
 _REQUIREMENTS = ("mlflow", "torch", "numpy", "pillow", "safetensors", "pandas", "tokenizers")
 _OPTIONAL = (ColSpec("long", "seed", required=False), ColSpec("string", "sample_id", required=False))
@@ -70,7 +74,7 @@ def register(
     digests = {"model_digest": description["model_digest"], "code_revision": code_revision()}
     tags = {
         **tags,
-        **{f"ganrnn.metric.{metric}": repr(float(value)) for metric, value in metrics.items()},
+        **{METRIC + metric: repr(float(value)) for metric, value in metrics.items()},
         **{f"ganrnn.{key}": value for key, value in digests.items()},
     }
     experiment_id = client.get_run(run_id).info.experiment_id

@@ -10,13 +10,17 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ganrnn import images
 from pipelines.group_bars import group_bars
 from pipelines.senses import SENSES, Sense, kind_of, sense
+
+if TYPE_CHECKING:  # what it needs of MLflow is of no use to those who only read a report
+    from pipelines.beside import Champion
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Score:
-    """One line of the score table. `floor` is what real pictures reach; NaN where nothing is known."""
+    """One line of the score table. `floor` is what real pictures reach; NaN, as `champion`, where nothing is known."""
 
     name: str
     sense: Sense
@@ -41,6 +45,7 @@ class Score:
     std: float
     floor_name: str
     floor: float
+    champion: float
 
     @property
     def spread(self) -> str:
@@ -61,10 +66,19 @@ def render(
     real: Sequence[Shown],
     best: Sequence[Shown],
     worst: Sequence[Shown],
+    neighbours: Sequence[tuple[Shown, Shown, float]] = (),
+    course: bytes = b"",
+    champion: "Champion | None" = None,
 ) -> str:
-    """The HTML page of a report.json with its pictures; equal input gives equal bytes."""
+    """The HTML page of a report.json with its pictures; equal input gives equal bytes.
+
+    neighbours:  generated pictures, the training picture nearest to each, and how far it is in terms of that one's own
+    course:      PNG of how the training went
+    champion:    whose scores stand beside those of the report
+    """
     pairs, other_real = _pair(shown, real)
-    return _page(report, pairs=pairs, other_real=other_real, best=best, worst=worst)
+    held = {"best": best, "worst": worst, "neighbours": neighbours, "course": course, "champion": champion}
+    return _page(report, pairs=pairs, other_real=other_real, **held)
 
 
 def render_texts(
@@ -88,9 +102,10 @@ def _page(report: Mapping[str, Any], **shown: Any) -> str:
         lstrip_blocks=True,
     )
     page.filters |= {"number": format_number, "data_uri": _data_uri, "pretty": _pretty, "sense": sense}
-    lines = scores(report)
-    kinds = ("texts", "verdicts", "wrong", "pairs", "other_real", "best", "worst")
-    nothing: dict[str, Any] = {"plot": b"", **{kind: [] for kind in kinds}}
+    champion = shown.get("champion")
+    lines = scores(report, champion.metrics if champion else {})
+    kinds = ("texts", "verdicts", "wrong", "pairs", "other_real", "best", "worst", "neighbours")
+    nothing: dict[str, Any] = {"plot": b"", "course": b"", "champion": None, **{kind: [] for kind in kinds}}
     return page.get_template("report.html.j2").render(
         report={"signatures": {}, "marks": {}, "extractors": {}, **report},
         groups=group_bars(report["groups"]) if "groups" in report else [],
@@ -100,7 +115,7 @@ def _page(report: Mapping[str, Any], **shown: Any) -> str:
     )
 
 
-def scores(report: Mapping[str, Any]) -> list[Score]:
+def scores(report: Mapping[str, Any], champion: Mapping[str, float] = MappingProxyType({})) -> list[Score]:
     """Every metric with its sense, spread and floor, in the order of `SENSES`, then of the report."""
     metrics, floors = report["metrics"], report.get("floors", {})
     found = []
@@ -118,6 +133,7 @@ def scores(report: Mapping[str, Any]) -> list[Score]:
                 std=metrics.get(f"{name}_std", math.nan),
                 floor_name=floor_name,
                 floor=floors.get(floor_name, math.nan),
+                champion=champion.get(name, math.nan),
             )
         )
     order = [sense.pattern for sense in SENSES]

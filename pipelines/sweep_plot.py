@@ -12,13 +12,13 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-_COLOURS = ("#2f7a68", "#b3541e", "#4f5fa8", "#8a3f6b", "#6b6b2f", "#3f7f9f")
-_INK, _QUIET, _PAPER = "#1f2023", "#66676c", "#fbfaf7"
+COLOURS = ("#2f7a68", "#b3541e", "#4f5fa8", "#8a3f6b", "#6b6b2f", "#3f7f9f")
+_INK, _QUIET, PAPER = "#1f2023", "#66676c", "#fbfaf7"
 
 
 def draw(sweep: Mapping[str, Any]) -> bytes:
     """PNG bytes; equal sweeps give equal bytes."""
-    figure = Figure(figsize=(11, 5.2), dpi=110, facecolor=_PAPER, layout="constrained")
+    figure = Figure(figsize=(11, 5.2), dpi=110, facecolor=PAPER, layout="constrained")
     left, right = figure.subplots(1, 2)
     (self_bleu,) = [name for name in sweep["real"] if name.startswith("self_bleu_")]
     _panel(left, sweep, "reverse_nats_per_character", "nats_per_character", upside_down=True)
@@ -42,7 +42,7 @@ def _panel(axes: Axes, sweep: Mapping[str, Any], across: str, up: str, upside_do
     for place, (name, curve) in enumerate(sweep["curves"].items()):
         points: Sequence[Mapping[str, float]] = sorted(curve["points"], key=lambda point: point["temperature"])
         x, y = ([point[axis] for point in points] for axis in (across, up))
-        colour = _COLOURS[place % len(_COLOURS)]
+        colour = COLOURS[place % len(COLOURS)]
         axes.plot(x, y, marker="o", markersize=5, linewidth=1.6, color=colour, label=name)
         for point in points:
             label, at = f"{point['temperature']:g}", (point[across], point[up])
@@ -62,10 +62,15 @@ def _panel(axes: Axes, sweep: Mapping[str, Any], across: str, up: str, upside_do
 
 
 def _labels(axes: Axes, title: str, across: str, up: str) -> None:
-    axes.set_facecolor(_PAPER)
+    dress(axes, title, f"{across}   (more diverse →)", f"{up}   (better ↑)")
+
+
+def dress(axes: Axes, title: str, across: str, up: str) -> None:
+    """Title, names of the axes and the looks of a report's plots."""
+    axes.set_facecolor(PAPER)
     axes.set_title(title, loc="left", color=_INK, fontsize=12, fontweight="bold")
-    axes.set_xlabel(f"{across}   (more diverse →)", color=_QUIET)
-    axes.set_ylabel(f"{up}   (better ↑)", color=_QUIET)
+    axes.set_xlabel(across, color=_QUIET)
+    axes.set_ylabel(up, color=_QUIET)
     axes.grid(color="#e4e1d9", linewidth=0.8)
     axes.tick_params(colors=_QUIET)
     for side in ("top", "right"):

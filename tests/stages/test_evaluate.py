@@ -13,10 +13,12 @@ from PIL import Image
 
 from ganrnn.errors import BadInput
 from pipelines import storage
+from pipelines.beside import champion_beside, training_curves
 from pipelines.dataset import read_manifest, shard_uris
 from pipelines.evaluate import evaluate
 from pipelines.generate import generate
 from pipelines.picture_scores import count_name
+from pipelines.promote import promote
 from tests.stages import tiny
 from tests.stages.tiny import NUM_TEST, Run
 
@@ -65,6 +67,35 @@ def test_a_report(scored: Run) -> None:
     (network,) = Path(scored.recipe().ingest.dataset_uri).glob("indomain-*/indomain.safetensors")
     assert report["extractors"]["indomain"]["digest"] == storage.file_digest(str(network))
     assert report["seed"] == {"evaluation": 0, "generation": 0}
+
+
+def test_the_page_shows_the_course_of_the_training_and_the_nearest_training_pictures(scored: Run) -> None:
+    page = Path(scored.recipe().evaluate.report_uri, "report.html").read_text(encoding="utf-8")
+    assert "<h2>The training</h2>" in page and "Champion" not in page
+    assert page.count('alt="training"') == 8 and "<h2>Nearest training pictures</h2>" in page
+
+
+def test_a_champion_stands_beside_a_model_that_was_scored_alike(scored: Run, tmp_path: Path) -> None:
+    store = f"tracking.tracking_uri=sqlite:///{tmp_path}/mlflow.db", f"tracking.artifact_uri={tmp_path}/artifacts"
+    shutil.copytree(scored.recipe().evaluate.report_uri, tmp_path / "report")
+    settings = ("promote.champion_metric=r_precision_10", f"evaluate.report_uri={tmp_path}/report")
+    recipe, report = scored.recipe(*store, *settings), report_of(scored)
+    challenger = report | {"model_digest": "f" * 64}
+    assert champion_beside(recipe, challenger) is None
+    promote(recipe)
+    found = champion_beside(recipe, challenger)
+    assert found and found.version == "1" and found.metrics == pytest.approx(report["metrics"])
+    assert champion_beside(recipe, report) is None
+    for name in ("dataset_digest", "protocol_digest"):
+        assert champion_beside(recipe, challenger | {name: "e" * 64}) is None, name
+
+
+def test_the_course_of_another_model_is_not_shown(scored: Run) -> None:
+    recipe, digest = scored.recipe(), report_of(scored)["model_digest"]
+    curves = training_curves(recipe, digest)
+    assert [step for step, _ in curves["quick_distance"]] == sorted({step for step, _ in curves["quick_diversity"]})
+    assert training_curves(recipe, "f" * 64) == {}
+    assert training_curves(scored.recipe("generate.model_uri=nowhere"), digest) == {}
 
 
 def test_report_files(scored: Run) -> None:

@@ -11,6 +11,8 @@ from PIL import Image
 
 from ganrnn import scenes
 from ganrnn.images import encode_png
+from pipelines.beside import Champion
+from pipelines.group_bars import group_bars
 from pipelines.report import Shown, contact_sheet, format_number, render, score_table, scores
 
 REPORT: dict[str, Any] = {
@@ -137,6 +139,39 @@ def test_a_picture_stands_beside_the_real_one_of_its_prompt() -> None:
     assert re.findall(r"title=\"\w+: (p\d)", others) == ["p5"]
     assert "✓&nbsp;colour" in sheet and "✗&nbsp;shape" in sheet
     assert sheet.count("match 0.50") == 2 and "nan" not in sheet
+
+
+def test_groups_are_bars_beside_those_of_real_pictures() -> None:
+    samples = {
+        "circle": {"num_pictures": 30, "metrics": {"fid30_indomain": 8.0, "shape_accuracy": 0.5}},
+        "<star>": {"num_pictures": 1, "metrics": {"shape_accuracy": 1.0}},
+    }
+    real = {"circle": {"num_pictures": 20, "metrics": {"fid20_indomain": 2.0, "shape_accuracy": 0.98}}}
+    (distance, code, bars), (accuracy, _, shares) = group_bars({"by": "shape", "samples": samples, "real": real})
+    assert (distance, code, accuracy) == ("Fréchet distance", "fid_indomain", "shape")
+    assert [(bar.value, bar.real, bar.share, bar.real_share) for bar in bars] == [(8, 2, 1, 0.25), (None, None, 0, 0)]
+    assert [(bar.value, bar.share, bar.real_share) for bar in shares] == [(0.5, 0.5, 0.98), (1, 1, 0)]
+    html = render(REPORT | {"groups": {"by": "shape", "samples": samples, "real": real}}, (), (), (), ())
+    assert "By shape" in html and "width:50.00%" in html and "left:98.00%" in html and "&lt;star&gt;" in html
+
+
+def test_the_champion_the_course_and_the_nearest_stand_beside() -> None:
+    champion = Champion("7", {"r_precision_100": 0.8125, "fid2k_indomain": 4.5})
+    near = [(picture(1, "two"), picture(2, "three"), 0.25)]
+    html = render(REPORT, (picture(0, "one"),), (), (), (), near, b"png", champion)
+    assert "Champion, version 7" in html and "<td>0.812</td>" in html and "<td>4.50</td>" in html
+    assert "data:image/png;base64,cG5n" in html and "The training" in html
+    part = html[html.index("<h2>Nearest training pictures") : html.index("<h2>Provenance")]
+    assert re.findall(r"(?:generated|training): (p\d)", part) == ["p1", "p2"] and "0.250" in part
+    plain = page_of(picture(0, "one"))
+    assert not any(words in plain for words in ("Champion", "The training", "Nearest training"))
+
+
+def test_a_mark_is_told_on_the_page_and_on_the_terminal() -> None:
+    marked = REPORT | {"marks": {"fid2k_indomain": "too <few> pictures"}}
+    html = render(marked, (picture(0, "one"),), (), (), ())
+    assert html.count("too &lt;few&gt; pictures") == 2 and "<few>" not in html
+    assert score_table(marked).splitlines()[-1] == "* fid2k_indomain: too <few> pictures"
 
 
 def test_equal_input_gives_equal_bytes() -> None:
