@@ -1,7 +1,6 @@
 """What a report shows beside its own scores, as far as MLflow knows it: how the training went, and the champion."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -10,17 +9,10 @@ from ganrnn.checkpoint import DESCRIPTION, describe
 from ganrnn.errors import BadInput
 from pipelines import model, registry, tracking
 from pipelines.config import Recipe
+from pipelines.report import Champion
 
 Curve = list[tuple[int, float]]
 CURVES = ("quick_distance", "quick_diversity")  # as train_quality.py names them
-
-
-@dataclass(frozen=True)
-class Champion:
-    """The registered model's champion, scored under the same protocol as the report."""
-
-    version: str
-    metrics: Mapping[str, float]
 
 
 def training_curves(recipe: Recipe, model_digest: str) -> dict[str, Curve]:

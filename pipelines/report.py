@@ -11,16 +11,13 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ganrnn import images
 from pipelines.group_bars import group_bars
 from pipelines.senses import SENSES, Sense, kind_of, sense
-
-if TYPE_CHECKING:  # what it needs of MLflow is of no use to those who only read a report
-    from pipelines.beside import Champion
 
 
 @dataclass(frozen=True)
@@ -32,6 +29,14 @@ class Shown:
     png: bytes
     match_score: float
     correct: Mapping[str, bool] | None
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The registered model's champion, scored under the same protocol as the report."""
+
+    version: str
+    metrics: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ def render(
     worst: Sequence[Shown],
     neighbours: Sequence[tuple[Shown, Shown, float]] = (),
     course: bytes = b"",
-    champion: "Champion | None" = None,
+    champion: Champion | None = None,
 ) -> str:
     """The HTML page of a report.json with its pictures; equal input gives equal bytes.
 

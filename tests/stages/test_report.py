@@ -11,9 +11,8 @@ from PIL import Image
 
 from ganrnn import scenes
 from ganrnn.images import encode_png
-from pipelines.beside import Champion
 from pipelines.group_bars import group_bars
-from pipelines.report import Shown, contact_sheet, format_number, render, score_table, scores
+from pipelines.report import Champion, Shown, contact_sheet, format_number, render, score_table, scores
 
 REPORT: dict[str, Any] = {
     "name": "shapes",
