@@ -39,7 +39,8 @@ def feature_scores(
     copied = memorisation(samples, training, reference).share_copied
     metrics[f"copied{suffix}"] = copied
     intervals[f"copied{suffix}"] = list(wilson_interval(round(copied * len(samples)), len(samples)))
-    if len(samples) >= 2 * ROWS_PER_FEATURE * samples.shape[1]:
+    is_one = bool((samples == samples[0]).all())  # a distance that no further samples would change
+    if len(samples) >= 2 * ROWS_PER_FEATURE * samples.shape[1] and not is_one:
         limit = frechet_limit(samples, sets["reference"].moments, seed)
         metrics[f"fid_limit{suffix}"], intervals[f"fid_limit{suffix}"] = limit.value, [limit.low, limit.high]
     return metrics, intervals

@@ -128,8 +128,7 @@ class BlockScorer:
         pngs = [image["bytes"] for image in table.column("image").to_pylist()]
         ids = table.column("sample_id" if is_samples else "id").to_pylist()
         texts = table.column("prompt" if is_samples else "text").to_pylist()
-        images = pictures.to_tensor(pngs) if pngs else torch.empty(0)
-        return self._rows(ids, texts, table, images, pngs)
+        return self._rows(ids, texts, table, _decoded(block.uri, ids, pngs), pngs)
 
     def _sampled(self, block: Block) -> "Scored":
         assert block.shard and self.sampler
@@ -249,6 +248,20 @@ class Scored:
     images: torch.Tensor
     pngs: list[bytes]
     sources: torch.Tensor | None
+
+
+def _decoded(uri: str, ids: Sequence[str], pngs: Sequence[bytes]) -> torch.Tensor:
+    """Pictures uint8 [N, 3, H, W]; BadInput that names the first one that is none, or of another size."""
+    images = []
+    for name, png in zip(ids, pngs, strict=True):
+        try:
+            images.append(pictures.to_tensor([png])[0])
+        except BadInput as error:
+            raise BadInput(f"picture {name!r} of {uri} cannot be read: {error}") from error
+        if images[-1].shape != images[0].shape:
+            sizes = [f"{image.shape[1]} x {image.shape[2]}" for image in (images[-1], images[0])]
+            raise BadInput(f"picture {name!r} of {uri} has {sizes[0]} pixels, others {sizes[1]}; one size is needed")
+    return torch.stack(images) if images else torch.empty(0)
 
 
 def _sources(table: pa.Table, images: torch.Tensor) -> torch.Tensor | None:

@@ -56,12 +56,15 @@ def captions() -> list[Figure]:
 
 
 def poems() -> list[Figure]:
-    """Of the Tang, written freely: the dreamer, the reinforced writer and a language model, all after as many steps."""
+    """Of the Tang, written freely: the dreamer, the reinforced writer and a language model.
+
+    All of their networks for words have read for as many steps; the dreamer's GAN takes those of its recipe besides.
+    """
     folder = f"{data_folder()}/tang_poems"
     data = [f"ingest.{key}={folder}/{name}.parquet" for key, name in (("source_uri", "train"), ("holdout_uri", "val"))]
     shared = [*data, f"task.num_steps={POEM_STEPS}"]
     plain = [*shared, "run_uri=runs/tang_poems_short"]
-    report("dreamt_poems", shared)
+    report("dreamt_poems", data)
     report("tang_poems", plain)
     writer = [*shared, *LIKE_POEMS, f"task.num_pretraining_steps={POEM_STEPS * 7 // 10}"]
     report(reinforced_texts.NAME, writer)
@@ -69,7 +72,7 @@ def poems() -> list[Figure]:
         "reinforced_poems": _checkpoints(reinforced_texts.NAME, writer),
         "language_model": _checkpoints("tang_poems", plain),
     }
-    held = _swept("poems", "dreamt_poems", shared, beside, num_texts=500, reader_steps=150)
+    held = _swept("poems", "dreamt_poems", data, beside, num_texts=500, reader_steps=150)
     curves = held["curves"]
     others = curves["language_model"]["points"]
     return [_beyond(name, curves[name]["points"], others, held) for name in ("dreamt_poems", "reinforced_poems")]

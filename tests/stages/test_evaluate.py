@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from PIL import Image
 
 from ganrnn.errors import BadInput
+from ganrnn.images import encode_png
 from pipelines import storage
 from pipelines.beside import champion_beside, training_curves
 from pipelines.dataset import read_manifest, shard_uris
@@ -243,6 +245,62 @@ def test_damaged_samples_are_refused(scored: Run, tmp_path: Path) -> None:
         evaluate(scored.recipe(f"generate.samples_uri={samples}", f"evaluate.report_uri={tmp_path}/report"))
     assert "\n" not in str(raised.value)
     assert not (tmp_path / "report").exists()
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"no picture", r"cannot be read: not a readable image"),
+        (encode_png(np.zeros((8, 9, 3), np.uint8)), "has 8 x 9 pixels, others 16 x 16; one size is needed"),
+    ],
+)
+def test_a_picture_that_cannot_be_used_is_named(scored: Run, tmp_path: Path, data: bytes, message: str) -> None:
+    def spoil(columns: dict[str, Any]) -> None:
+        pictures = columns["image"].to_pylist()
+        pictures[7]["bytes"] = data
+        columns["image"] = pa.array(pictures, columns["image"].type)
+        columns["sample_id"] = pa.array([f"s{row}" for row in range(NUM_TEST)])
+
+    uri = fake_samples(scored, tmp_path / "samples", spoil)
+    with pytest.raises(BadInput, match=f"picture 's7' of .*samples/.*parquet {message}") as raised:
+        evaluate(scored.recipe(f"generate.samples_uri={uri}", f"evaluate.report_uri={tmp_path}/report"))
+    assert "\n" not in str(raised.value) and not (tmp_path / "report").exists()
+
+
+def test_the_same_picture_for_every_prompt_is_noticed(scored: Run, tmp_path: Path) -> None:
+    def repeat(columns: dict[str, Any]) -> None:
+        columns["image"] = columns["image"].take([0] * NUM_TEST)
+
+    uri = fake_samples(scored, tmp_path / "samples", repeat)
+    report = evaluate(scored.recipe(f"generate.samples_uri={uri}", f"evaluate.report_uri={tmp_path}"))
+    suffix = f"{NUM_TEST}_indomain"
+    assert report["metrics"][f"near_duplicates{suffix}"] == 1 and report["metrics"][f"is{suffix}"] == pytest.approx(1)
+    assert report["metrics"][f"recall{suffix}"] == 0 and report["metrics"][f"coverage{suffix}"] < 0.2
+
+
+def test_one_picture_is_no_set(scored: Run, tmp_path: Path) -> None:
+    table = pa.table({"prompt_id": ["a"], "prompt": ["a red circle"]})
+    storage.commit_table(f"{tmp_path}/prompts.parquet", table)
+    settings = [f"generate.prompts_uri={tmp_path}/prompts.parquet", f"evaluate.report_uri={tmp_path}/report"]
+    with pytest.raises(BadInput, match="1 picture cannot be scored as a set, at least 2 are needed"):
+        evaluate(scored.recipe("evaluate.from_prompts=true", *settings))
+    assert not (tmp_path / "report").exists()
+
+
+def test_the_reference_as_samples_is_marked(scored: Run, tmp_path: Path) -> None:
+    dataset = scored.recipe().ingest.dataset_uri
+    (uri,) = shard_uris(dataset, read_manifest(dataset), "val")
+    real = storage.read_table([uri])
+
+    def take_reference(columns: dict[str, Any]) -> None:
+        columns |= {"sample_id": real["id"], "prompt": real["text"], "image": real["image"]}
+        columns["attributes"] = real["attributes"]
+
+    uri = fake_samples(scored, tmp_path / "samples", take_reference)
+    report = evaluate(scored.recipe(f"generate.samples_uri={uri}", f"evaluate.report_uri={tmp_path}"))
+    name = f"fid{NUM_TEST}_indomain"
+    assert report["metrics"][name] < 1e-6
+    assert report["marks"][name] == "the pictures are those of the reference: nothing has been measured"
 
 
 def test_a_damaged_in_domain_network_is_refused(scored: Run, tmp_path: Path) -> None:
