@@ -56,14 +56,14 @@ def evaluate(recipe: Recipe) -> dict[str, Any]:
     judge_files, judged = counting_judge(recipe, subject)
     made_by, subject = {**made_by, "judge_files": judge_files}, subject | judged
     reference, real = (shard_uris(recipe.ingest.dataset_uri, manifest, split) for split in ("val", "test"))
-    protocol = _protocol(recipe, manifest, reference, real, extractor)
+    protocol = protocol_of(recipe, manifest, reference, real, extractor)
     with cluster.session():
         cluster.require("evaluate", config.num_workers, 1, 0)
         network, digest = indomain.ensure(recipe, manifest)
         known = KnownScores(recipe, manifest, digest, protocol, subject.get("judge_digest"))
         names = ["samples", *([] if known.is_known else SPLITS)]
         collected = Collected(names, config.num_kid_features)
-        _score_blocks(recipe, [*blocks, *known.missing], network, digest, protocol, made_by, collected)
+        score_blocks(recipe, [*blocks, *known.missing], network, digest, protocol, made_by, collected)
     collected.finish()
     known.complete(collected)
     result = _report(recipe, manifest, collected.sets, subject, digest, protocol, extractor)
@@ -71,13 +71,14 @@ def evaluate(recipe: Recipe) -> dict[str, Any]:
     return result
 
 
-def _protocol(
+def protocol_of(
     recipe: Recipe,
     manifest: Mapping[str, Any],
     reference: Sequence[str],
     real: Sequence[str],
     extractor: Extractor | None,
 ) -> Protocol:
+    """What scores of this recipe depend on; BadInput where the data set cannot give it."""
     captions = distinct_captions(recipe, real)
     classes = distinct_captions(recipe, reference)
     chosen = sorted(classes)[:100]
@@ -136,7 +137,7 @@ def distinct_captions(recipe: Recipe, uris: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _score_blocks(
+def score_blocks(
     recipe: Recipe,
     blocks: Sequence[Block],
     network: bytes,
@@ -145,6 +146,7 @@ def _score_blocks(
     made_by: Mapping[str, Any],
     collected: Collected,
 ) -> None:
+    """The one pass: what is said of each block goes to `collected` as it comes."""
     sampling, config = recipe.generate.sampling, recipe.evaluate
     is_heavy = made_by["model_files"] or config.extractor.weights_uri
     scored = ray.data.from_items(

@@ -30,7 +30,7 @@ def planted() -> list[Figure]:
     """How many defects there are and how many were noticed; by which scores stands in the details."""
     recipe = load_recipe(str(ROOT / "jobs/recipes/demo.yaml"), [])
     ingest(recipe)
-    test, train = (_rows(recipe, split) for split in ("test", "train"))
+    test, train = (rows_of(recipe, split) for split in ("test", "train"))
     with TemporaryDirectory() as folder, cluster.session():
         sound = [_scores(recipe, Path(folder) / f"sound-{seed}", _drawn(test, seed)) for seed in range(NUM_SOUND)]
         found = {
@@ -51,7 +51,8 @@ def planted() -> list[Figure]:
     return [Figure("defects_planted", len(DEFECTS), {}), Figure("defects_noticed", noticed, {"moved": table})]
 
 
-def _rows(recipe: Recipe, split: str) -> Rows:
+def rows_of(recipe: Recipe, split: str) -> Rows:
+    """What a picture can be a sample with, of a split of the recipe's data."""
     uri = recipe.ingest.dataset_uri
     names = ["id", "image", "text", "attributes"]
     rows: Rows = storage.read_table(shard_uris(uri, read_manifest(uri), split), names).to_pylist()
@@ -64,6 +65,14 @@ def _drawn(rows: Rows, seed: int) -> Rows:
 
 def _scores(recipe: Recipe, folder: Path, rows: Rows) -> dict[str, float]:
     """What evaluate says of rows as if they were samples."""
+    as_samples(rows, f"{folder}/samples")
+    places = [f"generate.samples_uri={folder}/samples", f"evaluate.report_uri={folder}"]
+    held = evaluate(load_recipe(str(ROOT / "jobs/recipes/demo.yaml"), places))
+    return {name: value for name, value in held["metrics"].items() if not name.endswith("_std")}
+
+
+def as_samples(rows: Rows, uri: str, row_group_rows: int = 512) -> None:
+    """Rows of a data set as a folder of samples."""
     columns = {
         "sample_id": [f"{number:06d}/0" for number in range(len(rows))],
         "prompt": [row["text"] for row in rows],
@@ -73,13 +82,10 @@ def _scores(recipe: Recipe, folder: Path, rows: Rows) -> dict[str, float]:
         pa.field("attributes", pa.map_(pa.string(), pa.string())),
         pa.array([row["attributes"] for row in rows], pa.map_(pa.string(), pa.string())),
     )
-    digest = storage.commit_table(f"{folder}/samples/0.parquet", table)
+    digest = storage.commit_table(f"{uri}/0.parquet", table, row_group_rows)
     shards = [{"uri": "0.parquet", "rows": len(rows), "sha256": digest}]
     inputs = {"prompts_digest": digest}
-    storage.commit_json(f"{folder}/samples/{MANIFEST}", {"model_digest": digest, "inputs": inputs, "shards": shards})
-    places = [f"generate.samples_uri={folder}/samples", f"evaluate.report_uri={folder}"]
-    held = evaluate(load_recipe(str(ROOT / "jobs/recipes/demo.yaml"), places))
-    return {name: value for name, value in held["metrics"].items() if not name.endswith("_std")}
+    storage.commit_json(f"{uri}/{MANIFEST}", {"model_digest": digest, "inputs": inputs, "shards": shards})
 
 
 def shuffled_captions(rows: Rows, test: Rows, train: Rows) -> Rows:

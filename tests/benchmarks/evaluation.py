@@ -5,8 +5,8 @@
 The references are installed once below build/, into an environment of their own. Every side runs in a process of its
 own on one thread, on files that all of them read, in turns. Speeds are those of CPU seconds, which other work on the
 machine changes less than the clock. Inception has random weights on both sides, since the published ones are no part
-of the project. `defects` looks at our scores alone, as defects.py says. Prints a table and merges it into
-tests/benchmarks/results/evaluation.json.
+of the project. `defects` and `workers` look at our side alone, as defects.py and evaluation_workers.py say. Prints a
+table and merges it into tests/benchmarks/results/evaluation.json.
 """
 
 import os
@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from defects import planted
 from evaluation_sides import SIDES
+from evaluation_workers import two_workers
 from record import ROOT, Figure, digits, ratio_figure, run_groups, spread
 
 from tests.unit.inception_weights import random_weights
@@ -170,6 +171,7 @@ GROUPS: dict[str, Callable[[], list[Figure]]] = {
     "scores": scores,
     "frechet": frechet,
     "defects": planted,
+    "workers": two_workers,
 }
 
 
