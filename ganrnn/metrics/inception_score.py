@@ -1,4 +1,4 @@
-"""Inception Score from sums that merge: `InceptionSums.from_probabilities` per block, `merge_in_order`, then `score()`.
+"""Inception Score from sums that merge: `InceptionSums.from_probabilities` per block, `OrderedMerge`, then `score()`.
 
 Salimans et al. 2016, "Improved Techniques for Training GANs": exp of the mean KL(p(y|x) || p(y)), per split, with mean
 and standard deviation over the splits. A hash of the sample id picks the split: consecutive splits of data ordered by

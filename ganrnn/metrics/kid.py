@@ -1,4 +1,4 @@
-"""Kernel Inception Distance: `FeatureSubset.from_features` per block, `merge_in_order`, then `kernel_distance` of two.
+"""Kernel Inception Distance: `FeatureSubset.from_features` per block, `OrderedMerge`, then `kernel_distance` of two.
 
 Bińkowski et al. 2018, "Demystifying MMD GANs". The estimate is unbiased in the number of samples, but pairwise kernels
 do not merge, so a fixed-size sample of the features is kept: the rows whose ids have the smallest hashes.

@@ -1,4 +1,4 @@
-"""Mean and covariance of features, in parts that merge: `Moments.from_features` per block, then `merge_in_order`."""
+"""Mean and covariance of features, in parts that merge: `Moments.from_features` per block, then `OrderedMerge`."""
 
 from dataclasses import dataclass
 from typing import Any, Self

@@ -1,12 +1,11 @@
 """What the mergeable statistics share: a merge order that no scheduler can change, and a way back from bytes.
 
 Floating-point sums depend on their order. Cut the samples into fixed blocks (one per shard, never one per worker), make
-one partial per block, and hand all of them to `merge_in_order`, or one after the other as they come to `OrderedMerge`:
-the bytes of the result then depend on the blocks alone, not on how many workers there were or which finished first.
+one partial per block, and hand them to `OrderedMerge` as they come: the bytes of the result then depend on the blocks
+alone, not on how many workers there were or which finished first.
 """
 
-from collections.abc import Mapping, Sequence
-from functools import reduce
+from collections.abc import Sequence
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from numpy.typing import NDArray
@@ -23,18 +22,6 @@ class Mergeable(Protocol):
 
 
 Partial = TypeVar("Partial", bound=Mergeable)
-
-
-def merge_in_order(partials: Mapping[str, Partial]) -> Partial:
-    """Merges the partials of fixed blocks, in sorted order of the block names.
-
-    partials: block name (for example the shard's file name) -> its statistic; arrival order does not matter.
-
-    Raises BadInput when there is none.
-    """
-    if not partials:
-        raise BadInput("statistics: 0 blocks to merge, at least 1 is needed")
-    return reduce(lambda merged, partial: merged.merge(partial), (partials[name] for name in sorted(partials)))
 
 
 class OrderedMerge(Generic[Partial]):

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from ganrnn.errors import BadInput
 from ganrnn.metrics.inception_score import InceptionSums
-from ganrnn.metrics.partials import merge_in_order
+from tests.unit.metrics.ordered import merge_in_order
 
 IDS = [f"sample-{i:05d}" for i in range(600)]
 

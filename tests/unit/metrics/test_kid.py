@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ganrnn.errors import BadInput
 from ganrnn.metrics.kid import FeatureSubset, kernel_distance
-from ganrnn.metrics.partials import merge_in_order
+from tests.unit.metrics.ordered import merge_in_order
 
 FEATURES = np.random.default_rng(0).normal(size=(300, 5))
 IDS = [f"sample-{i:05d}" for i in range(300)]

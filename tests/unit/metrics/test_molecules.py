@@ -18,9 +18,9 @@ from ganrnn.metrics.molecules import (
     uniqueness,
     validity,
 )
-from ganrnn.metrics.partials import merge_in_order
 from ganrnn.metrics.retrieval import wilson_interval
 from ganrnn.metrics.share import Share
+from tests.unit.metrics.ordered import merge_in_order
 
 pytest.importorskip("rdkit", reason='rdkit is not installed: pip install "ganrnn[molecules]"')
 

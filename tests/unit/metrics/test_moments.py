@@ -1,11 +1,15 @@
 """Moments: equal to numpy on the whole, whatever the blocks; exact through bytes."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
 from ganrnn.errors import BadInput
 from ganrnn.metrics.moments import Moments
-from ganrnn.metrics.partials import merge_in_order
+from ganrnn.metrics.partials import OrderedMerge
+from tests.unit.metrics.ordered import merge_in_order
 
 FEATURES = np.random.default_rng(0).normal(size=(500, 7)) * np.arange(1, 8) + 100.0
 
@@ -97,6 +101,22 @@ def test_covariance_of_one_sample_is_refused() -> None:
         Moments.from_features(FEATURES[:1]).covariance()
 
 
-def test_nothing_to_merge_is_refused() -> None:
-    with pytest.raises(BadInput, match="0 blocks"):
-        merge_in_order({})
+def test_blocks_without_samples_take_part_by_their_place_alone() -> None:
+    first, second = (Moments.from_features(half) for half in (FEATURES[:250], FEATURES[250:]))
+    merge = OrderedMerge[Moments]()
+    for position, partial in ((3, second), (0, None), (2, None)):
+        merge.add(position, partial)
+        assert (merge.total is None and not merge.is_complete) or position == 0
+    merge.add(1, first)
+    assert merge.is_complete and merge.total is not None
+    assert merge.total.to_bytes() == first.merge(second).to_bytes()
+    assert OrderedMerge[Moments]().total is None
+
+
+def test_what_is_in_the_sum_is_not_kept() -> None:
+    merge, parts = OrderedMerge[Moments](), blocks([50] * 10)
+    held = [weakref.ref(part) for part in parts.values()]
+    for position, name in enumerate(sorted(parts)):
+        merge.add(position, parts.pop(name))
+    gc.collect()
+    assert sum(reference() is not None for reference in held) <= 1
