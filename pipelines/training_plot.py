@@ -22,7 +22,8 @@ def draw(curves: Mapping[str, Sequence[tuple[int, float]]]) -> bytes:
         axes.plot(*zip(*curve, strict=True), marker="o", markersize=4, linewidth=1.6, color=colour)
         title, meaning = TITLES[name]
         dress(axes, title, "step", meaning)
-        if name == "quick_distance" and all(value > 0 for _, value in curve):
+        values = [value for _, value in curve]
+        if 0 < 10 * min(values) < max(values):
             axes.set_yscale("log")
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
