@@ -167,13 +167,17 @@ class GenerateConfig:
 
 @dataclass(frozen=True)
 class PromoteConfig:
-    """Thresholds on the report's metrics, and which metric decides between challenger and champion."""
+    """Thresholds on the report's metrics, and which metric decides between challenger and champion.
+
+    With `ratings_uri`, the folder of a study that `ganrnn rate --report` has scored, metrics `human_*` are there too.
+    """
 
     registered_model: str = ""
     at_least: dict[str, float] = field(default_factory=dict)
     at_most: dict[str, float] = field(default_factory=dict)
     champion_metric: str = "r_precision_100"
     higher_is_better: bool = True
+    ratings_uri: str = ""
 
 
 @dataclass(frozen=True)
@@ -245,7 +249,11 @@ class Recipe:
             features_uri=self.evaluate.features_uri and storage.absolute(self.evaluate.features_uri),
             report_uri=_below(run_uri, self.evaluate.report_uri, ""),
         )
-        promote = replace(self.promote, registered_model=self.promote.registered_model or self.name)
+        promote = replace(
+            self.promote,
+            registered_model=self.promote.registered_model or self.name,
+            ratings_uri=self.promote.ratings_uri and storage.absolute(self.promote.ratings_uri),
+        )
         tracking = replace(
             self.tracking,
             tracking_uri=storage.absolute(self.tracking.tracking_uri),

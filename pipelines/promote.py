@@ -4,16 +4,16 @@
 
 A model becomes `champion` when every threshold of the recipe holds and it beats the present champion on
 `promote.champion_metric`, measured under the same protocol on the same data set, by more than chance where the metric
-has an interval; else it becomes `challenger`, with the
-reasons. The alias moves only after the registered version was loaded back and painted as its checkpoint does. Written
-beside the report, promotion.json holds the decision and the lineage from the data set over run and version to the
-samples.
+has an interval; else it becomes `challenger`, with the reasons. With `promote.ratings_uri`, a study that `ganrnn rate`
+reported on, thresholds and the comparison may be about what people said (metrics `human_*`). The alias moves only after
+the registered version was loaded back and painted as its checkpoint does. Written beside the report, promotion.json
+holds the decision and the lineage from the data set over run and version to the samples.
 """
 
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -24,9 +24,12 @@ from ganrnn.metrics.difference import Interval, difference_interval
 from ganrnn.task import Task
 from pipelines import model, registry, storage, tracking
 from pipelines.config import PromoteConfig, Recipe
-from pipelines.registry import DATASET, INTERVAL, METRIC, PROTOCOL, RegisteredVersion
+from pipelines.human_scores import PREFERENCE, PREFIX, HumanScores, read_human_scores
+from pipelines.registry import DATASET, INTERVAL, METRIC, MODEL, PROTOCOL, RegisteredVersion
 
 REPORT, PROMOTION = "report.json", "promotion.json"
+RATINGS_PROTOCOL, SAMPLES_MANIFEST = "ganrnn.ratings_protocol", "ganrnn.samples_manifest_digest"
+_EVEN = 0.5  # the preference of those who have none
 
 
 @dataclass(frozen=True)
@@ -50,11 +53,15 @@ class Report:
     dataset_digest: str
     protocol_digest: str
     samples_manifest_digest: str | None
+    human: HumanScores | None = None
 
     def value(self, metric: str, place: str) -> float:
         """A metric; BadInput where there is no such number."""
         if metric not in self.metrics:
-            raise BadInput(f"{place}: {self.uri} has no metric {metric!r}; it has {', '.join(sorted(self.metrics))}")
+            people = "promote.ratings_uri has to name a study of it; " if metric.startswith(PREFIX) else ""
+            raise BadInput(
+                f"{place}: {self.uri} has no metric {metric!r}; {people}it has {', '.join(sorted(self.metrics))}"
+            )
         return self.metrics[metric]
 
 
@@ -66,6 +73,8 @@ def promote(recipe: Recipe) -> Decision:
     """
     config, name = recipe.promote, recipe.promote.registered_model
     report = read_report(storage.join(recipe.evaluate.report_uri, REPORT))
+    if config.ratings_uri:
+        report = with_people(report, read_human_scores(config.ratings_uri, report.model_digest))
     failures = failed_thresholds(config, report)
     report.value(config.champion_metric, "promote.champion_metric")
     with TemporaryDirectory() as scratch:
@@ -76,8 +85,7 @@ def promote(recipe: Recipe) -> Decision:
                 f"{report.uri} scores model {report.model_digest[:12]}, {recipe.generate.model_uri} holds "
                 f"{description['model_digest'][:12]}; evaluate this model first"
             )
-        digests = {"ganrnn.model_digest": report.model_digest, "ganrnn.report_digest": report.digest}
-        version = registry.find_version(recipe.tracking, name, digests)
+        version = registry.find_version(recipe.tracking, name, _digests(report))
         if version and (settled := _settled(recipe, version)):
             return settled
         champion = registry.find_alias(recipe.tracking, name, "champion")
@@ -138,6 +146,17 @@ def compare(
             f"champion version {champion.version} was scored under another protocol (extractor, prompts, counts or "
             "seed); evaluate both under the same one"
         )
+    if metric == PREFERENCE and report.human:
+        return preferred(report, report.human, champion)
+    if (
+        metric.startswith(PREFIX)
+        and report.human
+        and champion.tags.get(RATINGS_PROTOCOL) != report.human.protocol_digest
+    ):
+        return False, (
+            f"champion version {champion.version} was rated in another study (task, reference, exposure or numbers); "
+            "have both rated alike"
+        )
     held = champion.tags.get(METRIC + metric)
     if held is None:
         return False, f"champion version {champion.version} has no metric {metric}; evaluate it with this one"
@@ -152,6 +171,19 @@ def compare(
     return won, f"{metric} {value:.6g} {verb} {best:.6g} of champion version {champion.version}{between}"
 
 
+def preferred(report: Report, human: HumanScores, champion: RegisteredVersion) -> tuple[bool, str]:
+    """Whether people prefer the model's samples to the champion's, by more than chance."""
+    if champion.tags.get(SAMPLES_MANIFEST) != human.reference_digest:
+        return False, (
+            f"raters compared the model with other samples than those of champion version {champion.version}; "
+            "give `ganrnn rate` the champion's samples as the reference"
+        )
+    value, (low, high) = report.metrics[PREFERENCE], human.intervals[PREFERENCE]
+    won = low > _EVEN
+    verb = "prefer it to" if won else "do not prefer it to"
+    return won, f"raters {verb} champion version {champion.version}: {value:.3g} ({low:.3g} to {high:.3g} in 95 %)"
+
+
 def _settled(recipe: Recipe, version: RegisteredVersion) -> Decision | None:
     """The decision on this version, where it was written down for the same thresholds and its alias still stands."""
     uri = storage.join(recipe.evaluate.report_uri, PROMOTION)
@@ -164,9 +196,21 @@ def _settled(recipe: Recipe, version: RegisteredVersion) -> Decision | None:
     return decision if same and standing == version else None
 
 
+def with_people(report: Report, human: HumanScores) -> Report:
+    """The report with what people said beside what was measured."""
+    metrics, intervals = {**report.metrics, **human.metrics}, {**report.intervals, **human.intervals}
+    return replace(report, metrics=metrics, intervals=intervals, human=human)
+
+
+def _digests(report: Report) -> dict[str, str]:
+    """Tags by which a version and a run are known."""
+    ratings = report.human.digest if report.human else "none"
+    return {MODEL: report.model_digest, "ganrnn.report_digest": report.digest, "ganrnn.ratings_digest": ratings}
+
+
 def _start(recipe: Recipe, report: Report) -> str:
-    identity = storage.sha256(json.dumps([report.model_digest, report.digest]).encode())
-    digests = {"ganrnn.model_digest": report.model_digest, "ganrnn.report_digest": report.digest}
+    digests = _digests(report)
+    identity = storage.sha256(json.dumps(sorted(digests.items())).encode())
     datasets = {"reference": (recipe.ingest.dataset_uri, report.dataset_digest)}
     run_id = tracking.start_run(recipe.tracking, "promote", recipe.as_dict(), identity, datasets, digests)
     tracking.log_file(recipe.tracking, run_id, storage.read_bytes(report.uri), REPORT)
@@ -182,8 +226,9 @@ def _register(
     tags = {
         DATASET: report.dataset_digest,
         PROTOCOL: report.protocol_digest,
-        "ganrnn.report_digest": report.digest,
-        "ganrnn.samples_manifest_digest": report.samples_manifest_digest or "none",
+        **_digests(report),
+        RATINGS_PROTOCOL: report.human.protocol_digest if report.human else "none",
+        SAMPLES_MANIFEST: report.samples_manifest_digest or "none",
         **{INTERVAL + metric: json.dumps(interval) for metric, interval in report.intervals.items()},
     }
     files = {file: (folder / file).read_bytes() for file in SAMPLER_FILES}
@@ -220,6 +265,7 @@ def _write(recipe: Recipe, report: Report, decision: Decision, version: Register
             "version": decision.version,
             "model_digest": report.model_digest,
             "report_digest": report.digest,
+            "ratings_digest": report.human.digest if report.human else None,
             "samples_manifest_digest": report.samples_manifest_digest,
         },
     }
