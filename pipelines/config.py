@@ -29,6 +29,7 @@ from pipelines.checks import at_least, require_share
 from pipelines.dream_config import DreamConfig
 from pipelines.evaluate_config import EvaluateConfig
 from pipelines.ingest_config import IngestConfig
+from pipelines.promote_config import PromoteConfig
 
 
 @dataclass(frozen=True)
@@ -163,21 +164,6 @@ class GenerateConfig:
         require_share("generate", self, "max_reject_share")
         if not 0 <= self.verify_share <= 1:
             raise BadInput(f"generate.verify_share is {self.verify_share}; allowed are shares from 0 to 1")
-
-
-@dataclass(frozen=True)
-class PromoteConfig:
-    """Thresholds on the report's metrics, and which metric decides between challenger and champion.
-
-    With `ratings_uri`, the folder of a study that `ganrnn rate --report` has scored, metrics `human_*` are there too.
-    """
-
-    registered_model: str = ""
-    at_least: dict[str, float] = field(default_factory=dict)
-    at_most: dict[str, float] = field(default_factory=dict)
-    champion_metric: str = "r_precision_100"
-    higher_is_better: bool = True
-    ratings_uri: str = ""
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ from ganrnn.errors import BadInput
 from ganrnn.tasks.text_to_image import TextToImage, TextToImageConfig
 from ganrnn.text import Vocabulary
 from pipelines import registry, storage, tracking
-from pipelines.config import PromoteConfig, Recipe, TrackingConfig, parse_recipe
+from pipelines.config import Recipe, TrackingConfig, parse_recipe
 from pipelines.promote import Decision, compare, promote, read_report
+from pipelines.promote_config import PromoteConfig
 from pipelines.registry import RegisteredVersion
 
 PROMPT = "a red circle"
