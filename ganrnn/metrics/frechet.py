@@ -56,13 +56,18 @@ def _trace_of_root(small: NDArray[np.float64], large: NDArray[np.float64]) -> fl
     # Copies begin at a boundary of 64 bytes, without which the last bits would change from run to run.
     matrices = [torch.tensor(matrix) for matrix in (small, large)]
     factors = [_regular_factor(matrix) for matrix in matrices]
-    if factors[0] is not None and factors[1] is None:
-        matrices.reverse()
-    rooted, other = matrices
-    root = factors[0] if factors[0] is not None and factors[1] is not None else _root_of_range(rooted)
-    product = root.T @ other @ root
-    eigenvalues = torch.linalg.eigvalsh((product + product.T) / 2)
-    return float(eigenvalues.clamp_min(0).sqrt().sum())
+    if factors[0] is not None and factors[1] is not None:
+        return float(torch.linalg.eigvalsh(_between(factors[0], matrices[1])).clamp_min(0).sqrt().sum())
+    rooted, other = reversed(matrices) if factors[0] is not None else matrices
+    # Those of torch give up on some matrices of which most rows are 0, such as covariances of fingerprints.
+    eigenvalues = np.linalg.eigvalsh(_between(_root_of_range(rooted), other).numpy())
+    return float(np.sqrt(np.maximum(eigenvalues, 0)).sum())
+
+
+def _between(root: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
+    """R^T B R, symmetric to the last bit."""
+    product = root.T @ matrix @ root
+    return (product + product.T) / 2
 
 
 def _regular_factor(matrix: torch.Tensor) -> torch.Tensor | None:
@@ -82,6 +87,6 @@ def _regular_factor(matrix: torch.Tensor) -> torch.Tensor | None:
 
 def _root_of_range(matrix: torch.Tensor) -> torch.Tensor:
     """R [D, K] with R R^T = a covariance [D, D] of rank K."""
-    eigenvalues, vectors = torch.linalg.eigh(matrix)
+    eigenvalues, vectors = (torch.tensor(found) for found in np.linalg.eigh(matrix.numpy()))
     kept = eigenvalues > eigenvalues[-1].clamp_min(0) * len(matrix) * torch.finfo(matrix.dtype).eps
     return vectors[:, kept] * eigenvalues[kept].sqrt()
