@@ -2,8 +2,8 @@
 
     PYTHONPATH=. python tests/benchmarks/evaluation_memory.py NUM_ROWS      one side, prints its peak in MiB
 
-Each block is drawn by its number when the merge asks for it, and goes through bytes as it does between workers. What
-is measured is the statistics: `evaluate` itself holds the partials of all blocks until the last has come.
+Blocks are drawn by their numbers and come to what `evaluate` adds them up with (pipelines/collected.py) as they come
+from its workers, some of them before their turn.
 """
 
 import os
@@ -11,53 +11,32 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from record import ROOT, Figure, digits
 
 from ganrnn.metrics.frechet import frechet_distance
-from ganrnn.metrics.kid import FeatureSubset
 from ganrnn.metrics.moments import Moments
-from ganrnn.metrics.partials import merge_in_order
+from pipelines.collected import Collected
+from pipelines.set_scores import IN_DOMAIN
 
 WIDTH, BLOCK_ROWS, KEPT_ROWS = 256, 2_000, 10_000
 FEW_ROWS, MANY_ROWS = 100_000, 1_000_000
 
 
-@dataclass(frozen=True)
-class Partial:
-    """What `evaluate` keeps of a block's features."""
-
-    moments: Moments
-    subset: FeatureSubset
-
-    def merge(self, other: "Partial") -> "Partial":
-        return Partial(self.moments.merge(other.moments), self.subset.merge(other.subset))
-
-
-class Blocks(Mapping[str, Partial]):
-    """Partials by name, none of which is there before it is asked for."""
-
-    def __init__(self, num_rows: int) -> None:
-        self.names = {f"samples/{index:08d}": index for index in range(num_rows // BLOCK_ROWS)}
-
-    def __getitem__(self, name: str) -> Partial:
-        generator = np.random.Generator(np.random.Philox(key=self.names[name]))
-        features = generator.standard_normal((BLOCK_ROWS, WIDTH), np.float32)
-        ids = [f"{name}/{row}" for row in range(BLOCK_ROWS)]
-        return Partial(
-            Moments.from_bytes(Moments.from_features(features).to_bytes()),
-            FeatureSubset.from_bytes(FeatureSubset.from_features(features, ids, KEPT_ROWS).to_bytes()),
-        )
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.names)
-
-    def __len__(self) -> int:
-        return len(self.names)
+def block(index: int) -> dict[str, Any]:
+    """What a worker says of a block."""
+    generator = np.random.Generator(np.random.Philox(key=index))
+    features = generator.standard_normal((BLOCK_ROWS, WIDTH), np.float32)
+    return {
+        "block": f"samples/{index:08d}",
+        "rows": BLOCK_ROWS,
+        "ids": [f"{index}/{row}" for row in range(BLOCK_ROWS)],
+        "features": [{"extractor": IN_DOMAIN, "values": features.tobytes(), "classes": None}],
+        **{"counts": "{}", "group_of": [], "group_counts": "{}", "seam": [0, 0.0, 0.0, 0.0], "shown": []},
+    }
 
 
 def merged_memory() -> list[Figure]:
@@ -83,7 +62,12 @@ def merged_memory() -> list[Figure]:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    whole = merge_in_order(Blocks(int(sys.argv[1])))
+    collected, num_blocks = Collected(["samples"], KEPT_ROWS), int(sys.argv[1]) // BLOCK_ROWS
+    for first in range(0, num_blocks, 2):  # every second one is early
+        for index in (first + 1, first):
+            collected.add(block(index))
+    collected.finish()
+    whole = collected.sets["samples"].features[IN_DOMAIN]
     assert whole.moments.count == int(sys.argv[1]) and len(whole.subset.sample_ids) == KEPT_ROWS
     own = Moments.from_features(whole.subset.features)
     assert 0 < frechet_distance(own, whole.moments) < 10
