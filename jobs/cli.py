@@ -19,6 +19,7 @@ VERBS = {
     "status": "how far a generation is, from its files alone",
     "evaluate": "samples against the reference: report.json and report.html",
     "compare": "two evaluated runs beside each other, or why they may not be",
+    "rate": "a page on which people judge samples; --invite makes links, --report says what they found",
     "promote": "a model that holds its thresholds to the registry",
     "nightly": "what a schedule calls: all verbs in order, each does what is missing",
     "demo": "all verbs on embedded defaults, a table of scores at the end",

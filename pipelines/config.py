@@ -30,6 +30,7 @@ from pipelines.dream_config import DreamConfig
 from pipelines.evaluate_config import EvaluateConfig
 from pipelines.ingest_config import IngestConfig
 from pipelines.promote_config import PromoteConfig
+from pipelines.rate_config import RateConfig
 
 
 @dataclass(frozen=True)
@@ -189,6 +190,7 @@ class Recipe:
     dream: DreamConfig = field(default_factory=DreamConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     promote: PromoteConfig = field(default_factory=PromoteConfig)
+    rate: RateConfig = field(default_factory=RateConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -240,6 +242,11 @@ class Recipe:
             registered_model=self.promote.registered_model or self.name,
             ratings_uri=self.promote.ratings_uri and storage.absolute(self.promote.ratings_uri),
         )
+        rate = replace(
+            self.rate,
+            study_uri=_below(run_uri, self.rate.study_uri, "rate"),
+            beside={name: storage.absolute(uri) for name, uri in self.rate.beside.items()},
+        )
         tracking = replace(
             self.tracking,
             tracking_uri=storage.absolute(self.tracking.tracking_uri),
@@ -255,6 +262,7 @@ class Recipe:
             dream=replace(self.dream, recipe=self.dream.recipe and storage.absolute(self.dream.recipe)),
             evaluate=evaluate,
             promote=promote,
+            rate=rate,
             tracking=tracking,
         )
 
@@ -282,6 +290,15 @@ def load_recipe(path: str, overrides: Sequence[str] = ()) -> Recipe:
     for override in overrides:
         _apply(raw, override)
     return parse_recipe(raw, path)
+
+
+def bare_recipe(name: str, overrides: Sequence[str]) -> Recipe:
+    """A recipe made of overrides alone, below runs/ and without a task, for a verb that trains and samples nothing."""
+    raw: dict[str, Any] = {}
+    for override in overrides:
+        _apply(raw, override)
+    recipe: Recipe = _validate(Recipe, {"name": name, "run_uri": "runs", "task": {}, **raw}, "--set", ())
+    return recipe.resolved()
 
 
 class _Loader(yaml.SafeLoader):

@@ -96,6 +96,23 @@ TEXT_SAMPLES = pa.schema(
 # Of a judge: how likely it is that a prompt's picture shows what its words say.
 MATCH_SCORE = pa.field("match_score", pa.float32(), nullable=False)
 SCORES = pa.schema([*_SAMPLE_KEYS, MATCH_SCORE, *_SAMPLE_ORIGIN])
+# An answer of a rater. `left` and `right` are the sources of a pair; one item, or a check's none, leave out the right
+# one, or both. `counts` says whether the report counts it: rated, seen, and by a rater who heeded the checks.
+RATINGS = pa.schema(
+    [
+        pa.field("rater", pa.string(), nullable=False),
+        pa.field("trial", pa.int32(), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),
+        *((f"{side}_{name}", pa.string()) for side in ("left", "right") for name in ("source", "key", "digest")),
+        ("expected", pa.string()),
+        pa.field("choice", pa.string(), nullable=False),
+        pa.field("seen", pa.bool_(), nullable=False),
+        pa.field("counts", pa.bool_(), nullable=False),
+        ("seconds", pa.float64()),
+        ("language", pa.string()),
+        ("answered_at", pa.timestamp("s", tz="UTC")),
+    ]
+)
 
 
 def samples(gives: str) -> pa.Schema:

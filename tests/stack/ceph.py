@@ -3,17 +3,14 @@
     with CephGateway(folder) as s3:
         os.environ.update(s3.environment())
 
-The packages are fetched once with apt, as any user, and unpacked into ~/.cache/ganrnn/ceph-VERSION (or below
-GANRNN_STACK_CACHE); nothing is installed. One monitor, one OSD (BlueStore on a sparse file) and radosgw then run from
+The packages are fetched once (debian.py); nothing is installed. One monitor, one OSD (BlueStore on a sparse file) and radosgw then run from
 there on 127.0.0.1, with all data below `folder`, which must lie on a disk: BlueStore needs O_DIRECT.
 """
 
 import os
 import secrets
-import shutil
 import socket
 import subprocess
-import tempfile
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -24,6 +21,8 @@ from typing import Any, Self
 import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionError, ReadTimeoutError
+
+from tests.stack.debian import unpacked
 
 PACKAGES = ("radosgw", "ceph-mon", "ceph-osd")
 START_SECONDS = 180
@@ -71,10 +70,6 @@ bluestore_cache_size = 67108864
 rgw_thread_pool_size = 64
 rgw_frontends = beast endpoint=127.0.0.1:{gateway_port} tcp_nodelay=1
 """
-
-
-class Unavailable(Exception):
-    """This machine cannot run the gateway; the message says why."""
 
 
 class CephGateway:
@@ -228,47 +223,7 @@ class CephGateway:
 
 def programs() -> Path:
     """The folder that Ceph is unpacked in, filled first if need be. Raises Unavailable."""
-    cache = Path(os.environ.get("GANRNN_STACK_CACHE") or "~/.cache/ganrnn").expanduser().absolute()
-    if found := sorted(cache.glob("ceph-[0-9]*")):
-        return found[-1]
-    if missing := [tool for tool in ("apt-get", "dpkg", "dpkg-deb", "setpriv") if not shutil.which(tool)]:
-        raise Unavailable(f"the Ceph gateway needs Debian or Ubuntu with apt; {', '.join(missing)} is not here")
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".ceph-", dir=cache) as part:
-        root = Path(part) / "root"
-        root.mkdir()
-        packages = _download(Path(part) / "apt")
-        for package in packages:
-            _tool("dpkg", "-x", str(package), str(root))
-        gateway = next(package for package in packages if package.name.startswith("radosgw_"))
-        target = cache / f"ceph-{_tool('dpkg-deb', '--field', str(gateway), 'Version').strip()}"
-        try:
-            root.rename(target)
-        except OSError:
-            if not target.is_dir():  # Otherwise someone else was faster.
-                raise
-    return target
-
-
-def _download(folder: Path) -> list[Path]:
-    """The packages and all that they need and this machine lacks; lists and archives stay in the folder."""
-    for name in ("lists/partial", "cache/archives/partial"):
-        (folder / name).mkdir(parents=True)
-    places = (f"Dir::State::lists={folder}/lists", f"Dir::Cache={folder}/cache")
-    # No lock and no change of user: this is no installation, and need not be root.
-    manners = ("Debug::NoLocking=true", "APT::Sandbox::User=", "Acquire::Retries=3", "Acquire::http::Timeout=30")
-    options = [word for option in (*places, *manners) for word in ("-o", option)]
-    _tool("apt-get", "-qq", *options, "update")
-    _tool("apt-get", "-qq", *options, "install", "-y", "--download-only", "--no-install-recommends", *PACKAGES)
-    return sorted((folder / "cache/archives").glob("*.deb"))
-
-
-def _tool(*command: str) -> str:
-    result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    if result.returncode:
-        reason = " ".join(result.stderr.split()[-40:])
-        raise Unavailable(f"the packages of the Ceph gateway cannot be had ({' '.join(command[:1])}: {reason})")
-    return result.stdout
+    return unpacked("ceph", PACKAGES, needed=("setpriv",))
 
 
 def _libraries(root: Path) -> Path:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import fsspec
 import pytest
 
-from tests.stack.ceph import CephGateway, Unavailable
+from tests.stack.ceph import CephGateway
+from tests.stack.debian import Unavailable
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,148 @@
+"""A study small enough to run in a test: its sources, a server in a process that can be killed, raters that never give up."""
+
+import http.client
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import numpy as np
+import pyarrow as pa
+
+from ganrnn.images import encode_png
+from pipelines import storage
+from tests.stages.tiny import ROOT
+
+SECRET = "0123456789abcdef0123456789abcdef"
+
+
+def pictures(uri: str, count: int, tone: int = 60, size: int = 16, first: int = 0) -> str:
+    """A Parquet file of plain noise around a tone, which tells one source from another; ids and prompts by number."""
+    rng = np.random.default_rng(tone)
+    rows = [
+        {
+            "sample_id": f"p{number}/0",
+            "prompt_id": f"p{number}",
+            "prompt": f"picture {number} 图",
+            "image": {"bytes": encode_png(rng.integers(tone, tone + 40, (size, size, 3), np.uint8)), "path": ""},
+        }
+        for number in range(first, first + count)
+    ]
+    storage.commit_table(uri, pa.Table.from_pylist(rows), row_group_rows=7)
+    return uri
+
+
+def texts(uri: str, column: str, held: Sequence[str]) -> str:
+    """A Parquet file of texts under a column."""
+    rows = {"id": [f"t{number}" for number in range(len(held))], column: list(held)}
+    storage.commit_table(uri, pa.table(rows), row_group_rows=7)
+    return uri
+
+
+@dataclass
+class Server:
+    """`ganrnn rate` of two sources in a folder, always at the port that it had first."""
+
+    folder: Path
+    samples: str
+    reference: str
+    overrides: tuple[str, ...] = ()
+    address: str = ""
+    process: subprocess.Popen[str] | None = field(default=None, repr=False)
+
+    def command(self, *more: str) -> list[str]:
+        """The command with further words."""
+        port = urlsplit(self.address).port or 0
+        settings = (f"rate.study_uri={self.folder}/study", f"rate.port={port}", *self.overrides)
+        words = [word for setting in settings for word in ("--set", setting)]
+        return [sys.executable, "-m", "jobs.rate", self.samples, self.reference, *words, *more]
+
+    def start(self) -> None:
+        """Come back when the page is served."""
+        variables = os.environ | {"GANRNN_RATE_SECRET": SECRET}
+        self.process = subprocess.Popen(self.command(), cwd=ROOT, env=variables, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout
+        line = self.process.stdout.readline()
+        assert line.startswith("rating page at http://"), line
+        self.address = line.split()[3].rstrip(",")
+
+    def kill(self) -> None:
+        """As when the machine is lost."""
+        assert self.process and self.process.stdout
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+@contextmanager
+def serving(folder: Path, samples: str, reference: str, *overrides: str) -> Iterator[Server]:
+    """A server that is gone afterwards."""
+    server = Server(folder, samples, reference, overrides)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+@dataclass
+class Rater:
+    """A page without a screen: asks, answers and sends again what was not acknowledged."""
+
+    address: str
+    token: str
+    acknowledged: dict[int, str] = field(default_factory=dict)
+    num_lost_connections: int = 0
+
+    def ask(self, method: str, path: str) -> tuple[int, bytes]:
+        """Status and body of one request, without another try."""
+        connection = http.client.HTTPConnection(urlsplit(self.address).netloc, timeout=30)
+        try:
+            connection.request(method, path, headers={"Authorization": f"Bearer {self.token}"})
+            response = connection.getresponse()
+            return response.status, response.read()
+        finally:
+            connection.close()
+
+    def insist(self, method: str, path: str) -> tuple[int, bytes]:
+        """The same until the server is there and has something to say."""
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            try:
+                status, body = self.ask(method, path)
+                if status < 500 and status != 429:
+                    return status, body
+            except (OSError, http.client.HTTPException):
+                self.num_lost_connections += 1
+            time.sleep(0.02)
+        raise TimeoutError(f"{self.address} was not there for two minutes")
+
+    def next(self) -> dict[str, Any]:
+        """The question whose turn it is."""
+        status, body = self.insist("GET", "/api/next")
+        assert status == 200, body
+        asked: dict[str, Any] = json.loads(body)
+        return asked
+
+    def answer(self, trial: int, choice: str, **more: Any) -> int:
+        """Status of an answer."""
+        query = urlencode({"choice": choice, "language": "en", **more})
+        status, _ = self.insist("PUT", f"/api/trials/{trial}?{query}")
+        if status == 200:
+            self.acknowledged[trial] = choice
+        return status
+
+    def run(self, choose: Callable[[dict[str, Any]], str]) -> None:
+        """All questions to the last."""
+        while not (asked := self.next())["done"]:
+            for side in range(asked["num_items"]):
+                status, _ = self.insist("GET", f"/api/trials/{asked['trial']}/{side}")
+                assert status == 200
+            assert self.answer(asked["trial"], choose(asked)) == 200
