@@ -19,7 +19,8 @@ from botocore.exceptions import ClientError
 from ganrnn.errors import BadInput
 from pipelines import s3, storage
 from tests.stack import ceph as stack
-from tests.stack.ceph import CephGateway, Unavailable
+from tests.stack.ceph import CephGateway
+from tests.stack.debian import Unavailable
 
 TABLE = pa.table({"id": [str(i) for i in range(1000)], "value": range(1000)})
 THREADS = 8
