@@ -1,13 +1,17 @@
-"""A study small enough to run in a test: its sources, a server in a process that can be killed, raters that never give up."""
+"""A study small enough for a test: its sources, a server in a process that can be killed, raters that never give up."""
 
 import http.client
 import json
 import os
+import socket
+import sqlite3
 import subprocess
 import sys
+import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,10 +19,16 @@ from urllib.parse import urlencode, urlsplit
 
 import numpy as np
 import pyarrow as pa
+import uvicorn
 
 from ganrnn.images import encode_png
 from pipelines import storage
-from tests.stages.tiny import ROOT
+from pipelines.config import Recipe, bare_recipe
+from pipelines.rate_access import Invites
+from pipelines.rate_config import RateConfig
+from pipelines.rate_server import make_app
+from pipelines.rate_study import Study
+from tests.stages.tiny import ROOT, wait_until
 
 SECRET = "0123456789abcdef0123456789abcdef"
 
@@ -44,6 +54,27 @@ def texts(uri: str, column: str, held: Sequence[str]) -> str:
     rows = {"id": [f"t{number}" for number in range(len(held))], column: list(held)}
     storage.commit_table(uri, pa.table(rows), row_group_rows=7)
     return uri
+
+
+def study_recipe(folder: Path, *overrides: str) -> Recipe:
+    """What `ganrnn rate` makes of overrides, everything below a folder."""
+    return bare_recipe("rate", [f"run_uri={folder}", f"tracking.tracking_uri=sqlite:///{folder}/mlflow.db", *overrides])
+
+
+@contextmanager
+def page(study: Study, rate: RateConfig) -> Iterator[Callable[[], "Rater"]]:
+    """The application on a real uvicorn in this process; gives raters, each one new."""
+    invites = Invites(SECRET, study.store.about["study_id"], rate.invite_days)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        config = uvicorn.Config(make_app(study, invites, rate), log_level="warning", lifespan="off")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            yield lambda: Rater(f"http://127.0.0.1:{listening.getsockname()[1]}", invites.new())
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 @dataclass
@@ -101,13 +132,22 @@ class Rater:
     acknowledged: dict[int, str] = field(default_factory=dict)
     num_lost_connections: int = 0
 
+    @property
+    def name(self) -> str:
+        """The rater in the study."""
+        return self.token.split(".")[0]
+
     def ask(self, method: str, path: str) -> tuple[int, bytes]:
         """Status and body of one request, without another try."""
+        return self.open(method, path)[:2]
+
+    def open(self, method: str, path: str) -> tuple[int, bytes, http.client.HTTPMessage]:
+        """The same with the headers."""
         connection = http.client.HTTPConnection(urlsplit(self.address).netloc, timeout=30)
         try:
             connection.request(method, path, headers={"Authorization": f"Bearer {self.token}"})
             response = connection.getresponse()
-            return response.status, response.read()
+            return response.status, response.read(), response.headers
         finally:
             connection.close()
 
@@ -146,3 +186,39 @@ class Rater:
                 status, _ = self.insist("GET", f"/api/trials/{asked['trial']}/{side}")
                 assert status == 200
             assert self.answer(asked["trial"], choose(asked)) == 200
+
+
+def tokens(server: Server, count: int) -> list[str]:
+    """Invites to a server's study."""
+    variables = os.environ | {"GANRNN_RATE_SECRET": SECRET}
+    command = server.command("--invite", str(count))
+    links = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=True).stdout
+    return [urlsplit(link).fragment for link in links.split()]
+
+
+def killed_while_rating(server: Server, raters: Sequence[Rater], num_kills: int) -> list[tuple[str, int, str]]:
+    """What a study holds, as (rater, trial, choice), after raters answered at once and the server was killed meanwhile.
+
+    Each rater answers by chance; kills come at equal parts of all answers, the server is started again after each.
+    """
+    num_trials = raters[0].next()["num_trials"]
+    threads = [threading.Thread(target=rater.run, args=(_by_chance(rater),)) for rater in raters]
+    for thread in threads:
+        thread.start()
+    for kill in range(1, num_kills + 1):
+        due = kill * len(raters) * num_trials // (num_kills + 1)
+        wait_until(lambda due=due: sum(len(rater.acknowledged) for rater in raters) >= due, "answers")  # type: ignore[misc]
+        server.kill()
+        server.start()
+    for thread in threads:
+        thread.join()
+    with closing(sqlite3.connect(server.folder / "study/study.sqlite")) as connection:
+        held: list[tuple[str, int, str]] = connection.execute("select rater, trial, choice from answers").fetchall()
+    return held
+
+
+def _by_chance(rater: Rater) -> Callable[[dict[str, Any]], str]:
+    """Checks are heeded; else a choice that changes from trial to trial and from rater to rater."""
+    return lambda asked: (
+        asked["check"] or ("real", "generated")[zlib.crc32(f"{rater.name} {asked['trial']}".encode()) % 2]
+    )
