@@ -9,7 +9,7 @@ ganrnn rate runs/demo/samples runs/demo/dataset --report
 import argparse
 
 from jobs import cli
-from pipelines import rate, rate_report, storage
+from pipelines import rate, storage
 from pipelines.config import bare_recipe, load_recipe
 
 
@@ -20,6 +20,8 @@ def act(given: argparse.Namespace) -> None:
     if given.invite is not None:
         print(*rate.invite(recipe, *sources, given.invite), sep="\n")
     elif given.report:
+        from pipelines import rate_report  # MLflow takes seconds to load, which the page does not need
+
         print(rate_report.table(rate_report.report(recipe, *sources)))
         print(f"{recipe.rate.study_uri}/{rate_report.REPORT}")
     else:

@@ -33,7 +33,8 @@ class Human:
 
     `metric` is human_error_generated (how often they are taken for real), human_preference (how often they are
     preferred to the reference) or human_fit_generated (how often they fit their prompt). `interval` holds
-    both of them, that by answer and that by rater. `item_digests` are the sha256 of the samples that were judged, as raters saw them.
+    both of them, that by answer and that by rater. `item_digests` are the sha256 of the samples that were judged, as
+    raters saw them.
     """
 
     metric: str

@@ -3,7 +3,7 @@
     with CephGateway(folder) as s3:
         os.environ.update(s3.environment())
 
-The packages are fetched once (debian.py); nothing is installed. One monitor, one OSD (BlueStore on a sparse file) and radosgw then run from
+The packages are fetched once (debian.py). One monitor, one OSD (BlueStore on a sparse file) and radosgw then run from
 there on 127.0.0.1, with all data below `folder`, which must lie on a disk: BlueStore needs O_DIRECT.
 """
 

@@ -1,7 +1,5 @@
 """The verb: what it refuses before anything is written, and answers that outlive kill -9."""
 
-import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +11,6 @@ from jobs import cli
 from pipelines.rate_study import open_study
 from tests.stages import rating
 from tests.stages.rating import Rater
-from tests.stages.tiny import ROOT
 
 Captured = pytest.CaptureFixture[str]
 SMALL = ("rate.num_items=4", "rate.num_practice=2", "rate.num_checks=1")
@@ -110,27 +107,17 @@ def test_a_file_that_is_no_study(
     assert "study.sqlite is no study that can be opened (file is not a database)" in capsys.readouterr().err
 
 
-def test_a_recipe_gives_settings(sources: tuple[str, str], tmp_path: Path) -> None:
+def test_a_recipe_gives_settings(
+    sources: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(
         "name: birds\nrun_uri: run\ntask: {name: image_gan, height: 16, width: 16}\n"
-        "rate: {num_items: 4, num_practice: 2, num_checks: 0, public_url: 'http://birds'}\n"
+        "rate: {public_url: 'http://birds', language: zh}\n"
     )
-    command = [
-        sys.executable,
-        "-m",
-        "jobs.rate",
-        *sources,
-        str(recipe),
-        "--invite",
-        "1",
-        "--set",
-        f"run_uri={tmp_path}/r",
-    ]
-    variables = os.environ | {"GANRNN_RATE_SECRET": rating.SECRET}
-    done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
-    assert done.returncode == 0 and done.stdout.startswith("http://birds/#"), done.stderr
-    assert (tmp_path / "r/rate/study.sqlite").exists()
+    assert main(monkeypatch, [*sources, str(recipe), "--invite", "1"], tmp_path / "run") == 0
+    assert capsys.readouterr().out.startswith("http://birds/#")
+    assert (tmp_path / "run/rate/study.sqlite").exists()
 
 
 def test_no_acknowledged_answer_is_lost_or_doubled_by_kill_9(sources: tuple[str, str], tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_a_source_that_cannot_be_rated(
 
 def test_fit_is_asked_about_pictures(tmp_path: Path) -> None:
     made = rating.texts(f"{tmp_path}/made.parquet", "text", ["a"])
-    with pytest.raises(BadInput, match="rate.task is 'fit', which is asked about pictures"):
+    with pytest.raises(BadInput, match=r"rate.task is 'fit', which is asked about pictures"):
         read_items({"samples": made, "reference": made}, RateConfig(task="fit"), seed=0)
 
 

@@ -171,7 +171,7 @@ def test_every_commit_waits_for_the_disk(study: Study) -> None:
     connection = study.store._connection
     assert connection.execute("pragma journal_mode").fetchone() == ("wal",)
     assert connection.execute("pragma synchronous").fetchone() == (2,)  # FULL
-    with pytest.raises(sqlite3.IntegrityError, match="UNIQUE constraint failed: answers.rater, answers.trial"):
+    with pytest.raises(sqlite3.IntegrityError, match=r"UNIQUE constraint failed: answers.rater, answers.trial"):
         connection.execute("insert into answers select * from answers limit 1")
 
 
