@@ -5,8 +5,8 @@
 The references are installed once below build/, into an environment of their own. Every side runs in a process of its
 own on one thread, on files that all of them read, in turns. Speeds are those of CPU seconds, which other work on the
 machine changes less than the clock. Inception has random weights on both sides, since the published ones are no part
-of the project. `defects`, `memory` and `workers` look at our side alone, as defects.py, evaluation_memory.py and
-evaluation_workers.py say. Prints a table and merges it into tests/benchmarks/results/evaluation.json.
+of the project. `defects`, `memory`, `workers` and `rating` look at our side alone, as defects.py, evaluation_memory.py,
+evaluation_workers.py and rating.py say. Prints a table and merges it into tests/benchmarks/results/evaluation.json.
 """
 
 import os
@@ -24,6 +24,7 @@ from defects import planted
 from evaluation_memory import merged_memory
 from evaluation_sides import SIDES
 from evaluation_workers import two_workers
+from rating import durability
 from record import ROOT, Figure, digits, ratio_figure, run_groups, spread
 
 from tests.unit.inception_weights import random_weights
@@ -174,6 +175,7 @@ GROUPS: dict[str, Callable[[], list[Figure]]] = {
     "memory": merged_memory,
     "defects": planted,
     "workers": two_workers,
+    "rating": durability,
 }
 
 

@@ -67,6 +67,8 @@ GOALS: dict[str, tuple[str, float]] = {
     "frechet_vs_sqrtm": (">=", 5),
     "frechet_vs_torch_fidelity": (">=", 1.0),
     "million_rows_peak_ratio": ("<=", 1.1),
+    "answers_lost": ("<=", 0),
+    "answers_doubled": ("<=", 0),
 }
 
 
