@@ -25,8 +25,9 @@ FILE_NAME = "weights-inception-2015-12-05-6726825d.pth"
 NUM_BYTES = 95_628_359
 SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 RESIZER = "bilinear of TensorFlow 1 to 299 x 299"
-# Enough for the convolutions to be efficient; with more, single activations outgrow what malloc keeps for reuse.
-MICRO_BATCH_SIZE = 4
+# Enough for the convolutions to be efficient, whose weights are laid out anew for each micro-batch; with more, single
+# activations outgrow what malloc keeps for reuse.
+MICRO_BATCH_SIZE = 16
 
 
 class InceptionExtractor:

@@ -77,6 +77,18 @@ def test_features_depend_on_the_picture_alone(extractor: InceptionExtractor) -> 
     assert np.abs(features[0] - features[1]).max() > 0.1
 
 
+def test_other_pictures_change_no_bit_of_a_picture_in_its_place(
+    extractor: InceptionExtractor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last micro-batch is filled up, so that convolutions have one shape whether pictures are many or few."""
+    monkeypatch.setattr(inception, "MICRO_BATCH_SIZE", 4)
+    made = pictures(5, 32, 32)
+    whole = extractor(made)
+    for start, stop in ((0, 3), (4, 5)):
+        for found, expected in zip(extractor(made[start:stop]), whole, strict=True):
+            np.testing.assert_array_equal(found, expected[start:stop])
+
+
 def test_no_picture_gives_no_features(extractor: InceptionExtractor) -> None:
     assert [made.shape for made in extractor(pictures(0, 8, 8))] == [(0, 2048), (0, 1008)]
 

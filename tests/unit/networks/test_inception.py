@@ -4,7 +4,7 @@ import torch
 from torch.nn import functional as F
 
 from ganrnn.metrics.inception import NUM_BYTES
-from ganrnn.networks.inception import BLOCKS, Inception, shapes
+from ganrnn.networks.inception import BLOCKS, STEM_PICTURES, Inception, shapes
 from tests.unit.inception_weights import random_weights
 
 Weights = dict[str, torch.Tensor]
@@ -108,16 +108,18 @@ def test_every_block_equals_its_graph_written_out() -> None:
 
 @torch.no_grad()
 def test_whole_network_equals_its_graph_written_out() -> None:
+    """Of pictures in more pieces than one through the stem."""
     weights = random_weights()
-    x = 2 * torch.rand(1, 3, 299, 299, generator=torch.Generator().manual_seed(2)) - 1
+    count = STEM_PICTURES + 1
+    x = 2 * torch.rand(count, 3, 299, 299, generator=torch.Generator().manual_seed(2)) - 1
     network = Inception(weights)
     assert not list(network.parameters())
     features, logits = network(x)
     y = stem(weights, x)
-    assert y.shape == (1, 192, 35, 35)
+    assert y.shape == (count, 192, 35, 35)
     for name in BLOCKS:
         y = block(weights, name, y)
-    assert y.shape == (1, 2048, 8, 8)
+    assert y.shape == (count, 2048, 8, 8)
     expected = y.mean((2, 3))
     # Little of it is hidden by the ReLUs, nothing explodes.
     assert 1 < expected.mean() < 20 and (expected > 0).float().mean() > 0.8
