@@ -82,11 +82,14 @@ def test_other_pictures_change_no_bit_of_a_picture_in_its_place(
 ) -> None:
     """The last micro-batch is filled up, so that convolutions have one shape whether pictures are many or few."""
     monkeypatch.setattr(inception, "MICRO_BATCH_SIZE", 4)
-    made = pictures(5, 32, 32)
+    made, counts = pictures(5, 32, 32), []
+    hook = extractor.network.register_forward_pre_hook(lambda network, given: counts.append(len(given[0])))
     whole = extractor(made)
     for start, stop in ((0, 3), (4, 5)):
         for found, expected in zip(extractor(made[start:stop]), whole, strict=True):
             np.testing.assert_array_equal(found, expected[start:stop])
+    hook.remove()
+    assert counts == [4] * 4
 
 
 def test_no_picture_gives_no_features(extractor: InceptionExtractor) -> None:
