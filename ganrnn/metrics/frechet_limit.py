@@ -24,6 +24,9 @@ MOST_PARTS = 5
 # Of the smallest part. At 1 row a feature the curve bends so far that the limit comes out too small by a third of the
 # bias that it shall take away, at 2 by a tenth.
 ROWS_PER_FEATURE = 2
+# Share of the bias slope / N that the line leaves, measured on Gaussians of 6 to 128 features that are their own
+# reference or not: 2 to 10 % at 4 samples a feature, 2 to 8 at 16. With many features it outgrows the noise.
+_SHARE_LEFT = 0.1
 _NUM_RESAMPLES = 1_000
 
 
@@ -32,7 +35,10 @@ class FrechetLimit:
     """The limit, and what it was taken from.
 
     value:      the intercept of the line; may be slightly negative where the distributions agree
-    low, high:  of the interval with the given confidence, for other samples of the same model and the same reference
+    low, high:  of the interval with the given confidence, for other samples of the same model and the same reference;
+                reaches higher by a tenth of slope / N, the most that the line has been seen to leave of the bias. At 8
+                samples a feature and more one of 95 % holds the limit 9 times in 10 or more often, also where the
+                distributions agree
     slope:      c, the bias is c / N
     counts:     sizes N of the parts, largest first
     distances:  mean distance at each of them
@@ -76,6 +82,7 @@ def frechet_limit(samples: NDArray[Any], reference: Moments, seed: int, confiden
     influences = _influences(x, reference)
     errors = [influences[generator.integers(len(x), size=len(x))].mean() for _ in range(_NUM_RESAMPLES)]
     low, high = value + np.quantile(errors, [(1 - confidence) / 2, (1 + confidence) / 2])
+    high += _SHARE_LEFT * max(slope, 0.0) / len(x)
     return FrechetLimit(float(value), float(low), float(high), float(slope), tuple(counts), tuple(distances))
 
 

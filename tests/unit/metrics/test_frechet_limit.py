@@ -38,6 +38,46 @@ def test_interval_holds_the_limit_as_often_as_it_says_and_is_no_wider() -> None:
     assert widths.mean() == pytest.approx(2 * 1.96 * values.std(), rel=0.3)
 
 
+@pytest.mark.parametrize(("dimensions", "rows_per_feature"), [(6, 16), (24, 8)])
+@pytest.mark.parametrize("is_same", [True, False])
+def test_limit_of_known_gaussians_is_off_by_less_than_a_tenth_of_the_bias_and_its_interval_says_so(
+    dimensions: int, rows_per_feature: int, is_same: bool
+) -> None:
+    rng = np.random.default_rng(7)
+    own, factor, shift = np.exp(0.7 * rng.normal(size=(3, dimensions)))
+    factor, shift = (np.ones(dimensions), np.zeros(dimensions)) if is_same else (factor**0.2, 0.2 * shift)
+    reference = Moments(1_000_000, np.zeros(dimensions), np.diag(own**2) * 999_999)
+    limit = float((own**2 * (shift**2 + (factor - 1) ** 2)).sum())
+    shape = rows_per_feature * dimensions, dimensions
+    num_sets = 40
+    found = [
+        frechet_limit((np.random.default_rng(seed).normal(size=shape) * factor + shift) * own, reference, seed)
+        for seed in range(num_sets)
+    ]
+    values, finite = np.array([f.value for f in found]), np.array([f.distances[0] for f in found])
+    bias, of_few = values.mean() - limit, finite.mean() - limit
+    noise = values.std() / num_sets**0.5
+    assert of_few > 3 * finite.std() / num_sets**0.5 and -0.1 * of_few - 3 * noise < bias < 3 * noise
+    assert sum(f.low < limit < f.high for f in found) >= 0.85 * num_sets
+
+
+def test_interval_allows_for_what_the_line_leaves_of_the_bias() -> None:
+    """Of many features and one distribution, the bias left is larger than the noise: 1 of 12 would be held without."""
+    reference = Moments(1_000_000, np.zeros(96), np.eye(96) * 999_999)
+    drawn = [np.random.default_rng(seed).normal(size=(8 * 96, 96)) for seed in range(12)]
+    found = [frechet_limit(x, reference, 0) for x in drawn]
+    assert sum(f.low < 0 < f.high for f in found) >= 11
+    assert sum(f.high - 0.1 * f.slope / len(drawn[0]) > 0 for f in found) < 11
+
+
+def test_samples_that_are_the_reference_have_a_limit_below_nothing() -> None:
+    """Their distance is 0 where that of others has a bias, which is taken away all the same."""
+    x = samples(0, 300)
+    limit = frechet_limit(x, Moments.from_features(x), 0)
+    assert limit.distances[0] < 1e-9 < limit.distances[1] < limit.distances[4]
+    assert limit.value < 0 < limit.slope
+
+
 def test_parts_hold_all_samples_and_shrink_evenly_in_one_over_n() -> None:
     limit = frechet_limit(samples(0, 300), REFERENCE, 0)
     assert limit.counts == (300, 150, 100, 75, 60) and len(limit.distances) == 5
