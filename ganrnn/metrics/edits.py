@@ -24,5 +24,6 @@ def edited(
 
 def kept_pixels(sources: torch.Tensor, images: torch.Tensor) -> list[int]:
     """Of uint8 [N, 3, H, W] twice: [pixels that are as before, all pixels]."""
+    assert sources.shape == images.shape, (sources.shape, images.shape)
     off = (sources.short() - images.short()).abs().amax(1)
     return [int((off <= KEPT_LEVELS).sum()), off.numel()]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from ganrnn.errors import BadInput
+from ganrnn.metrics.neighbours import checked, require_same_width
 from ganrnn.metrics.partials import arrays_from_bytes
 
 
@@ -40,13 +41,14 @@ class FeatureSubset:
         sample_ids:  [N] ids, each of them unique over all blocks
         limit:       rows to keep, at least 1
 
-        Raises BadInput when limit is below 1 or an id occurs twice.
+        Raises BadInput when limit is below 1, an id occurs twice or a feature is NaN, infinite or beyond 1e50.
         """
         assert features.ndim == 2 and len(sample_ids) == len(features), (features.shape, len(sample_ids))
         if limit < 1:
             raise BadInput(f"feature subset: limit is {limit}, at least 1 is needed")
         order = _ranked(sample_ids)[:limit]
-        return cls(limit, tuple(sample_ids[i] for i in order), features[order].astype(np.float64))
+        x = checked(features, "feature subset", 0)
+        return cls(limit, tuple(sample_ids[i] for i in order), x[order])
 
     def merge(self, other: Self) -> Self:
         """Subset of the union of two disjoint sets of samples; commutative and associative to the last bit.
@@ -92,11 +94,13 @@ def kernel_distance(
     subset_size:  rows of a subset, drawn without replacement, 2 to min(N, M) (1000 in the paper)
     seed:         of the draws
 
-    The divisor of the deviation is num_subsets; the mean may be slightly negative when the distributions agree.
-    Raises BadInput when a size does not fit.
+    The divisor of the deviation is num_subsets; the mean may be slightly negative when the distributions agree, and is
+    so where x is y. All rows of a set may be equal.
+
+    Raises BadInput when a size does not fit, or a feature is NaN, infinite or beyond 1e50.
     """
-    if x.shape[1] != y.shape[1]:
-        raise BadInput(f"kernel distance: {x.shape[1]} features against {y.shape[1]}, the numbers must be equal")
+    require_same_width(x, y, "kernel distance")
+    x, y = checked(x, "kernel distance, samples", 0), checked(y, "kernel distance, reference", 0)
     if num_subsets < 1:
         raise BadInput(f"kernel distance: num_subsets is {num_subsets}, at least 1 is needed")
     if not 2 <= subset_size <= min(len(x), len(y)):
@@ -109,7 +113,7 @@ def kernel_distance(
     for i in range(num_subsets):
         rows_x = generator.choice(len(x), subset_size, replace=False)
         rows_y = generator.choice(len(y), subset_size, replace=False)
-        estimates[i] = _unbiased_mmd2(x[rows_x].astype(np.float64), y[rows_y].astype(np.float64))
+        estimates[i] = _unbiased_mmd2(x[rows_x], y[rows_y])
     return float(estimates.mean()), float(estimates.std())
 
 

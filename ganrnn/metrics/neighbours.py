@@ -15,6 +15,7 @@ from ganrnn.errors import BadInput
 
 BLOCK_PAIRS = 1 << 22  # distances held at once: 32 MiB
 _GATHERED_PAIRS = 1 << 10  # 16 MiB at 2,048 features
+LARGEST = 1e50  # of a feature: the sixth power, as KID takes it, is still a number of float64
 _ROUNDING = 8 * np.finfo(np.float64).eps  # of a squared distance, relative to the squared lengths and per dimension
 
 
@@ -23,11 +24,13 @@ def checked(features: NDArray[Any], name: str, least: int) -> NDArray[np.float64
 
     features:  a row for each picture
     name:      of the set, in errors
-    least:     the smallest N that makes sense, at least 1
+    least:     the smallest N that makes sense
 
-    Raises BadInput when N is below `least` or a feature is NaN or infinite.
+    Raises BadInput when N is below `least`, D is 0, or a feature is NaN, infinite or beyond 1e50.
     """
     assert features.ndim == 2, features.shape
+    if not features.shape[1]:
+        raise BadInput(f"{name}: the {len(features)} rows hold 0 features, at least 1 is needed")
     if len(features) < least:
         raise BadInput(f"{name}: {len(features)} rows of features, at least {least} are needed")
     x = features.astype(np.float64)
@@ -35,6 +38,10 @@ def checked(features: NDArray[Any], name: str, least: int) -> NDArray[np.float64
     if not finite.all():
         row = int(np.argmin(finite))
         raise BadInput(f"{name}: row {row} of {len(x)} holds NaN or infinity, only finite numbers are allowed")
+    small = (np.abs(x) <= LARGEST).all(axis=1)
+    if not small.all():
+        row = int(np.argmin(small))
+        raise BadInput(f"{name}: row {row} of {len(x)} holds a feature beyond {LARGEST:g}, too large to compare")
     return x
 
 

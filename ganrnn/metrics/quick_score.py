@@ -12,6 +12,7 @@ from itertools import pairwise
 import torch
 from torch.nn import functional as F
 
+from ganrnn.errors import BadInput
 from ganrnn.images import to_float
 from ganrnn.metrics.frechet import frechet_distance
 from ganrnn.metrics.moments import Moments
@@ -30,9 +31,14 @@ class Quality:
 
 
 class QuickScore:
-    """Compares samples with a fixed set of real pictures, uint8 [N, 3, H, W]."""
+    """Compares samples with a fixed set of real pictures, uint8 [N, 3, H, W].
+
+    Raises BadInput when there are fewer than 2 real pictures or samples, or all real ones are equal.
+    """
 
     def __init__(self, real: torch.Tensor) -> None:
+        if len(real) < 2 or bool((real == real[:1]).all()):
+            raise BadInput(f"quick score: {len(real)} real pictures of which no two differ, at least 2 have to")
         generator = torch.Generator().manual_seed(_SEED)
         self.weights = [
             torch.randn(after, before, 3, 3, generator=generator) * (2 / (9 * before)) ** 0.5

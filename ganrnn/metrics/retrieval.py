@@ -78,8 +78,13 @@ def is_retrieved_among_captions(
     text_embeddings:   [K, E] of the distinct captions
     candidates:        [N, C] positions among them, each sample's own first, from `candidate_indices`
 
-    Returns [N] bool, each row independent of the other rows.
+    Returns [N] bool, each row independent of the other rows. Raises BadInput when the widths of the embeddings differ.
     """
+    if image_embeddings.shape[1] != text_embeddings.shape[1]:
+        raise BadInput(
+            f"R-precision: embeddings of images are {image_embeddings.shape[1]} wide, "
+            f"those of captions {text_embeddings.shape[1]}, the numbers must be equal"
+        )
     assert len(candidates) == len(image_embeddings), (len(candidates), len(image_embeddings))
     images, texts = _unit_rows(image_embeddings), _unit_rows(text_embeddings)
     hits = np.empty(len(images), np.bool_)

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
+from ganrnn.errors import BadInput
+
 
 @dataclass(frozen=True)
 class Seam:
@@ -16,7 +18,9 @@ class Seam:
 
     @classmethod
     def of(cls, images: torch.Tensor) -> "Seam":
-        """Of uint8 [N, 3, H, W]."""
+        """Of uint8 [N, 3, H, W]. Raises BadInput where W is 1, which leaves no column but those at the seam."""
+        if images.shape[3] < 2:
+            raise BadInput(f"seam: pictures are {images.shape[3]} wide, at least 2 columns are needed")
         x = images.double()
         steps = (x - x.roll(1, 3)).abs().mean((1, 2))  # [N, W], the first one at the seam
         at_seam, inside = steps[:, 0], steps[:, 1:].mean(1)
@@ -33,8 +37,15 @@ class Seam:
     def ratio(self) -> tuple[float, float, float]:
         """Steps at the seam as a multiple of those inside, and its 95 % interval; 1 is no seam at all.
 
-        The interval is that of the mean difference within a picture, over pictures.
+        The interval is that of the mean difference within a picture, over pictures. Pictures without any step, whose
+        columns are all alike, have no seam: 1. One picture tells nothing of others, both bounds are its ratio.
+
+        Raises BadInput when there is no picture.
         """
+        if self.count < 1:
+            raise BadInput(f"seam: {self.count} pictures, at least 1 is needed")
+        if not self.inside:
+            return 1.0, 1.0, 1.0
         difference = (self.at_seam - self.inside) / self.count
         variance = max(self.squared_difference / self.count - difference**2, 0.0) / max(self.count - 1, 1)
         ratio, spread = self.at_seam / self.inside, 1.96 * variance**0.5 * self.count / self.inside
