@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 from defects import planted
+from evaluation_memory import merged_memory
 from evaluation_sides import SIDES
 from record import ROOT, Figure, digits, ratio_figure, run_groups, spread
 
@@ -169,6 +170,7 @@ GROUPS: dict[str, Callable[[], list[Figure]]] = {
     "extractor": extractor,
     "scores": scores,
     "frechet": frechet,
+    "memory": merged_memory,
     "defects": planted,
 }
 

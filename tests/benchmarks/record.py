@@ -66,6 +66,7 @@ GOALS: dict[str, tuple[str, float]] = {
     "extractor_vs_torch_fidelity": (">=", 2.5),
     "frechet_vs_sqrtm": (">=", 5),
     "frechet_vs_torch_fidelity": (">=", 1.0),
+    "million_rows_peak_ratio": ("<=", 1.1),
 }
 
 
