@@ -5,8 +5,8 @@
 The references are installed once below build/, into an environment of their own. Every side runs in a process of its
 own on one thread, on files that all of them read, in turns. Speeds are those of CPU seconds, which other work on the
 machine changes less than the clock. Inception has random weights on both sides, since the published ones are no part
-of the project. `defects` looks at our scores alone, as defects.py says. Prints a table and merges it into
-tests/benchmarks/results/evaluation.json.
+of the project. `defects` and `memory` look at our side alone, as defects.py and evaluation_memory.py say. Prints a
+table and merges it into tests/benchmarks/results/evaluation.json.
 """
 
 import os
