@@ -45,6 +45,8 @@ def invite(recipe: Recipe, samples_uri: str, reference_uri: str, num_raters: int
     if num_raters < 1:
         raise BadInput(f"--invite {num_raters}: give the number of raters, 1 or more")
     rate = recipe.rate
+    if not rate.public_url and (rate.host in ("0.0.0.0", "::") or not rate.port):
+        raise BadInput(f"rate.public_url is missing; nobody can open a link to {rate.host}, port {rate.port}")
     secret = secret_from(os.environ)
     study = open_study(recipe, samples_uri, reference_uri)
     invites = _invites(secret, study.store, rate)

@@ -35,7 +35,7 @@ def durability() -> list[Figure]:
         "kills": NUM_KILLS,
         "acknowledged": len(given),
         "stored": len(stored),
-        "lost_connections": sum(rater.num_lost_connections for rater in raters),
+        "requests_failed": sum(rater.num_failed_requests for rater in raters),
         "seconds": digits(seconds),
     }
     return [

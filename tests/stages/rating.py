@@ -130,7 +130,7 @@ class Rater:
     address: str
     token: str
     acknowledged: dict[int, str] = field(default_factory=dict)
-    num_lost_connections: int = 0
+    num_failed_requests: int = 0
 
     @property
     def name(self) -> str:
@@ -160,7 +160,7 @@ class Rater:
                 if status < 500 and status != 429:
                     return status, body
             except (OSError, http.client.HTTPException):
-                self.num_lost_connections += 1
+                self.num_failed_requests += 1
             time.sleep(0.02)
         raise TimeoutError(f"{self.address} was not there for two minutes")
 
