@@ -63,6 +63,7 @@ def _recipe(folder: Path) -> Recipe:
         "ingest.scenes.num_val": 128,
         "ingest.scenes.num_test": NUM_PICTURES,
         "evaluate.indomain.num_steps": 10,
+        "evaluate.num_candidates": 50,
         "evaluate.extractor.weights_uri": folder / "inception.safetensors",
         "evaluate.extractor.sha256": sha256(data).hexdigest(),
     }
