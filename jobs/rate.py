@@ -11,6 +11,7 @@ import argparse
 from jobs import cli
 from pipelines import rate, storage
 from pipelines.config import bare_recipe, load_recipe
+from pipelines.human_scores import REPORT
 
 
 def act(given: argparse.Namespace) -> None:
@@ -23,7 +24,7 @@ def act(given: argparse.Namespace) -> None:
         from pipelines import rate_report  # MLflow takes seconds to load, which the page does not need
 
         print(rate_report.table(rate_report.report(recipe, *sources)))
-        print(f"{recipe.rate.study_uri}/{rate_report.REPORT}")
+        print(f"{recipe.rate.study_uri}/{REPORT}")
     else:
         rate.serve(recipe, *sources)
 

@@ -19,7 +19,7 @@ def training_curves(recipe: Recipe, model_digest: str) -> dict[str, Curve]:
     """By name, what the guard saw in the training of this model; empty where nobody knows of it."""
     try:
         with TemporaryDirectory() as scratch:
-            folder = model.fetch(recipe.generate.model_uri, recipe.tracking, Path(scratch))
+            folder = model.fetch(recipe.generate.model_uri, recipe.tracking, Path(scratch), [DESCRIPTION])
             description = describe((folder / DESCRIPTION).read_bytes(), recipe.generate.model_uri)
     except BadInput:  # samples can be scored without their model
         return {}

@@ -1,61 +1,70 @@
-"""What people said of a model, for those who decide about it: the ratings.json that `ganrnn rate --report` writes."""
+"""What people said of a model: what `ganrnn rate --report` writes and `promote` reads."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from ganrnn.errors import BadInput
 from ganrnn.metrics.difference import Interval
 from pipelines import storage
 
-FILE = "ratings.json"
+REPORT = "ratings.json"
 PREFIX = "human_"
 PREFERENCE = "human_preference"  # to the reference of the study; half of the answers say nothing
-# Of the section `rate`, what two studies have to share for their scores to be compared.
-_PROTOCOL = ("task", "split", "num_items", "num_practice", "num_checks", "exposure_seconds", "text_length")
+
+
+@dataclass(frozen=True)
+class Human:
+    """How people judge the samples of a model, as ratings.json has it under `human`.
+
+    metric:            human_error_generated (how often they are taken for real), human_preference (how often they are
+                       preferred to the reference) or human_fit_generated (how often they fit their prompt)
+    interval:          the wider one of that by answer and that by rater
+    reference_digest:  of what the samples were judged beside; of a folder of samples that is its manifest's
+    protocol_digest:   equal for studies of the same kind against the same reference
+    item_digests:      sha256 of the samples that were judged, as raters saw them
+    """
+
+    metric: str
+    value: float
+    interval: Interval
+    num_answers: int
+    num_raters: int
+    model_digest: str | None
+    reference_digest: str
+    protocol_digest: str
+    item_digests: list[str]
 
 
 @dataclass(frozen=True)
 class HumanScores:
-    """Metrics of a study and the intervals of those that have one, the wider one where there are two.
+    """All metrics of a study and the intervals of those that have one; `digest` is the sha256 of the file."""
 
-    digest:            sha256 of the file
-    protocol_digest:   equal for studies of the same kind against the same reference
-    reference_digest:  of what the samples were judged beside; of a folder of samples that is its manifest's
-    """
-
-    uri: str
     digest: str
     metrics: Mapping[str, float]
     intervals: Mapping[str, Interval]
-    protocol_digest: str
-    reference_digest: str
+    main: Human
 
 
 def read_human_scores(folder_uri: str, model_digest: str) -> HumanScores:
     """The report of a study about samples of this model; BadInput where there is none, or it is about another."""
-    uri = storage.join(folder_uri, FILE)
+    uri = storage.join(folder_uri, REPORT)
     raw = storage.read_json(uri)
     try:
-        human, config, reference = raw["human"], raw["config"], raw["digests"]["reference_source"]
+        human = Human(**raw["human"])
         metrics = {name: float(value) for name, value in raw["metrics"].items()}
-        intervals = _wider(raw["intervals"], raw["intervals_by_rater"])
-        settings = {name: config[name] for name in _PROTOCOL}
+        intervals = wider(raw["intervals"], raw["intervals_by_rater"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadInput(f"{uri} is no report of `ganrnn rate --report` ({error!r})") from error
-    if human.get("model_digest") != model_digest:
+    if human.model_digest != model_digest:
         raise BadInput(
-            f"{uri}: raters judged model {str(human.get('model_digest'))[:12]}, this is {model_digest[:12]}; "
+            f"{uri}: raters judged model {str(human.model_digest)[:12]}, this is {model_digest[:12]}; "
             "have samples of this model rated"
         )
-    protocol = json.dumps([settings, reference], sort_keys=True).encode()
-    return HumanScores(
-        uri, storage.sha256(storage.read_bytes(uri)), metrics, intervals, storage.sha256(protocol), reference
-    )
+    return HumanScores(storage.sha256(storage.read_bytes(uri)), metrics, intervals, human)
 
 
-def _wider(*intervals: Mapping[str, Any]) -> dict[str, Interval]:
+def wider(*intervals: Mapping[str, Interval]) -> dict[str, Interval]:
+    """By metric, the least interval that holds those of all."""
     names = {name for held in intervals for name in held}
-    bounds = {name: [held[name] for held in intervals if name in held] for name in names}
+    bounds = {name: [held[name] for held in intervals if name in held] for name in sorted(names)}
     return {name: (min(low for low, _ in both), max(high for _, high in both)) for name, both in bounds.items()}

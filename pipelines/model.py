@@ -4,6 +4,7 @@ folder = fetch("models:/scenes@champion", recipe.tracking, Path(scratch))
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,8 +17,8 @@ _STEP = re.compile(r"step-(\d+)")
 _BEST = "@best"
 
 
-def fetch(model_uri: str, tracking: TrackingConfig, directory: Path) -> Path:
-    """Copy what sampling needs (`checkpoint.json`, `sampler.safetensors`) into `directory` and return it.
+def fetch(model_uri: str, tracking: TrackingConfig, directory: Path, files: Sequence[str] = SAMPLER_FILES) -> Path:
+    """Copy files of a model, those that sampling needs or fewer, `checkpoint.json` always, into `directory`; return it.
 
     `model_uri` is a folder that holds checkpoint.json, a folder of checkpoints `step-*` of which the newest whole one
     is taken, such a folder and `@best` for the one whose samples the guard found nearest to real pictures, or
@@ -28,10 +29,10 @@ def fetch(model_uri: str, tracking: TrackingConfig, directory: Path) -> Path:
         # Importing mlflow takes seconds and 150 MB, which actors that sample from a folder need not pay.
         from pipelines.registry import download_model
 
-        download_model(tracking, model_uri, directory)
+        download_model(tracking, model_uri, directory, files)
     else:
         folder = _checkpoint(model_uri)
-        for name in SAMPLER_FILES:
+        for name in files:
             (directory / name).write_bytes(storage.read_bytes(storage.join(folder, name)))
     describe((directory / DESCRIPTION).read_bytes(), storage.join(model_uri, DESCRIPTION))
     return directory

@@ -16,8 +16,7 @@ NUM_SHOWN = 8
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A generated picture and the training picture nearest to it; `ratio` is how far that is, in units of how far the
-    training picture's own nearest is."""
+    """A generated picture, the training picture nearest to it, and how far, in units of that one's own nearest."""
 
     sample: Picture
     training_id: str

@@ -10,7 +10,7 @@ from ganrnn.metrics.kid import kernel_distance
 from ganrnn.metrics.retrieval import wilson_interval
 from pipelines.feature_scores import feature_scores
 from pipelines.scoring import Protocol
-from pipelines.set_scores import IN_DOMAIN, Counts, GroupScores, SetScores
+from pipelines.set_scores import IN_DOMAIN, Counts, SetScores
 
 KID_SUBSETS = 100
 KID_SUBSET_ROWS = 1_000
@@ -50,10 +50,10 @@ def group_scores(subject: SetScores, sets: Mapping[str, SetScores], protocol: Pr
 
     A group that one of them does not have, or once only, has no distance.
     """
-    nothing: dict[str, GroupScores] = sets["reference"].groups
+    references = sets["reference"].groups
     found: dict[str, dict[str, Any]] = {}
-    for name in sorted(subject.groups | nothing):
-        own, reference = subject.groups.get(name), nothing.get(name)
+    for name in sorted(subject.groups | references):
+        own, reference = subject.groups.get(name), references.get(name)
         scores = PictureScores()
         if own and reference and min(own.moments.count, reference.moments.count) > 1:
             metric = f"fid{count_name(own.moments.count)}_{IN_DOMAIN}"

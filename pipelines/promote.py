@@ -54,7 +54,7 @@ class Report:
     dataset_digest: str
     protocol_digest: str
     samples_manifest_digest: str | None
-    human: HumanScores | None = None
+    people: HumanScores | None = None
 
     def value(self, metric: str, place: str) -> float:
         """A metric; BadInput where there is no such number."""
@@ -147,12 +147,12 @@ def compare(
             f"champion version {champion.version} was scored under another protocol (extractor, prompts, counts or "
             "seed); evaluate both under the same one"
         )
-    if metric == PREFERENCE and report.human:
-        return preferred(report, report.human, champion)
+    if metric == PREFERENCE and report.people:
+        return preferred(report, report.people, champion)
     if (
         metric.startswith(PREFIX)
-        and report.human
-        and champion.tags.get(RATINGS_PROTOCOL) != report.human.protocol_digest
+        and report.people
+        and champion.tags.get(RATINGS_PROTOCOL) != report.people.main.protocol_digest
     ):
         return False, (
             f"champion version {champion.version} was rated in another study (task, reference, exposure or numbers); "
@@ -172,14 +172,14 @@ def compare(
     return won, f"{metric} {value:.6g} {verb} {best:.6g} of champion version {champion.version}{between}"
 
 
-def preferred(report: Report, human: HumanScores, champion: RegisteredVersion) -> tuple[bool, str]:
+def preferred(report: Report, people: HumanScores, champion: RegisteredVersion) -> tuple[bool, str]:
     """Whether people prefer the model's samples to the champion's, by more than chance."""
-    if champion.tags.get(SAMPLES_MANIFEST) != human.reference_digest:
+    if champion.tags.get(SAMPLES_MANIFEST) != people.main.reference_digest:
         return False, (
             f"raters compared the model with other samples than those of champion version {champion.version}; "
             "give `ganrnn rate` the champion's samples as the reference"
         )
-    value, (low, high) = report.metrics[PREFERENCE], human.intervals[PREFERENCE]
+    value, (low, high) = report.metrics[PREFERENCE], people.intervals[PREFERENCE]
     won = low > _EVEN
     verb = "prefer it to" if won else "do not prefer it to"
     return won, f"raters {verb} champion version {champion.version}: {value:.3g} ({low:.3g} to {high:.3g} in 95 %)"
@@ -197,15 +197,15 @@ def _settled(recipe: Recipe, version: RegisteredVersion) -> Decision | None:
     return decision if same and standing == version else None
 
 
-def with_people(report: Report, human: HumanScores) -> Report:
+def with_people(report: Report, people: HumanScores) -> Report:
     """The report with what people said beside what was measured."""
-    metrics, intervals = {**report.metrics, **human.metrics}, {**report.intervals, **human.intervals}
-    return replace(report, metrics=metrics, intervals=intervals, human=human)
+    metrics, intervals = {**report.metrics, **people.metrics}, {**report.intervals, **people.intervals}
+    return replace(report, metrics=metrics, intervals=intervals, people=people)
 
 
 def _digests(report: Report) -> dict[str, str]:
     """Tags by which a version and a run are known."""
-    ratings = report.human.digest if report.human else "none"
+    ratings = report.people.digest if report.people else "none"
     return {MODEL: report.model_digest, "ganrnn.report_digest": report.digest, "ganrnn.ratings_digest": ratings}
 
 
@@ -228,7 +228,7 @@ def _register(
         DATASET: report.dataset_digest,
         PROTOCOL: report.protocol_digest,
         **_digests(report),
-        RATINGS_PROTOCOL: report.human.protocol_digest if report.human else "none",
+        RATINGS_PROTOCOL: report.people.main.protocol_digest if report.people else "none",
         SAMPLES_MANIFEST: report.samples_manifest_digest or "none",
         **{INTERVAL + metric: json.dumps(interval) for metric, interval in report.intervals.items()},
     }
@@ -266,7 +266,7 @@ def _write(recipe: Recipe, report: Report, decision: Decision, version: Register
             "version": decision.version,
             "model_digest": report.model_digest,
             "report_digest": report.digest,
-            "ratings_digest": report.human.digest if report.human else None,
+            "ratings_digest": report.people.digest if report.people else None,
             "samples_manifest_digest": report.samples_manifest_digest,
         },
     }

@@ -1,14 +1,13 @@
 """What raters found: ratings.json, ratings.parquet with every answer, an MLflow run of both.
 
-    result = report(recipe, samples_uri, reference_uri)
-    human = Human(**result["human"])
+    result = report(recipe, samples_uri, reference_uri)         # promotion reads it by human_scores.py
 
 The page may be serving meanwhile; the report is of the answers that are there.
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,33 +16,15 @@ import pyarrow as pa
 from ganrnn.errors import BadInput
 from pipelines import rate_store, storage, tracking
 from pipelines.config import Recipe
-from pipelines.rate_config import SAMPLES
+from pipelines.human_scores import REPORT, Human, wider
+from pipelines.rate_config import REFERENCE, SAMPLES
 from pipelines.rate_scores import MAIN, Interval, Judged, Scores, counted, scores
 from pipelines.rate_store import Answer
 from pipelines.rate_study import open_study, study_folder
 from pipelines.report import format_number
 from pipelines.schemas import RATINGS, SCHEMA_VERSION, code_revision
 
-REPORT, ANSWERS = "ratings.json", "ratings.parquet"
-
-
-@dataclass(frozen=True)
-class Human:
-    """How people judge the samples of a model, for whoever decides about it.
-
-    `metric` is human_error_generated (how often they are taken for real), human_preference (how often they are
-    preferred to the reference) or human_fit_generated (how often they fit their prompt). `interval` holds
-    both of them, that by answer and that by rater. `item_digests` are the sha256 of the samples that were judged, as
-    raters saw them.
-    """
-
-    metric: str
-    value: float
-    interval: Interval
-    num_answers: int
-    num_raters: int
-    model_digest: str | None
-    item_digests: list[str]
+ANSWERS = "ratings.parquet"
 
 
 def report(recipe: Recipe, samples_uri: str, reference_uri: str) -> dict[str, Any]:
@@ -119,17 +100,20 @@ def _result(
     digests = {
         row[f"{side}_digest"] for row in judged for side in ("left", "right") if row[f"{side}_source"] == SAMPLES
     }
-    bounds = [held[main] for held in (found.intervals, found.intervals_by_rater) if main in held]
+    made_of = about["identity"]
+    protocol = [made_of["rate"], made_of["sources"][REFERENCE]]
     human = Human(
         metric=main,
         value=found.metrics[main],
-        interval=(min(low for low, _ in bounds), max(high for _, high in bounds)),
+        interval=wider(found.intervals, found.intervals_by_rater)[main],
         num_answers=found.answers[main],
         num_raters=len({row["rater"] for row in judged}),
         model_digest=about["model_digest"],
+        reference_digest=made_of["sources"][REFERENCE],
+        protocol_digest=storage.sha256(json.dumps(protocol, sort_keys=True).encode()),
         item_digests=sorted(digests),
     )
-    sources = {f"{name}_source": digest for name, digest in about["identity"]["sources"].items()}
+    sources = {f"{name}_source": digest for name, digest in made_of["sources"].items()}
     return {
         "schema_version": SCHEMA_VERSION,
         "verb": "rate",

@@ -11,7 +11,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version as installed_version
@@ -125,8 +125,8 @@ def set_alias(tracking: TrackingConfig, name: str, alias: str, version: str) -> 
     client_of(tracking.tracking_uri).set_registered_model_alias(name, alias, version)
 
 
-def download_model(tracking: TrackingConfig, uri: str, directory: Path) -> Path:
-    """Copy checkpoint.json and sampler.safetensors of models:/NAME@ALIAS or models:/NAME/VERSION into `directory`.
+def download_model(tracking: TrackingConfig, uri: str, directory: Path, files: Sequence[str] = SAMPLER_FILES) -> Path:
+    """Copy files of models:/NAME@ALIAS or models:/NAME/VERSION into `directory`.
 
     Raises BadInput that names what the registry holds when the name, alias or version is unknown.
     """
@@ -135,7 +135,7 @@ def download_model(tracking: TrackingConfig, uri: str, directory: Path) -> Path:
         raise BadInput(f"{uri} is no model URI; allowed are models:/NAME@ALIAS and models:/NAME/VERSION")
     client = client_of(tracking.tracking_uri)
     location = _location(client, match["name"], _known_version(client, uri, **match.groupdict()))
-    for file in SAMPLER_FILES:
+    for file in files:
         try:
             mlflow.artifacts.download_artifacts(
                 f"{location}/artifacts/{file}", dst_path=str(directory), tracking_uri=tracking.tracking_uri

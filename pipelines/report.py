@@ -10,7 +10,6 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -108,7 +107,7 @@ def _page(report: Mapping[str, Any], **shown: Any) -> str:
     )
     page.filters |= {"number": format_number, "data_uri": _data_uri, "pretty": _pretty, "sense": sense}
     champion = shown.get("champion")
-    lines = scores(report, champion.metrics if champion else {})
+    lines = scores(report, champion.metrics if champion else None)
     kinds = ("texts", "verdicts", "wrong", "pairs", "other_real", "best", "worst", "neighbours")
     nothing: dict[str, Any] = {"plot": b"", "course": b"", "champion": None, **{kind: [] for kind in kinds}}
     return page.get_template("report.html.j2").render(
@@ -120,7 +119,7 @@ def _page(report: Mapping[str, Any], **shown: Any) -> str:
     )
 
 
-def scores(report: Mapping[str, Any], champion: Mapping[str, float] = MappingProxyType({})) -> list[Score]:
+def scores(report: Mapping[str, Any], champion: Mapping[str, float] | None = None) -> list[Score]:
     """Every metric with its sense, spread and floor, in the order of `SENSES`, then of the report."""
     metrics, floors = report["metrics"], report.get("floors", {})
     found = []
@@ -138,7 +137,7 @@ def scores(report: Mapping[str, Any], champion: Mapping[str, float] = MappingPro
                 std=metrics.get(f"{name}_std", math.nan),
                 floor_name=floor_name,
                 floor=floors.get(floor_name, math.nan),
-                champion=champion.get(name, math.nan),
+                champion=(champion or {}).get(name, math.nan),
             )
         )
     order = [sense.pattern for sense in SENSES]

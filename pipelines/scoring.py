@@ -205,7 +205,7 @@ class BlockScorer:
         packed = []
         for name, (values, posterior) in made.items():
             sums = posterior if posterior is None else self._sums(posterior, ids)
-            packed.append({"extractor": name, "values": values.astype(np.float32).tobytes(), "classes": sums})
+            packed.append({"extractor": name, "values": values.tobytes(), "classes": sums})
         return packed
 
     def _sums(self, posterior: np.ndarray, ids: Sequence[str]) -> bytes:

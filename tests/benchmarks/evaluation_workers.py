@@ -36,7 +36,7 @@ def two_workers() -> list[Figure]:
         ingest(recipe)
         as_samples(rows_of(recipe, "test"), f"{folder}/samples", BLOCK_ROWS)
         with cluster.session():
-            sides = {number: [_pass(recipe, number) for _ in range(1)] for number in (1, 2)}
+            sides = {number: [_pass(recipe, number)] for number in (1, 2)}
             for _ in range(NUM_REPEATS):
                 for number, held in sides.items():
                     held.append(_pass(recipe, number))

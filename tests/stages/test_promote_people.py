@@ -1,6 +1,6 @@
 """Promotion by what people said: studies of the same kind, preferences to the champion itself, and nothing else."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,36 +9,26 @@ import pytest
 from ganrnn.errors import BadInput
 from pipelines import storage
 from pipelines.config import Recipe
+from pipelines.human_scores import Human
 from pipelines.promote import Decision, promote
 from tests.stages.test_promote import METRICS, Job, job, store
 
 __all__ = ["job", "store"]  # fixtures
 
-CONFIG = {
-    "task": "turing",
-    "split": "test",
-    "num_items": 60,
-    "num_practice": 4,
-    "num_checks": 3,
-    "exposure_seconds": 0.5,
-    "text_length": "as_is",
-}
 
-
-def rated(recipe: Recipe, value: float, half: float, metric: str = "human_error_generated", **changes: Any) -> Recipe:
+def rated(recipe: Recipe, value: float, half: float, metric: str = "human_error_generated", **kind: Any) -> Recipe:
     """With a study of the recipe's model in its folder."""
     report = storage.read_json(f"{recipe.evaluate.report_uri}/report.json")
-    bounds = {metric: [value - half, value + half]}
+    bounds = {metric: (value - half, value + half)}
+    human = Human(metric, value, bounds[metric], 100, 10, report["model_digest"], "e" * 64, "p" * 64, [])
     held = {
-        "human": {"metric": metric, "model_digest": report["model_digest"]},
+        "human": asdict(replace(human, **kind)),
         "metrics": {metric: value, "human_error_real": 0.2},
         "intervals": {metric: [value - half / 2, value + half / 2]},
         "intervals_by_rater": bounds,
-        "digests": {"reference_source": "e" * 64},
-        "config": CONFIG,
     }
     folder = f"{recipe.evaluate.report_uri}/study"
-    storage.commit_json(f"{folder}/ratings.json", held | changes)
+    storage.commit_json(f"{folder}/ratings.json", held)
     return replace(recipe, promote=replace(recipe.promote, champion_metric=metric, ratings_uri=folder))
 
 
@@ -76,22 +66,22 @@ def test_more_answers_are_a_new_reason_to_decide(job: Job) -> None:
 
 def test_studies_of_another_kind_are_not_compared(job: Job) -> None:
     promote(rated(job.attempt(1, METRICS), 0.30, 0.04))
-    longer = promote(rated(job.attempt(2, METRICS), 0.50, 0.04, config=CONFIG | {"exposure_seconds": 0}))
+    longer = promote(rated(job.attempt(2, METRICS), 0.50, 0.04, protocol_digest="q"))
     assert longer.reasons[-1].startswith("champion version 1 was rated in another study (task, reference")
-    other = promote(rated(job.attempt(3, METRICS), 0.50, 0.04, digests={"reference_source": "0" * 64}))
+    other = promote(rated(job.attempt(3, METRICS), 0.50, 0.04, protocol_digest="r"))
     assert other.alias == "challenger" and other.reasons == longer.reasons
 
 
 def test_a_preference_counts_that_is_to_the_champion_itself(job: Job) -> None:
     promote(job.attempt(1, METRICS))
     prefers = "human_preference"
-    beside = {"reference_source": "5" * 64}  # as the manifest of the champion's samples
+    beside = "5" * 64  # as the manifest of the champion's samples
     stranger = promote(rated(job.attempt(2, METRICS), 0.9, 0.05, prefers))
     assert stranger.alias == "challenger"
     assert stranger.reasons[-1].startswith("raters compared the model with other samples than those of champion")
-    close = promote(rated(job.attempt(3, METRICS), 0.54, 0.05, prefers, digests=beside))
+    close = promote(rated(job.attempt(3, METRICS), 0.54, 0.05, prefers, reference_digest=beside))
     assert close.reasons[-1] == "raters do not prefer it to champion version 1: 0.54 (0.49 to 0.59 in 95 %)"
-    clear = promote(rated(job.attempt(4, METRICS), 0.56, 0.05, prefers, digests=beside))
+    clear = promote(rated(job.attempt(4, METRICS), 0.56, 0.05, prefers, reference_digest=beside))
     assert clear.alias == "champion"
     assert clear.reasons[-1] == "raters prefer it to champion version 1: 0.56 (0.51 to 0.61 in 95 %)"
 
@@ -99,9 +89,11 @@ def test_a_preference_counts_that_is_to_the_champion_itself(job: Job) -> None:
 def test_what_is_no_study_of_this_model_is_refused(job: Job, tmp_path: Path) -> None:
     recipe = job.attempt(1, METRICS)
     with pytest.raises(BadInput, match=r"raters judged model ffffffffffff, this is \w{12}; have samples of this model"):
-        promote(rated(recipe, 0.3, 0.04, human={"model_digest": "f" * 64}))
-    with pytest.raises(BadInput, match=r"ratings.json is no report of `ganrnn rate --report` \(KeyError\('split'\)\)"):
-        promote(rated(recipe, 0.3, 0.04, config={"task": "turing"}))
+        promote(rated(recipe, 0.3, 0.04, model_digest="f" * 64))
+    strange = rated(recipe, 0.3, 0.04)
+    storage.commit_json(f"{strange.promote.ratings_uri}/ratings.json", {"human": {"metric": "human_error"}})
+    with pytest.raises(BadInput, match=r"ratings.json is no report of `ganrnn rate --report` \(TypeError\(.*missing"):
+        promote(strange)
     nowhere = replace(recipe, promote=replace(recipe.promote, ratings_uri=f"{tmp_path}/nowhere"))
     with pytest.raises(BadInput, match=r"nowhere/ratings.json does not exist"):
         promote(nowhere)

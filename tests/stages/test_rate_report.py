@@ -14,11 +14,13 @@ from ganrnn.errors import BadInput
 from ganrnn.metrics import ratings
 from ganrnn.metrics.retrieval import wilson_interval
 from pipelines import storage
+from pipelines.human_scores import Human, read_human_scores
 from pipelines.rate_config import SAMPLES
-from pipelines.rate_report import Human, report, table
+from pipelines.rate_report import report, table
 from pipelines.rate_scores import Judged, counted, scores
 from pipelines.rate_store import Answer
 from pipelines.rate_study import Study, open_study
+from pipelines.rate_trials import CHOICES
 from tests.stages import rating
 
 ANSWER = Answer("a", 0, "rated", (0,), "real", "real", True, 1.5, "en", 1_700_000_000.0)
@@ -160,6 +162,37 @@ def test_the_model_of_the_samples_is_named(tmp_path: Path) -> None:
     study = open_study(recipe, f"{tmp_path}/samples", reference)
     fill(study, "a" * 16)
     assert report(recipe, f"{tmp_path}/samples", reference)["human"]["model_digest"] == "m" * 64
+
+
+@pytest.mark.parametrize("task", ["turing", "preference", "fit"])
+def test_promotion_reads_what_is_written(tmp_path: Path, task: str) -> None:
+    """Studies of a kind against one reference have one protocol, whoever is judged; the wider interval counts."""
+    held = {}
+    reference = rating.pictures(f"{tmp_path}/reference.parquet", 12, tone=160)
+    for model, exposure in (("a", 0), ("b", 0), ("b", 1)):
+        samples = f"{tmp_path}/{model}"
+        rating.pictures(f"{samples}/0.parquet", 12)
+        manifest = {"shards": [{"uri": "0.parquet"}], "model_digest": model * 64}
+        storage.commit_json(f"{samples}/manifest.json", manifest)
+        settings = (f"rate.task={task}", f"rate.exposure_seconds={exposure}", "rate.num_items=6", "rate.num_checks=0")
+        recipe = rating.study_recipe(tmp_path / f"{model}{exposure}", *settings)
+        study = open_study(recipe, samples, reference)
+        for rater in ("a" * 16, "b" * 16):
+            for number, trial in enumerate(study.design.trials(rater)):
+                asked = replace(ANSWER, rater=rater, trial=number, kind=trial.kind, items=trial.items)
+                choice = CHOICES[task][(number + (rater > "b")) % 2]
+                study.store.answer(replace(asked, expected=trial.expected, choice=choice))
+        study.store.close()
+        result = report(recipe, samples, reference)
+        found = held[model, exposure] = read_human_scores(recipe.rate.study_uri, model * 64)
+        main, interval = found.main.metric, tuple(found.main.interval)
+        assert found.metrics == result["metrics"] and found.intervals[main] == interval
+        assert interval[0] <= min(result[kind][main][0] for kind in ("intervals", "intervals_by_rater"))
+        assert found.main.reference_digest == result["digests"]["reference_source"]
+    protocols = {key: found.main.protocol_digest for key, found in held.items()}
+    assert protocols["a", 0] == protocols["b", 0] != protocols["b", 1]
+    with pytest.raises(BadInput, match="raters judged model bbbbbbbbbbbb, this is aaaaaaaaaaaa; have samples of"):
+        read_human_scores(f"{tmp_path}/b0/rate", "a" * 64)
 
 
 def test_nothing_to_report(tmp_path: Path) -> None:
