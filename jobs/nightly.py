@@ -6,6 +6,7 @@ Each verb does only what is missing, so a night that was cut short is finished b
 """
 
 from jobs import cli, promote
+from pipelines import cluster
 from pipelines.config import Recipe
 from pipelines.evaluate import evaluate
 from pipelines.generate import generate
@@ -14,12 +15,13 @@ from pipelines.train import train
 
 
 def act(recipe: Recipe) -> int:
-    """The picture of the system, from left to right."""
-    ingest(recipe)
-    train(recipe)
-    generate(recipe)
-    evaluate(recipe)
-    return promote.act(recipe)
+    """The picture of the system, from left to right, in one Ray session."""
+    with cluster.session():
+        ingest(recipe)
+        train(recipe)
+        generate(recipe)
+        evaluate(recipe)
+        return promote.act(recipe)
 
 
 def main() -> None:

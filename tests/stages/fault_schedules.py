@@ -103,6 +103,7 @@ def command(trained: Run, prompts_uri: str, samples_uri: str) -> list[str]:
         f"generate.prompts_uri={prompts_uri}",
         f"generate.samples_uri={samples_uri}",
         f"generate.sampling.shard_rows={SHARD_ROWS}",
+        "generate.sampling.num_workers=2",
     )
 
 

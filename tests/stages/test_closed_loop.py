@@ -69,7 +69,7 @@ def loop(trained: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
         "generate": {
             "model_uri": f"{dreamer}/model",
             "prompts_uri": f"{dreamer}/prompts.parquet",
-            "sampling": {"shard_rows": 30, "decoding": {"max_tokens": 6}},
+            "sampling": {"num_workers": 1, "shard_rows": 30, "decoding": {"max_tokens": 6}},
         },
     }
     (dreamer / "recipe.yaml").write_text(yaml.safe_dump(held))

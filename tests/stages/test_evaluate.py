@@ -113,10 +113,10 @@ def test_report_files(scored: Run) -> None:
     "overrides",
     [
         ("evaluate.from_prompts=true",),
-        ("evaluate.from_prompts=true", "evaluate.num_workers=1", "generate.sampling.num_workers=1"),
-        ("evaluate.num_workers=1",),
+        ("evaluate.from_prompts=true", "evaluate.num_workers=2", "generate.sampling.num_workers=2"),
+        ("evaluate.num_workers=2",),
     ],
-    ids=["from_prompts", "from_prompts_by_one_worker", "one_worker"],
+    ids=["from_prompts", "from_prompts_by_two_workers", "two_workers"],
 )
 def test_the_scores_do_not_depend_on_the_way(scored: Run, tmp_path: Path, overrides: tuple[str, ...]) -> None:
     nowhere = f"generate.samples_uri={tmp_path}/none" if "evaluate.from_prompts=true" in overrides else "seed=0"
@@ -165,7 +165,7 @@ def test_pictures_of_the_data_set_are_scored_once(scored: Run, tmp_path: Path) -
     assert storage.read_table([str(known)])["set"].to_pylist() == ["reference", "real", "training"]
     again = evaluate(scored.recipe(f"evaluate.report_uri={tmp_path}/again"))
     known.unlink()
-    anew = evaluate(scored.recipe(f"evaluate.report_uri={tmp_path}/anew", "evaluate.num_workers=1"))
+    anew = evaluate(scored.recipe(f"evaluate.report_uri={tmp_path}/anew", "evaluate.num_workers=2"))
     for name in ("metrics", "floors", "intervals", "counts", "protocol_digest"):
         assert again[name] == anew[name] == report[name], name
     evaluate(scored.recipe(f"evaluate.report_uri={tmp_path}/other", "evaluate.num_candidates=5"))

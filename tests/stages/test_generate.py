@@ -60,7 +60,7 @@ def shards(folder: str | Path) -> dict[str, bytes]:
 def reference(trained: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The held-out prompts by two workers in shards of 20."""
     folder = tmp_path_factory.mktemp("reference")
-    generate(trained.recipe(f"generate.samples_uri={folder}/samples"))
+    generate(trained.recipe(f"generate.samples_uri={folder}/samples", "generate.sampling.num_workers=2"))
     return folder / "samples"
 
 
@@ -126,9 +126,10 @@ def test_shards_and_order_change_no_picture(shard_rows: int, trained: Run, refer
     shuffled = table.take(random.Random(1).sample(range(NUM_TEST), NUM_TEST))
     pq.write_table(shuffled, tmp_path / "shuffled.parquet")
     settings = [f"generate.prompts_uri={tmp_path}/shuffled.parquet", f"generate.sampling.shard_rows={shard_rows}"]
-    generate(trained.recipe(*settings, f"generate.samples_uri={tmp_path}/samples"))
-    assert pictures(tmp_path / "samples") == pictures(reference)
-    assert [row["prompt_id"] for row in samples(tmp_path / "samples")] == shuffled.column("prompt_id").to_pylist()
+    uris = tiny.write_here(trained.recipe(*settings, f"generate.samples_uri={tmp_path}/samples"))
+    rows = storage.read_table(uris).to_pylist()
+    assert {row["sample_id"]: row["image"]["bytes"] for row in rows} == pictures(reference)
+    assert [row["prompt_id"] for row in rows] == shuffled.column("prompt_id").to_pylist()
 
 
 def test_columns_of_a_prompt(trained: Run, tmp_path: Path) -> None:
@@ -305,7 +306,7 @@ def test_more_workers_than_the_cluster_holds_are_refused(trained: Run, tmp_path:
 def test_a_killed_driver_loses_and_doubles_nothing(trained: Run, make_run: MakeRun) -> None:
     run = make_run()
     uri = write(run.folder / "prompts.parquet", prompts_of(900, num_samples=[1 + i % 2 for i in range(900)]))
-    settings = [f"generate.prompts_uri={uri}", "generate.sampling.shard_rows=5"]
+    settings = [f"generate.prompts_uri={uri}", "generate.sampling.shard_rows=5", "generate.sampling.num_workers=2"]
     killed = Path(run.recipe(*settings).generate.samples_uri)
     with tiny.started(run.command("generate", *settings)) as process:
         tiny.wait_until(lambda: bool(list(killed.glob("*.parquet"))), "the first shard", process)

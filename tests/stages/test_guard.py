@@ -19,18 +19,13 @@ from pipelines.config import Recipe
 from pipelines.dataset import read_manifest, shard_uris
 from pipelines.train import build_vocabulary, training_identity
 from pipelines.train_worker import train_worker
+from tests.stages.forked import Reports
 from tests.stages.tiny import NUM_STEPS, Run
 
 Step = Callable[[TextToImage, Any], dict[str, torch.Tensor]]
 MakeRun = Callable[[], Run]
 BAD_STEP = 35
 SETTINGS = ("train.num_workers=1", "train.guard.check_every_steps=5")
-
-
-class Reports(list[Any]):
-    """Stands where the queue to the driver is."""
-
-    put = list.append
 
 
 @pytest.fixture

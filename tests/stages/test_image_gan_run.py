@@ -17,7 +17,7 @@ from pipelines.config import load_recipe
 from pipelines.evaluate import evaluate
 from pipelines.generate import generate
 from pipelines.promote import promote
-from pipelines.train import train
+from tests.stages.forked import train_forked
 from tests.stages.tiny import NUM_TEST, Run
 
 TASK = {
@@ -42,7 +42,7 @@ def run(trained: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
     prompts = f"generate.prompts_uri={trained.recipe().ingest.dataset_uri}/prompts.parquet"
     run = Run(folder, (*trained.shared, prompts, "train.num_workers=1"))
     (folder / "recipe.yaml").write_text(yaml.safe_dump(yaml.safe_load(text) | {"task": TASK}))
-    train(run.recipe())
+    train_forked(run.recipe())
     return run
 
 

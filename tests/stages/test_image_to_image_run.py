@@ -17,7 +17,7 @@ from pipelines.evaluate import evaluate
 from pipelines.generate import generate
 from pipelines.ingest import ingest
 from pipelines.promote import promote
-from pipelines.train import train
+from tests.stages.forked import train_forked
 from tests.stages.tiny import NUM_TEST, Run
 
 TASK = {
@@ -44,7 +44,7 @@ def run(trained: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
     run = Run(folder, (*tracking, "evaluate.captions=attributes"))
     (folder / "recipe.yaml").write_text(yaml.safe_dump(text | {"task": TASK}))
     ingest(run.recipe())
-    train(run.recipe())
+    train_forked(run.recipe())
     return run
 
 

@@ -22,7 +22,8 @@ def run_of(trained: Run, folder: Path, harm: dict[int, str], *settings: str) -> 
         columns["prompt"][row] += f" {word}"
     folder.mkdir()
     uri = write(folder / "prompts.parquet", columns)
-    return generate(trained.recipe(f"generate.prompts_uri={uri}", f"generate.samples_uri={folder}/samples", *settings))
+    places = (f"generate.prompts_uri={uri}", f"generate.samples_uri={folder}/samples")
+    return generate(trained.recipe(*places, "generate.sampling.num_workers=2", *settings))
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,10 @@ from pipelines import storage
 from pipelines.checkpoints import Checkpoints
 from pipelines.generate import generate
 from pipelines.ingest import ingest
-from pipelines.train import train
 from pipelines.train_worker import train_worker
+from tests.stages.forked import train_forked
 from tests.stages.test_guard import job_of
-from tests.stages.tiny import Run
+from tests.stages.tiny import Run, write_here
 
 NUM_TEST = 30
 
@@ -25,11 +25,11 @@ def text_run(trained: Run, folder: Path, data: dict[str, Any], task: dict[str, A
     text = yaml.safe_load(trained.path().read_text().replace(str(trained.folder), str(folder)))
     scenes = {"num_train": 300, "num_val": 20, "num_test": NUM_TEST}
     text["ingest"] = {"scenes": scenes, "row_group_rows": 64, **data}
-    text["generate"]["sampling"] = {"micro_batch_size": 8, "shard_rows": 20, "decoding": {"max_tokens": 30}}
+    text["generate"]["sampling"] |= {"decoding": {"max_tokens": 30}}
     run = Run(folder, tuple(override for override in trained.shared if override.startswith("tracking.")))
     (folder / "recipe.yaml").write_text(yaml.safe_dump(text | {"task": task, "evaluate": scores}))
     ingest(run.recipe())
-    train(run.recipe())
+    train_forked(run.recipe())
     return run
 
 
@@ -52,11 +52,12 @@ def with_rules(run: Run, path: Path, **columns: Any) -> str:
 
 def require_the_same_in_any_company(run: Run, folder: Path, setting: str) -> dict[str, Any]:
     """Texts that micro-batches, shards, workers and the order of rows do not change; `setting` names their prompts."""
-    expected = texts(run, folder / "8", setting)
+    expected = texts(run, folder / "8", setting, "generate.sampling.num_workers=2")
     assert len(expected) == NUM_TEST
     for size in (1, 7, 64):
         settings = (f"generate.sampling.micro_batch_size={size}", f"generate.sampling.shard_rows={size + 4}")
-        assert texts(run, folder / str(size), setting, *settings, "generate.sampling.num_workers=1") == expected
+        uris = write_here(run.recipe(f"generate.samples_uri={folder}/{size}", setting, *settings))
+        assert {row["sample_id"]: row for row in storage.read_table(uris).to_pylist()} == expected
     prompts = storage.read_table([setting.removeprefix("generate.prompts_uri=")])
     backwards = prompts.take(list(range(prompts.num_rows))[::-1])
     storage.commit_table(f"{folder}/backwards.parquet", backwards)

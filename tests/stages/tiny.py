@@ -17,7 +17,9 @@ import yaml
 from pipelines import storage
 from pipelines.config import Recipe, load_recipe
 from pipelines.ingest import ingest
-from pipelines.train import train
+from pipelines.shard_writer import ShardWriter
+from pipelines.shards import plan, prompt_files
+from tests.stages.forked import train_forked
 
 ROOT = Path(__file__).parents[2]
 HARM = str(ROOT / "tests/stages/site")
@@ -53,8 +55,12 @@ _RECIPE: dict[str, Any] = {
         "sample_every_steps": 30,
         "checkpoint_every_steps": 20,
     },
-    "generate": {"max_reject_share": 0.2, "sampling": {"micro_batch_size": 8, "shard_rows": 20}},
+    "generate": {
+        "max_reject_share": 0.2,
+        "sampling": {"num_workers": 1, "micro_batch_size": 8, "shard_rows": 20},
+    },
     "evaluate": {
+        "num_workers": 1,
         "num_candidates": 10,
         "num_splits": 2,
         "indomain": {"num_steps": 40, "batch_size": 32, "base_channels": 4, "feature_dim": 8},
@@ -92,8 +98,17 @@ def trained(folder: Path) -> Run:
     folder.mkdir(parents=True, exist_ok=True)
     run = Run(folder, (f"ingest.dataset_uri={folder}/dataset", *store))
     ingest(run.recipe())
-    train(run.recipe())
+    train_forked(run.recipe())
     return run
+
+
+def write_here(recipe: Recipe) -> list[str]:
+    """The shards of a generation, written in this process as an actor of the pool does it; returns their URIs."""
+    work = plan(recipe, prompt_files(recipe))
+    (output,) = work.outputs
+    num_shards = output.prompt_set.num_shards
+    ShardWriter(work).write(0, 0, num_shards)
+    return [output.shard_uri(index) for index in range(num_shards)]
 
 
 def contents(folder: str | Path, pattern: str = "*") -> dict[str, bytes]:
