@@ -30,8 +30,7 @@ loop: $(READY)
 	$(BIN)/python -m jobs.closed_loop jobs/recipes/closed_loop.yaml
 
 test: $(READY)
-	$(BIN)/python -m pytest tests --ignore=tests/benchmarks --ignore=tests/stack \
-		--numprocesses 2 --dist loadfile --no-loadscope-reorder --verbose
+	$(BIN)/python -m pytest tests --ignore=tests/benchmarks --ignore=tests/stack --durations=20
 
 test-stack: $(READY)
 	$(BIN)/python -m pytest tests/stack

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 HARM = str(ROOT / "tests/stages/site")
 NUM_STEPS = 60
 NUM_TEST = 40
-DEADLINE_SECONDS = 300
+DEADLINE_SECONDS = 900
 
 _RECIPE: dict[str, Any] = {
     "name": "tiny",
@@ -127,7 +127,9 @@ def wait_until(holds: Callable[[], bool], what: str, process: subprocess.Popen[b
     deadline = time.monotonic() + DEADLINE_SECONDS
     while not holds():
         assert time.monotonic() < deadline, f"{what} did not happen within {DEADLINE_SECONDS} s"
-        assert process is None or process.poll() is None, f"the process ended before: {what}"
+        if process is not None and process.poll() is not None:
+            said = process.stderr.read().decode()[-2_000:] if process.stderr else ""
+            raise AssertionError(f"the process ended before: {what}\n{said}")
         time.sleep(0.005)
 
 
