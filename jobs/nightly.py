@@ -15,13 +15,13 @@ from pipelines.train import train
 
 
 def act(recipe: Recipe) -> int:
-    """The picture of the system, from left to right, in one Ray session."""
+    """The picture of the system, from left to right; the verbs that need Ray share a session."""
+    ingest(recipe)
     with cluster.session():
-        ingest(recipe)
         train(recipe)
         generate(recipe)
         evaluate(recipe)
-        return promote.act(recipe)
+    return promote.act(recipe)
 
 
 def main() -> None:
