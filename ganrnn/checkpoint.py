@@ -17,7 +17,7 @@ from safetensors.torch import load, save
 
 from ganrnn.config import from_plain
 from ganrnn.errors import BadInput
-from ganrnn.optimisation import Caution
+from ganrnn.task import Caution
 
 FORMAT_VERSION = 1
 DESCRIPTION = "checkpoint.json"

@@ -1,16 +1,37 @@
 """What every system offers to the pipelines: the task interface."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import torch
 from torch import nn
 
-from ganrnn.optimisation import Caution
-
 Batch = Mapping[str, torch.Tensor]
 Rows = Mapping[str, Sequence[Any]]
 Keys = Sequence[tuple[int, str]]
+
+
+@dataclass(frozen=True)
+class Caution:
+    """How a training goes on that was set back so many `times`.
+
+    Learning rates are quartered and penalties doubled `for_good` times, and once more until a step.
+    """
+
+    times: int = 0
+    for_good: int = 0
+    until_step: int = 0
+
+    def at(self, step: int) -> int:
+        """How often they are at a step."""
+        return self.for_good + (step < self.until_step)
+
+    def after(self, is_accident: bool, until_step: int) -> "Caution":
+        """Set back once more: the first accident passes at a step, all else shows what the training is like."""
+        if is_accident and not self.times:
+            return Caution(1, self.for_good, until_step)
+        return Caution(self.times + 1, self.for_good + 1)
 
 
 class Batches(Protocol):

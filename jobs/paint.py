@@ -9,7 +9,7 @@ import argparse
 import re
 from typing import Any
 
-from ganrnn import images
+from ganrnn.data import images
 from ganrnn.errors import BadInput
 from jobs import cli
 from pipelines import model, storage

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ganrnn.errors import BadInput
-from ganrnn.metrics.partials import OrderedMerge
+from ganrnn.metrics.statistics.mergeable import OrderedMerge
 from pipelines.set_scores import SetScores
 
 Picture = dict[str, Any]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ganrnn.errors import BadInput
-from ganrnn.metrics.difference import Interval, difference_interval
+from ganrnn.metrics.statistics.intervals import Interval, difference_interval
 from pipelines import storage
 from pipelines.report import scores
 from pipelines.report_files import REPORT

@@ -20,10 +20,10 @@ import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from ganrnn import tasks
+from ganrnn.decoding.poem_constraint import RhymeSets
+from ganrnn.decoding.rules import Decoding
 from ganrnn.errors import BadInput
-from ganrnn.guard import GuardConfig
-from ganrnn.sampling.decoding import Decoding
-from ganrnn.sampling.poem_constraint import RhymeSets
+from ganrnn.training.guard import GuardConfig
 from pipelines import storage
 from pipelines.checks import at_least, require_share
 from pipelines.dream_config import DreamConfig

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from ganrnn.data_order import RowOrder
+from ganrnn.data.row_order import RowOrder
 from ganrnn.errors import BadInput
 from ganrnn.task import Batch, Batches, Task
 from pipelines import storage

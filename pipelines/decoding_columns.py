@@ -6,8 +6,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from ganrnn.decoding.rules import Decoding
 from ganrnn.errors import BadInput
-from ganrnn.sampling.decoding import Decoding
 
 DECODING_COLUMNS = tuple(field.name for field in fields(Decoding))
 _LISTS, _NUMBERS = ("stop", "banned", "rhymes"), ("bias",)

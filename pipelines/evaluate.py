@@ -14,8 +14,8 @@ import ray
 from tqdm import tqdm
 
 from ganrnn.errors import BadInput
-from ganrnn.metrics.extractors import Extractor
-from ganrnn.text import meaning_key
+from ganrnn.metrics.extractors.load import Extractor
+from ganrnn.text.captions import meaning_key
 from pipelines import cluster, indomain, refusals, report, storage, training_plot
 from pipelines.beside import champion_beside, training_curves
 from pipelines.collected import Collected, Picture

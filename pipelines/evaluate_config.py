@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ganrnn.errors import BadInput
-from ganrnn.metrics.inception import SHA256
-from ganrnn.metrics.indomain import InDomainConfig
-from ganrnn.metrics.text_overlap import Tokenizer
-from ganrnn.metrics.text_reader import ReaderConfig
+from ganrnn.metrics.extractors.inception import SHA256
+from ganrnn.metrics.extractors.indomain import InDomainConfig
+from ganrnn.metrics.texts.overlap import Tokenizer
+from ganrnn.metrics.texts.text_reader import ReaderConfig
 from pipelines.checks import at_least
 
 
@@ -38,8 +38,8 @@ class ExtractorConfig:
     """A further network whose features count, with scores of its own: a file of weights and its digest.
 
     The published weights of Inception, which have the digest that is set here, make the FID, KID and IS that papers
-    have. Other weights of it, or another network that a header of safetensors describes (ganrnn/metrics/layered.py),
-    carry the beginning of their digest in the names of their scores.
+    have. Other weights of it, or another network that a header of safetensors describes
+    (ganrnn/metrics/extractors/described_network.py), carry the beginning of their digest in the names of their scores.
     """
 
     weights_uri: str = ""

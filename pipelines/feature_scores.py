@@ -9,11 +9,11 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from ganrnn.metrics.feature_statistics import FeatureStatistics
-from ganrnn.metrics.frechet_limit import ROWS_PER_FEATURE, frechet_limit
-from ganrnn.metrics.manifold import manifold_scores
-from ganrnn.metrics.memorisation import memorisation, near_duplicates
-from ganrnn.metrics.retrieval import wilson_interval
+from ganrnn.metrics.images.feature_statistics import FeatureStatistics
+from ganrnn.metrics.images.frechet_limit import ROWS_PER_FEATURE, frechet_limit
+from ganrnn.metrics.images.memorisation import memorisation, near_duplicates
+from ganrnn.metrics.images.precision_recall import manifold_scores
+from ganrnn.metrics.statistics.intervals import wilson_interval
 
 _LEAST_ROWS = 6  # of the fifth neighbour and the row itself
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ganrnn.errors import BadInput
-from ganrnn.metrics.difference import Interval
+from ganrnn.metrics.statistics.intervals import Interval
 from pipelines import storage
 
 REPORT = "ratings.json"

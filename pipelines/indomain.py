@@ -10,9 +10,9 @@ import ray
 from ray.util.queue import Queue
 
 from ganrnn import cpu
-from ganrnn.images import to_tensor
-from ganrnn.metrics import indomain
-from ganrnn.text import caption_of, meaning_key
+from ganrnn.data.images import to_tensor
+from ganrnn.metrics.extractors import indomain
+from ganrnn.text.captions import caption_of, meaning_key
 from pipelines import storage
 from pipelines.config import Recipe
 from pipelines.dataset import shard_uris

@@ -22,9 +22,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
 
-from ganrnn import images
+from ganrnn.data import images
+from ganrnn.data.scenes import Split
 from ganrnn.errors import BadInput
-from ganrnn.scenes import Split
 from pipelines import schemas, storage
 from pipelines.config import Recipe
 from pipelines.ingest_config import IngestConfig

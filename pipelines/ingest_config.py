@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ganrnn.built_in import KINDS
+from ganrnn.data.built_in import KINDS
+from ganrnn.data.scenes import ScenesConfig
 from ganrnn.errors import BadInput
-from ganrnn.scenes import ScenesConfig
 from pipelines.checks import at_least, require_share
 
 KINDS_OF_SOURCE = {

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ganrnn.errors import BadInput
-from ganrnn.metrics.share import Share
+from ganrnn.metrics.statistics.share import Share
 from pipelines.report import Shown
 from pipelines.text_scoring import Scores
 

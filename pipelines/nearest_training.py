@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ganrnn.metrics.kid import FeatureSubset
-from ganrnn.metrics.neighbours import nearest
+from ganrnn.metrics.images.kid import FeatureSubset
+from ganrnn.metrics.statistics.neighbours import nearest
 from pipelines import storage
 from pipelines.collected import Picture
 

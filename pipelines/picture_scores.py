@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ganrnn.errors import BadInput
-from ganrnn.metrics.frechet import frechet_distance
-from ganrnn.metrics.kid import kernel_distance
-from ganrnn.metrics.retrieval import wilson_interval
+from ganrnn.metrics.images.frechet import frechet_distance
+from ganrnn.metrics.images.kid import kernel_distance
+from ganrnn.metrics.statistics.intervals import wilson_interval
 from pipelines.feature_scores import feature_scores
 from pipelines.scoring import Protocol
 from pipelines.set_scores import IN_DOMAIN, Counts, SetScores

@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 from ganrnn.checkpoint import DESCRIPTION, SAMPLER_FILES, describe, load_sampler
 from ganrnn.errors import BadInput
-from ganrnn.metrics.difference import Interval, difference_interval
+from ganrnn.metrics.statistics.intervals import Interval, difference_interval
 from ganrnn.task import Task
 from pipelines import model, registry, storage, tracking
 from pipelines.config import Recipe

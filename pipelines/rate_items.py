@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ganrnn import images
+from ganrnn import noise
+from ganrnn.data import images
 from ganrnn.errors import BadInput
-from ganrnn.sampling import noise
 from pipelines import storage
 from pipelines.rate_config import REFERENCE, SAMPLES, RateConfig
 from pipelines.schemas import MANIFEST

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ganrnn.errors import BadInput
-from ganrnn.metrics import ratings
-from ganrnn.metrics.share import Share
+from ganrnn.metrics.statistics import ratings
+from ganrnn.metrics.statistics.share import Share
 from pipelines.rate_config import REFERENCE, SAMPLES
 from pipelines.rate_store import Answer
 

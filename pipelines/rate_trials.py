@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from ganrnn import noise
 from ganrnn.errors import BadInput
-from ganrnn.sampling import noise
 from pipelines.rate_config import REFERENCE, SAMPLES, RateConfig
 
 CHOICES = {"turing": ("real", "generated"), "preference": ("left", "right"), "fit": ("yes", "no")}

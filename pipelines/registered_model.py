@@ -16,10 +16,11 @@ import pandas as pd
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
 
-from ganrnn import checkpoint, images
+from ganrnn import checkpoint
 from ganrnn.config import from_plain
+from ganrnn.data import images
+from ganrnn.decoding.rules import Decoding
 from ganrnn.errors import BadInput
-from ganrnn.sampling.decoding import Decoding
 
 DEFAULT_SEED, DEFAULT_SAMPLE_ID = 0, "0"
 MICRO_BATCH_SIZE = 64

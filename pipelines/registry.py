@@ -26,8 +26,8 @@ from mlflow.types import ColSpec, Schema
 
 import ganrnn
 from ganrnn.checkpoint import DESCRIPTION, SAMPLER_FILES, describe, load_sampler
+from ganrnn.data.images import encode_png
 from ganrnn.errors import BadInput
-from ganrnn.images import encode_png
 from pipelines.config import TrackingConfig
 from pipelines.prompt_frame import KINDS, frame
 from pipelines.schemas import code_revision

@@ -14,7 +14,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from ganrnn import images
+from ganrnn.data import images
 from pipelines.group_bars import group_bars
 from pipelines.senses import SENSES, Sense, kind_of, sense
 

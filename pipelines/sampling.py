@@ -13,8 +13,8 @@ import torch
 
 from ganrnn import cpu
 from ganrnn.checkpoint import load_sampler
+from ganrnn.data.images import encode_png
 from ganrnn.errors import BadInput
-from ganrnn.images import encode_png
 from ganrnn.task import Keys, Rows
 from pipelines import prompts, schemas
 from pipelines.chooser import Chooser

@@ -13,17 +13,18 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from ganrnn import checkpoint, cpu, scenes
-from ganrnn import images as pictures
-from ganrnn.built_in import KINDS
+from ganrnn import checkpoint, cpu
+from ganrnn.data import images as pictures
+from ganrnn.data import scenes
+from ganrnn.data.built_in import KINDS
 from ganrnn.errors import BadInput
-from ganrnn.metrics import indomain
-from ganrnn.metrics.edits import edited, kept_pixels
-from ganrnn.metrics.extractors import Extractor, load_extractor
-from ganrnn.metrics.inception_score import InceptionSums
-from ganrnn.metrics.retrieval import candidate_indices, is_retrieved, is_retrieved_among_captions
-from ganrnn.metrics.seam import Seam
-from ganrnn.text import meaning_key
+from ganrnn.metrics.extractors import indomain
+from ganrnn.metrics.extractors.load import Extractor, load_extractor
+from ganrnn.metrics.images.edits import edited, kept_pixels
+from ganrnn.metrics.images.inception_score import InceptionSums
+from ganrnn.metrics.images.r_precision import candidate_indices, is_retrieved, is_retrieved_among_captions
+from ganrnn.metrics.images.seam import Seam
+from ganrnn.text.captions import meaning_key
 from pipelines import prompts, storage
 from pipelines.chooser import Chooser
 from pipelines.collected import NUM_EXTREMES

@@ -7,10 +7,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from ganrnn.metrics.feature_statistics import FeatureStatistics
-from ganrnn.metrics.inception_score import InceptionSums
-from ganrnn.metrics.moments import Moments
-from ganrnn.metrics.seam import Seam
+from ganrnn.metrics.images.feature_statistics import FeatureStatistics
+from ganrnn.metrics.images.inception_score import InceptionSums
+from ganrnn.metrics.images.seam import Seam
+from ganrnn.metrics.statistics.moments import Moments
 
 Counts = dict[str, list[int]]  # by kind, how often right of how many
 IN_DOMAIN = "indomain"

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ganrnn import checkpoint
-from ganrnn.sampling.decoding import Decoding
+from ganrnn.decoding.rules import Decoding
 from pipelines import model, prompts, storage
 from pipelines.choice import chooser_of
 from pipelines.chooser import Chooser

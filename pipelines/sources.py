@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ganrnn.built_in import KINDS
+from ganrnn.data.built_in import KINDS
+from ganrnn.data.scenes import Split, in_chinese
 from ganrnn.errors import BadInput
-from ganrnn.scenes import Split, in_chinese
-from ganrnn.text import caption_of
+from ganrnn.text.captions import caption_of
 from pipelines import storage, store_errors
 from pipelines.ingest_config import IngestConfig
 from pipelines.schemas import holds_image, is_binary

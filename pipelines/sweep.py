@@ -11,11 +11,11 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from ganrnn.errors import BadInput
-from ganrnn.metrics.frechet import frechet_distance
-from ganrnn.metrics.moments import Moments
-from ganrnn.metrics.text_diversity import distinct, duplicates, mean_bleu, self_bleu
-from ganrnn.metrics.text_reader import TextReader
-from ganrnn.text_vocabulary import TextVocabulary
+from ganrnn.metrics.images.frechet import frechet_distance
+from ganrnn.metrics.statistics.moments import Moments
+from ganrnn.metrics.texts.diversity import distinct, duplicates, mean_bleu, self_bleu
+from ganrnn.metrics.texts.text_reader import TextReader
+from ganrnn.text.vocabulary import TextVocabulary
 from pipelines import model, prompts
 from pipelines.config import Recipe
 from pipelines.sampling import ModelSampler, draw

@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ganrnn.metrics import molecules
-from ganrnn.metrics.frechet import frechet_distance
-from ganrnn.metrics.poem_form import in_form, in_rhyme
-from ganrnn.metrics.share import Share
-from ganrnn.metrics.text_diversity import distinct, duplicates, self_bleu
-from ganrnn.metrics.text_overlap import bleu, chrf, rouge
-from ganrnn.sampling.decoding import Decoding
+from ganrnn.decoding.rules import Decoding
+from ganrnn.metrics.images.frechet import frechet_distance
+from ganrnn.metrics.statistics.share import Share
+from ganrnn.metrics.texts import molecules
+from ganrnn.metrics.texts.diversity import distinct, duplicates, self_bleu
+from ganrnn.metrics.texts.overlap import bleu, chrf, rouge
+from ganrnn.metrics.texts.poem_form import in_form, in_rhyme
 from pipelines.evaluate_config import EvaluateConfig
 
 

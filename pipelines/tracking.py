@@ -28,8 +28,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils import validation as limits
 from sqlalchemy.exc import SQLAlchemyError
 
+from ganrnn.data.images import encode_png
 from ganrnn.errors import BadInput
-from ganrnn.images import encode_png
 from pipelines.config import TrackingConfig
 from pipelines.schemas import code_revision
 

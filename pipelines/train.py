@@ -14,9 +14,9 @@ import ray.train
 from ray.train.torch import TorchTrainer
 
 from ganrnn import checkpoint
-from ganrnn.data_order import RowOrder
+from ganrnn.data.row_order import RowOrder
 from ganrnn.errors import BadInput
-from ganrnn.guard import Memory
+from ganrnn.training.guard import Memory
 from pipelines import cluster, refusals, storage, tracking
 from pipelines.checkpoints import Checkpoints
 from pipelines.choice import judge_of

@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from ganrnn import images
-from ganrnn.metric_window import MetricWindow
+from ganrnn.data import images
+from ganrnn.training.metric_window import MetricWindow
 from pipelines import storage, tracking
 from pipelines.config import Recipe
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 
-from ganrnn import images
-from ganrnn.metrics.quick_score import Quality, QuickScore
+from ganrnn.data import images
+from ganrnn.metrics.images.quick_score import QuickScore
+from ganrnn.training.guard import Quality
 from pipelines import storage
 from pipelines.config import Recipe
 

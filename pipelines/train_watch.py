@@ -6,8 +6,8 @@ from typing import Any
 import torch
 
 from ganrnn import distributed
-from ganrnn.guard import Guard, Memory
-from ganrnn.metric_window import MetricWindow
+from ganrnn.training.guard import Guard, Memory
+from ganrnn.training.metric_window import MetricWindow
 from pipelines import tracking
 from pipelines.config import Recipe, task_type
 from pipelines.train_quality import LikelihoodQuality, PictureQuality

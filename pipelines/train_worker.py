@@ -12,10 +12,10 @@ import torch
 from torch import distributed as dist
 
 from ganrnn import checkpoint, cpu, distributed
-from ganrnn.activations import SavedBytes
 from ganrnn.config import from_plain
-from ganrnn.guard import Accident, Memory
-from ganrnn.optimisation import Caution
+from ganrnn.task import Caution
+from ganrnn.training.activation_memory import SavedBytes
+from ganrnn.training.guard import Accident, Memory
 from pipelines import tracking
 from pipelines.checkpoints import Checkpoints
 from pipelines.config import Recipe, task_type

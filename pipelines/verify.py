@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import ray
 
-from ganrnn import images
+from ganrnn.data import images
 from ganrnn.errors import BadInput
 from pipelines import cluster, refusals, storage
 from pipelines.claim import require_same

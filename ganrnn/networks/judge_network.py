@@ -8,10 +8,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ganrnn.networks.convolution import conv
-from ganrnn.networks.projection_discriminator import PictureReader
-from ganrnn.networks.reader import Reader
-from ganrnn.networks.recurrent import Cell
+from ganrnn.networks.images.convolution import conv
+from ganrnn.networks.images.projection_discriminator import PictureReader
+from ganrnn.networks.texts.bidirectional_encoder import Reader
+from ganrnn.networks.texts.recurrent import Cell
 
 _MOST_REGIONS = 16
 _SHARPNESS = 8.0  # of attention, which sees cosines

@@ -6,7 +6,7 @@ import torch
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from ganrnn.text_vocabulary import PAD
+from ganrnn.text.vocabulary import PAD
 
 _MOST_LOGITS = 2**22  # held at a time: 16 MB, about what a cache holds
 

@@ -1,7 +1,7 @@
 """Pictures of a kind: unconditional, by class label, or by any table of attributes.
 
-The step and the sampling are those of ganrnn/gan.py. The encoder is one linear layer over labels and attribute values;
-it learns with the discriminator, as words do in text_to_image.
+The step and the sampling are those of ganrnn/training/gan_step.py. The encoder is one linear layer over labels and
+attribute values; it learns with the discriminator, as words do in text_to_image.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,14 +10,14 @@ from typing import Any, Literal
 
 import torch
 
-from ganrnn import images as pictures
-from ganrnn.conditions import Conditions, check_numeric
+from ganrnn.data import images as pictures
+from ganrnn.data.conditions import Conditions, check_numeric
 from ganrnn.errors import BadInput
-from ganrnn.gan import Gan
-from ganrnn.gan_config import GanConfig
-from ganrnn.networks.condition_encoder import ConditionEncoder
+from ganrnn.networks.images.condition_encoder import ConditionEncoder
 from ganrnn.task import Batch, Rows
-from ganrnn.text import meaning_key
+from ganrnn.text.captions import meaning_key
+from ganrnn.training.gan_config import GanConfig
+from ganrnn.training.gan_step import Gan
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """A picture in, another one out: edited by words, carried over into another style, or translated pair by pair.
 
-The step and the sampling are those of ganrnn/gan.py; the generator paints over the source picture.
+The step and the sampling are those of ganrnn/training/gan_step.py; the generator paints over the source picture.
 
 `paired` data holds the wanted picture of each source: the generator is held to it in every pixel, and the discriminator
 judges a picture beside its source and what was asked (Isola et al., "Image-to-image translation with conditional
@@ -19,17 +19,17 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ganrnn import images as pictures
-from ganrnn.conditions import Conditions, check_numeric
+from ganrnn.data import images as pictures
+from ganrnn.data.conditions import Conditions, check_numeric
 from ganrnn.errors import BadInput
-from ganrnn.gan import Chunk, Gan
-from ganrnn.gan_config import TextGanConfig
-from ganrnn.networks.condition_encoder import ConditionEncoder
-from ganrnn.networks.convolution import SLOPE
-from ganrnn.networks.projection_discriminator import PictureReader
-from ganrnn.networks.translator import Translator
+from ganrnn.networks.images.condition_encoder import ConditionEncoder
+from ganrnn.networks.images.convolution import SLOPE
+from ganrnn.networks.images.projection_discriminator import PictureReader
+from ganrnn.networks.images.translator import Translator
 from ganrnn.task import Batch, Rows
-from ganrnn.text import SPECIAL_TOKENS, Vocabulary, meaning_key
+from ganrnn.text.captions import SPECIAL_TOKENS, Vocabulary, meaning_key
+from ganrnn.training.gan_config import TextGanConfig
+from ganrnn.training.gan_step import Chunk, Gan
 
 
 @dataclass(frozen=True)

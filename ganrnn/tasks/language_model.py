@@ -10,13 +10,13 @@ from typing import Any, Literal
 
 import torch
 
-from ganrnn.networks.language_network import ExactLanguageNetwork, LanguageNetwork
+from ganrnn.decoding.decode import Written, write
+from ganrnn.networks.texts.language_network import ExactLanguageNetwork, LanguageNetwork
 from ganrnn.objectives.sequences import linear_cross_entropies
-from ganrnn.sampling.decode import Written, write
 from ganrnn.task import Batch, Keys, Rows
-from ganrnn.text_batches import RowBatches, StreamBatches
-from ganrnn.text_task import OneTextTask, TextTaskConfig, optional_texts
-from ganrnn.text_vocabulary import PAD, TextVocabulary
+from ganrnn.text.batches import RowBatches, StreamBatches
+from ganrnn.text.vocabulary import PAD, TextVocabulary
+from ganrnn.training.text_step import OneTextTask, TextTaskConfig, optional_texts
 
 _VALIDATION_LANES = 16
 
@@ -70,7 +70,7 @@ class LanguageModel(OneTextTask):
         )
 
     def step(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """One update on a batch of `ganrnn/text_batches.py`."""
+        """One update on a batch of `ganrnn/text/batches.py`."""
         tokens = batch["tokens"]
         features, state = self.network(tokens[:, :-1], self._state(batch))
         losses = self._losses(self.network, features, tokens, self.config.label_smoothing)

@@ -14,21 +14,21 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from ganrnn import averages
+from ganrnn import noise
+from ganrnn.decoding.decode import Written, write
 from ganrnn.errors import BadInput
-from ganrnn.networks.residual_mlp import ExactLatentGenerator, LatentGenerator, ResidualMlp
-from ganrnn.networks.sphere import MOST_DIMENSIONS, exact_between, on_sphere, relative_diversity
-from ganrnn.networks.text_autoencoder import ExactEncoder, ExactSpeaker, TextAutoencoder
+from ganrnn.networks.texts.latent_sphere import MOST_DIMENSIONS, exact_between, on_sphere, relative_diversity
+from ganrnn.networks.texts.residual_mlp import ExactLatentGenerator, LatentGenerator, ResidualMlp
+from ganrnn.networks.texts.text_autoencoder import ExactEncoder, ExactSpeaker, TextAutoencoder
 from ganrnn.objectives.adversarial import OBJECTIVES
 from ganrnn.objectives.penalties import USUAL_WEIGHTS, slope_penalty
 from ganrnn.objectives.sequences import linear_cross_entropies
-from ganrnn.optimisation import Player, PlayerConfig
-from ganrnn.sampling import noise
-from ganrnn.sampling.decode import Written, write
 from ganrnn.task import Batch, Keys, Rows
-from ganrnn.text_batches import RowBatches, padded
-from ganrnn.text_task import OneTextTask, TextTaskConfig, optional_texts
-from ganrnn.text_vocabulary import END, PAD, TextVocabulary
+from ganrnn.text.batches import RowBatches, padded
+from ganrnn.text.vocabulary import END, PAD, TextVocabulary
+from ganrnn.training import ema
+from ganrnn.training.optimiser import Player, PlayerConfig
+from ganrnn.training.text_step import OneTextTask, TextTaskConfig, optional_texts
 
 _VALIDATION_ROWS = 16
 _OBJECTIVE = OBJECTIVES["wasserstein"]
@@ -161,7 +161,7 @@ class LatentTextGan(OneTextTask):
         )
 
     def step(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """One update on a batch of `ganrnn/text_batches.py`."""
+        """One update on a batch of `ganrnn/text/batches.py`."""
         metrics = {}
         if self.step_index >= self.config.num_autoencoder_steps:
             metrics = self._play(batch)
@@ -188,7 +188,7 @@ class LatentTextGan(OneTextTask):
             metrics = self._critic_step(held, of_held)
         metrics |= self._generator_step(real[-1], labels[-1])
         own_step = self.step_index - config.num_autoencoder_steps
-        averages.follow(self.dreamer, self.generator, own_step, config.ema_half_life_steps)
+        ema.follow(self.dreamer, self.generator, own_step, config.ema_half_life_steps)
         return metrics
 
     def _begin(self, player: Player) -> None:

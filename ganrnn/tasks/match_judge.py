@@ -13,16 +13,16 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ganrnn import averages
-from ganrnn import images as pictures
+from ganrnn.data import images as pictures
 from ganrnn.errors import BadInput
+from ganrnn.networks.images.pyramid import check_image_size
 from ganrnn.networks.judge_network import JudgeNetwork
-from ganrnn.networks.pyramid import check_image_size
-from ganrnn.networks.recurrent import Cell
+from ganrnn.networks.texts.recurrent import Cell
 from ganrnn.objectives.matching import contrast_loss
-from ganrnn.optimisation import Caution, Player, PlayerConfig
-from ganrnn.task import Batch, Keys, Rows
-from ganrnn.text import Level, Vocabulary, meaning_key
+from ganrnn.task import Batch, Caution, Keys, Rows
+from ganrnn.text.captions import Level, Vocabulary, meaning_key
+from ganrnn.training import ema
+from ganrnn.training.optimiser import Player, PlayerConfig
 
 _MICRO_BATCH = 64
 
@@ -143,7 +143,7 @@ class MatchJudge:
             metrics["contrast"] = contrast.detach()
         loss.backward()
         metrics["gradient_norm"] = self.player.update()
-        averages.follow(self.average, network, self.step_index, config.ema_half_life_steps)
+        ema.follow(self.average, network, self.step_index, config.ema_half_life_steps)
         self.step_index += 1
         return metrics
 

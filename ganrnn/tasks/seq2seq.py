@@ -11,16 +11,16 @@ import numpy as np
 import torch
 
 from ganrnn import distributed
+from ganrnn.decoding.decode import Written, write
 from ganrnn.errors import BadInput
-from ganrnn.networks.attention import MOST_PLACES, AttentionKind
-from ganrnn.networks.recurrent import Cell
-from ganrnn.networks.seq2seq_network import ExactSeq2Seq, Seq2SeqNetwork
+from ganrnn.networks.texts.attention import MOST_PLACES, AttentionKind
+from ganrnn.networks.texts.recurrent import Cell
+from ganrnn.networks.texts.seq2seq_network import ExactSeq2Seq, Seq2SeqNetwork
 from ganrnn.objectives.sequences import cross_entropies, linear_cross_entropies, read_twice
-from ganrnn.sampling.decode import Written, write
 from ganrnn.task import Batch, Keys, Rows
-from ganrnn.text_batches import PairBatches, padded
-from ganrnn.text_task import TextTask, TextTaskConfig, optional_texts
-from ganrnn.text_vocabulary import END, PAD, Kind, PairVocabulary
+from ganrnn.text.batches import PairBatches, padded
+from ganrnn.text.vocabulary import END, PAD, Kind, PairVocabulary
+from ganrnn.training.text_step import TextTask, TextTaskConfig, optional_texts
 
 _VALIDATION_ROWS = 16
 
@@ -121,7 +121,7 @@ class Seq2Seq(TextTask):
         )
 
     def step(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """One update on a batch of `ganrnn/text_batches.py`."""
+        """One update on a batch of `ganrnn/text/batches.py`."""
         tokens = batch["tokens"]
         loss, objective, shares = self._read(self.network, batch, self.config.label_smoothing)
         if not self.config.covers:

@@ -14,16 +14,17 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ganrnn import averages, distributed
+from ganrnn import distributed
 from ganrnn.errors import BadInput
-from ganrnn.networks.prefix_discriminator import PrefixDiscriminatorName, prefix_discriminator
-from ganrnn.networks.return_baseline import ReturnBaseline
+from ganrnn.networks.texts.prefix_discriminator import PrefixDiscriminatorName, prefix_discriminator
 from ganrnn.objectives import policy
-from ganrnn.optimisation import Player, PlayerConfig
+from ganrnn.objectives.return_baseline import ReturnBaseline
 from ganrnn.task import Batch, Rows
 from ganrnn.tasks.language_model import LanguageModel, LanguageModelConfig
-from ganrnn.text_batches import RowBatches
-from ganrnn.text_vocabulary import END, PAD, TextVocabulary
+from ganrnn.text.batches import RowBatches
+from ganrnn.text.vocabulary import END, PAD, TextVocabulary
+from ganrnn.training import ema
+from ganrnn.training.optimiser import Player, PlayerConfig
 
 
 @dataclass(frozen=True)
@@ -121,14 +122,14 @@ class SequenceGan(LanguageModel):
         )
 
     def step(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """One update on a batch of `ganrnn/text_batches.py`; after pretraining, one of each player."""
+        """One update on a batch of `ganrnn/text/batches.py`; after pretraining, one of each player."""
         config = self.config
         if self.step_index < config.num_pretraining_steps:
             return super().step(batch)
         self.network.eval()  # what was dropped in writing would not be what is dropped in learning from it
         made = self.network.draw(len(batch["tokens"]), config.num_tokens)
         metrics = self._discriminator_step(batch, made) | self._generator_step(batch, made)
-        averages.follow(self.average, self.network, self.step_index, config.ema_half_life_steps)
+        ema.follow(self.average, self.network, self.step_index, config.ema_half_life_steps)
         self.step_index += 1
         return metrics
 

@@ -1,7 +1,7 @@
 """Text in, matching picture out: an RNN reads the prompt, a GAN paints it.
 
-The step and the sampling are those of ganrnn/gan.py. The text encoder learns with the discriminator, where true and
-false captions of real pictures teach it words, and the generator reads its state.
+The step and the sampling are those of ganrnn/training/gan_step.py. The text encoder learns with the discriminator,
+where true and false captions of real pictures teach it words, and the generator reads its state.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,17 +12,17 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ganrnn import images as pictures
+from ganrnn.data import images as pictures
 from ganrnn.errors import BadInput
-from ganrnn.gan import Chunk, Gan
-from ganrnn.gan_config import TextGanConfig
-from ganrnn.networks.style_generator import StyleGenerator
-from ganrnn.networks.text_encoder import TextEncoder
-from ganrnn.networks.word_attention import Words
+from ganrnn.networks.images.style_generator import StyleGenerator
+from ganrnn.networks.images.word_attention import Words
+from ganrnn.networks.texts.text_encoder import TextEncoder
 from ganrnn.objectives.matching import matching_loss
 from ganrnn.task import Batch, Rows
 from ganrnn.tasks.match_judge import MatchJudge
-from ganrnn.text import Vocabulary, meaning_key
+from ganrnn.text.captions import Vocabulary, meaning_key
+from ganrnn.training.gan_config import TextGanConfig
+from ganrnn.training.gan_step import Chunk, Gan
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,9 @@ from program_parts import parts
 from record import Figure, digits, ratio_figure, spread
 
 from ganrnn import cpu
-from ganrnn.optimisation import PlayerConfig
 from ganrnn.tasks.language_model import LanguageModel, LanguageModelConfig
-from ganrnn.text_vocabulary import TextVocabulary
+from ganrnn.text.vocabulary import TextVocabulary
+from ganrnn.training.optimiser import PlayerConfig
 
 DIM, NUM_LAYERS, BPTT, BATCH, DROPOUT, CLIP = 200, 2, 35, 20, 0.2, 0.25
 NUM_BATCHES, NUM_WARM_UP, NUM_PAIRS = 20, 5, 7

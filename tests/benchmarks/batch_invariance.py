@@ -14,9 +14,9 @@ from typing import Any
 
 from record import ROOT, Figure
 
-from ganrnn import scenes
+from ganrnn import noise
 from ganrnn.checkpoint import SAMPLER_FILES, pack
-from ganrnn.sampling import noise
+from ganrnn.data import scenes
 from pipelines.config import Recipe, SamplingConfig, load_recipe, task_type
 from pipelines.sampling import ModelSampler
 

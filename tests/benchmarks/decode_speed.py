@@ -16,9 +16,9 @@ import torch
 from record import ROOT, Figure, digits, ratio_figure, spread
 
 from ganrnn import cpu
-from ganrnn.sampling.decoding import Decoding
+from ganrnn.decoding.rules import Decoding
 from ganrnn.tasks.language_model import LanguageModel
-from ganrnn.text_vocabulary import BEGIN, END, PAD, UNKNOWN, TextVocabulary
+from ganrnn.text.vocabulary import BEGIN, END, PAD, UNKNOWN, TextVocabulary
 from pipelines.config import SamplingConfig, load_recipe
 
 NUM_ROWS, NUM_TOKENS, NUM_REPEATS = 1_000, 100, 5

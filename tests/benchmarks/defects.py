@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 from record import ROOT, Figure, digits
 
-from ganrnn.images import encode_png, to_tensor
-from ganrnn.sampling.noise import permutation
+from ganrnn.data.images import encode_png, to_tensor
+from ganrnn.noise import permutation
 from pipelines import cluster, storage
 from pipelines.config import Recipe, load_recipe
 from pipelines.dataset import read_manifest, shard_uris

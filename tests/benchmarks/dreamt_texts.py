@@ -1,8 +1,8 @@
 """Dreamt captions beside those of a plain language model of the same texts and steps, both at temperature 1.
 
-A caption is right when a scene of `ganrnn/scenes.py` has it, letter by letter. Most captions there are were trained on,
-so that being right and being known go together: the floors in the details are those of held-out captions themselves.
-Reconstructions and interpolations, of and between held-out captions, take the likeliest tokens.
+A caption is right when a scene of `ganrnn/data/scenes.py` has it, letter by letter. Most captions there are were
+trained on, so that being right and being known go together: the floors in the details are those of held-out captions
+themselves. Reconstructions and interpolations, of and between held-out captions, take the likeliest tokens.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,10 +11,10 @@ from typing import Any
 from recipe_scores import report
 from record import Figure, digits
 
-from ganrnn.metrics.share import Share
-from ganrnn.metrics.text_diversity import distinct, duplicates, self_bleu
-from ganrnn.sampling.decoding import Decoding
-from ganrnn.scenes import describe, pair_combinations, single_combinations
+from ganrnn.data.scenes import describe, pair_combinations, single_combinations
+from ganrnn.decoding.rules import Decoding
+from ganrnn.metrics.statistics.share import Share
+from ganrnn.metrics.texts.diversity import distinct, duplicates, self_bleu
 from pipelines import storage
 from pipelines.config import load_recipe
 from pipelines.dataset import read_manifest, shard_uris

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from record import ROOT, Figure, digits
 
-from ganrnn.metrics.frechet import frechet_distance
-from ganrnn.metrics.moments import Moments
+from ganrnn.metrics.images.frechet import frechet_distance
+from ganrnn.metrics.statistics.moments import Moments
 from pipelines.collected import Collected
 from pipelines.set_scores import IN_DOMAIN
 

@@ -43,7 +43,7 @@ def timed(compute: Callable[[], Any], warm_up: bool = True) -> tuple[Any, dict[s
 def extract_ours(data: Arrays) -> Arrays:
     """The micro-batches and the memory settings are ours."""
     from ganrnn import cpu
-    from ganrnn.metrics.inception import InceptionExtractor
+    from ganrnn.metrics.extractors.inception import InceptionExtractor
 
     cpu.prepare(1)
     path = Path(str(data["weights"]))
@@ -86,12 +86,12 @@ def extract_torch_fidelity(data: Arrays) -> Arrays:
 
 def score_ours(data: Arrays) -> Arrays:
     """Of all samples at once: one split, one subset."""
-    from ganrnn.metrics.frechet import frechet_distance
-    from ganrnn.metrics.inception import probabilities
-    from ganrnn.metrics.inception_score import InceptionSums
-    from ganrnn.metrics.kid import kernel_distance
-    from ganrnn.metrics.manifold import manifold_scores
-    from ganrnn.metrics.moments import Moments
+    from ganrnn.metrics.extractors.inception import probabilities
+    from ganrnn.metrics.images.frechet import frechet_distance
+    from ganrnn.metrics.images.inception_score import InceptionSums
+    from ganrnn.metrics.images.kid import kernel_distance
+    from ganrnn.metrics.images.precision_recall import manifold_scores
+    from ganrnn.metrics.statistics.moments import Moments
 
     x, y = data["samples"], data["reference"]
     shares = probabilities(data["logits"])
@@ -161,8 +161,8 @@ def _formulas(x: Any, y: Any, logits: Any) -> Arrays:
 
 def frechet_ours(data: Arrays) -> Arrays:
     """Of moments."""
-    from ganrnn.metrics.frechet import frechet_distance
-    from ganrnn.metrics.moments import Moments
+    from ganrnn.metrics.images.frechet import frechet_distance
+    from ganrnn.metrics.statistics.moments import Moments
 
     count = int(data["count"])
     a, b = (Moments(count, data[f"mean_{side}"], data[f"covariance_{side}"] * (count - 1)) for side in "ab")

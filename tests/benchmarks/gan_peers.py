@@ -15,11 +15,11 @@ from typing import Any
 import torch
 from record import ROOT, Figure, digits, ratio_figure
 
-from ganrnn import images
-from ganrnn.metrics import indomain
-from ganrnn.metrics.frechet import frechet_distance
-from ganrnn.metrics.moments import Moments
-from ganrnn.text import meaning_key
+from ganrnn.data import images
+from ganrnn.metrics.extractors import indomain
+from ganrnn.metrics.images.frechet import frechet_distance
+from ganrnn.metrics.statistics.moments import Moments
+from ganrnn.text.captions import meaning_key
 from pipelines import storage
 
 SEEDS = (0, 1, 2)

@@ -23,8 +23,9 @@ import torch
 from packaging.version import parse
 from torch.nn import functional as F
 
-from ganrnn import cpu, images
-from ganrnn.conditions import Conditions
+from ganrnn import cpu
+from ganrnn.data import images
+from ganrnn.data.conditions import Conditions
 from ganrnn.tasks.image_gan import ImageGan
 from pipelines.config import load_recipe
 

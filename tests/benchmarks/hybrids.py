@@ -21,7 +21,7 @@ import taught_pictures
 from record import Figure, run_groups
 from text_recipes import molecules_of
 
-from ganrnn.text_vocabulary import TextVocabulary
+from ganrnn.text.vocabulary import TextVocabulary
 
 
 def gymnasium_check() -> list[Figure]:
@@ -33,7 +33,7 @@ def gymnasium_check() -> list[Figure]:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         made = gymnasium.make(
-            "ganrnn.environment:ganrnn/Text-v0",
+            "ganrnn.text.environment:ganrnn/Text-v0",
             vocabulary=vocabulary,
             reward=lambda tokens: 0.0,
             max_tokens=8,

@@ -17,7 +17,7 @@ from record import ROOT, Figure, digits
 from torch import nn
 
 from ganrnn import cpu
-from ganrnn.metrics.retrieval import wilson_interval
+from ganrnn.metrics.statistics.intervals import wilson_interval
 from ganrnn.tasks.match_judge import MatchJudge
 from pipelines import storage
 from pipelines.config import load_recipe

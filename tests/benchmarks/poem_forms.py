@@ -12,8 +12,8 @@ import pyarrow as pa
 from recipe_scores import data_folder, report
 from record import ROOT, Figure, digits
 
-from ganrnn.metrics.poem_form import in_form
-from ganrnn.sampling import noise
+from ganrnn import noise
+from ganrnn.metrics.texts.poem_form import in_form
 from pipelines import storage
 from pipelines.config import Recipe, load_recipe
 from pipelines.dataset import read_manifest, shard_uris

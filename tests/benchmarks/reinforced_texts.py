@@ -12,9 +12,9 @@ from typing import Any
 from recipe_scores import report
 from record import ROOT, Figure, digits
 
-from ganrnn import scenes
-from ganrnn.metrics.text_diversity import distinct, duplicates, self_bleu
-from ganrnn.sampling.decoding import Decoding
+from ganrnn.data import scenes
+from ganrnn.decoding.rules import Decoding
+from ganrnn.metrics.texts.diversity import distinct, duplicates, self_bleu
 from pipelines import storage, text_scoring
 from pipelines.config import Recipe, SamplingConfig, load_recipe
 from pipelines.dataset import read_manifest, shard_uris

@@ -9,9 +9,9 @@ import torch
 from record import digits
 
 from ganrnn import checkpoint
-from ganrnn.images import to_tensor
-from ganrnn.metrics.retrieval import candidate_indices, is_retrieved
-from ganrnn.text import meaning_key
+from ganrnn.data.images import to_tensor
+from ganrnn.metrics.images.r_precision import candidate_indices, is_retrieved
+from ganrnn.text.captions import meaning_key
 from pipelines import model, storage
 from pipelines.config import Recipe
 from pipelines.dataset import read_manifest, shard_uris

@@ -12,7 +12,8 @@ from typing import Any
 from recipe_scores import data_folder, report
 from record import ROOT, Figure, digits
 
-from ganrnn.metrics.molecules import (
+from ganrnn.decoding.rules import Decoding
+from ganrnn.metrics.texts.molecules import (
     CanonicalSmiles,
     canonical_smiles,
     fingerprints,
@@ -21,8 +22,7 @@ from ganrnn.metrics.molecules import (
     uniqueness,
     validity,
 )
-from ganrnn.metrics.text_overlap import bleu
-from ganrnn.sampling.decoding import Decoding
+from ganrnn.metrics.texts.overlap import bleu
 from pipelines import storage
 from pipelines.config import Recipe, SamplingConfig, load_recipe
 from pipelines.dataset import read_manifest, shard_uris

@@ -11,8 +11,9 @@ from pathlib import Path
 import pyarrow as pa
 from record import ROOT
 
-from ganrnn import checkpoint, scenes
-from ganrnn.text import Vocabulary
+from ganrnn import checkpoint
+from ganrnn.data import scenes
+from ganrnn.text.captions import Vocabulary
 from pipelines import storage, tracking
 from pipelines.config import Recipe, load_recipe, task_type
 

@@ -26,7 +26,7 @@ import pytest
 
 from ganrnn import checkpoint
 from ganrnn.tasks.text_to_image import TextToImage, TextToImageConfig
-from ganrnn.text import Vocabulary
+from ganrnn.text.captions import Vocabulary
 from pipelines import storage
 from pipelines.schemas import MANIFEST
 

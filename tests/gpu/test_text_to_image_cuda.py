@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from ganrnn import scenes
-from ganrnn.images import encode_png
+from ganrnn.data import scenes
+from ganrnn.data.images import encode_png
 from ganrnn.tasks.text_to_image import TextToImage, TextToImageConfig
-from ganrnn.text import Vocabulary
+from ganrnn.text.captions import Vocabulary
 
 pytestmark = [
     pytest.mark.gpu,

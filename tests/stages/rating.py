@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import uvicorn
 
-from ganrnn.images import encode_png
+from ganrnn.data.images import encode_png
 from pipelines import storage
 from pipelines.config import Recipe, bare_recipe
 from pipelines.rate_access import Invites

@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from ganrnn.sampling.decoding import Decoding
+from ganrnn.decoding.rules import Decoding
 from pipelines.decoding_columns import DECODING_COLUMNS, decodings
 
 SEARCH = Decoding(num_beams=4, length_penalty=0.6)

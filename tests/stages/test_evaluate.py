@@ -12,8 +12,8 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
+from ganrnn.data.images import encode_png
 from ganrnn.errors import BadInput
-from ganrnn.images import encode_png
 from pipelines import storage
 from pipelines.beside import champion_beside, training_curves
 from pipelines.dataset import read_manifest, shard_uris

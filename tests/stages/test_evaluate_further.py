@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from ganrnn.metrics.frechet import frechet_distance
-from ganrnn.metrics.moments import Moments
+from ganrnn.metrics.images.frechet import frechet_distance
+from ganrnn.metrics.statistics.moments import Moments
 from pipelines import storage
 from pipelines.evaluate import evaluate
 from tests.stages.tiny import NUM_TEST, Run

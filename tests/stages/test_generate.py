@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ganrnn import checkpoint, images
+from ganrnn import checkpoint
+from ganrnn.data import images
 from ganrnn.errors import BadInput
 from pipelines import storage
 from pipelines.generate import generate

@@ -103,7 +103,7 @@ def test_without_the_guard_the_nan_stays(make_run: MakeRun, poison: Any) -> None
 def test_what_goes_wrong_every_time_ends_with_the_reason_and_the_best_checkpoint(
     make_run: MakeRun, poison: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ganrnn.guard._LEARNT", float("inf"))
+    monkeypatch.setattr("ganrnn.training.guard._LEARNT", float("inf"))
     poison(lambda task: task.step_index == BAD_STEP)
     recipe = make_run().recipe(*SETTINGS, "train.guard.max_interventions=2")
     files, reports = trained(recipe)
@@ -128,7 +128,7 @@ def test_what_has_not_learnt_begins_again(
         return metrics | {"gradient_norm_d": metrics["gradient_norm_d"] * factor}
 
     monkeypatch.setattr(TextToImage, "step", steep)
-    monkeypatch.setattr("ganrnn.guard._LEARNT", learnt_at)
+    monkeypatch.setattr("ganrnn.training.guard._LEARNT", learnt_at)
     files, (line,) = trained(make_run().recipe(*SETTINGS))
     assert line.startswith("guard: step 40: gradient_norm_d is ")
     assert line.endswith(f"; back to step {back_to}, learning rates x 0.25, penalties x 2")

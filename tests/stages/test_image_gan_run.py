@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from ganrnn.checkpoint import load_sampler
+from ganrnn.data.images import encode_png
 from ganrnn.errors import BadInput
-from ganrnn.images import encode_png
 from jobs import paint
 from pipelines import model, storage
 from pipelines.config import load_recipe

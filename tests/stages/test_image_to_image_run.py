@@ -8,9 +8,9 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from ganrnn import images
 from ganrnn.checkpoint import load_sampler
-from ganrnn.images import encode_png
+from ganrnn.data import images
+from ganrnn.data.images import encode_png
 from jobs import paint
 from pipelines import model, storage
 from pipelines.evaluate import evaluate

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from ganrnn import images
+from ganrnn.data import images
 from ganrnn.errors import BadInput
 from jobs import cli
 from pipelines import lease, storage

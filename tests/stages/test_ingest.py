@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from ganrnn.data.scenes import ScenesConfig, is_held_out
 from ganrnn.errors import BadInput
-from ganrnn.scenes import ScenesConfig, is_held_out
 from pipelines import schemas, storage
 from pipelines.ingest import ingest, split_of
 from tests.stages.datasets import COLOURS, SPLITS, files, png, read, recipe, rejects, rows, write

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ganrnn import images
+from ganrnn.data import images
 from ganrnn.errors import BadInput
 from pipelines import storage
 from pipelines.generate import generate

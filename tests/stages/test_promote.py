@@ -10,10 +10,11 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from ganrnn import checkpoint, images
+from ganrnn import checkpoint
+from ganrnn.data import images
 from ganrnn.errors import BadInput
 from ganrnn.tasks.text_to_image import TextToImage, TextToImageConfig
-from ganrnn.text import Vocabulary
+from ganrnn.text.captions import Vocabulary
 from pipelines import registry, storage, tracking
 from pipelines.config import Recipe, TrackingConfig, parse_recipe
 from pipelines.promote import Decision, compare, promote, read_report

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
+from ganrnn.data.images import encode_png
 from ganrnn.errors import BadInput
-from ganrnn.images import encode_png
 from pipelines import storage
 from pipelines.rate_config import RateConfig
 from pipelines.rate_items import read_items

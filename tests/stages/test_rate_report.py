@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from ganrnn.errors import BadInput
-from ganrnn.metrics import ratings
-from ganrnn.metrics.retrieval import wilson_interval
+from ganrnn.metrics.statistics import ratings
+from ganrnn.metrics.statistics.intervals import wilson_interval
 from pipelines import storage
 from pipelines.human_scores import Human, read_human_scores
 from pipelines.rate_config import SAMPLES

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ganrnn import scenes
-from ganrnn.images import encode_png
+from ganrnn.data import scenes
+from ganrnn.data.images import encode_png
 from pipelines.group_bars import group_bars
 from pipelines.report import Champion, Shown, contact_sheet, format_number, render, score_table, scores
 

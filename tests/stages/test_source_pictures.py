@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ganrnn.data.images import decode
 from ganrnn.errors import BadInput
-from ganrnn.images import decode
 from pipelines import storage
 from pipelines.ingest import ingest
 from tests.stages.datasets import COLOURS, SPLITS, png, read, recipe, rejects, rows, write

@@ -1,6 +1,6 @@
 """Scores of texts whose rows ask for different things."""
 
-from ganrnn.sampling.decoding import Decoding
+from ganrnn.decoding.rules import Decoding
 from pipelines import text_scoring
 
 

@@ -15,10 +15,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ganrnn import checkpoint, images
+from ganrnn import checkpoint
+from ganrnn.data import images
 from ganrnn.errors import BadInput
 from ganrnn.tasks.text_to_image import TextToImage, TextToImageConfig
-from ganrnn.text import Vocabulary
+from ganrnn.text.captions import Vocabulary
 from pipelines import model, registry, storage, tracking
 from pipelines.config import TrackingConfig
 

@@ -4,7 +4,7 @@ from functools import cache
 
 import torch
 
-from ganrnn.networks.inception import shapes
+from ganrnn.networks.images.inception import shapes
 
 
 @cache

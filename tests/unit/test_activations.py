@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from ganrnn.activations import SavedBytes
+from ganrnn.training.activation_memory import SavedBytes
 
 
 def test_a_storage_counts_once_and_parameters_do_not() -> None:

@@ -10,8 +10,8 @@ from safetensors.torch import load, save
 from torch import distributed as dist
 from torch import multiprocessing
 
-from ganrnn import augmentation
-from ganrnn.augmentation import Augmentation
+from ganrnn.training import augmentation
+from ganrnn.training.augmentation import Augmentation
 
 
 def pictures(num: int = 6, height: int = 16, width: int = 24, dtype: torch.dtype = torch.float32) -> torch.Tensor:

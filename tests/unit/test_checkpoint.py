@@ -11,7 +11,7 @@ import torch
 from ganrnn import checkpoint
 from ganrnn.errors import BadInput
 from ganrnn.tasks.text_to_image import TextToImage
-from ganrnn.text import Vocabulary
+from ganrnn.text.captions import Vocabulary
 from tests.unit import tiny
 
 Files = dict[str, bytes]

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from ganrnn.conditions import Conditions
 from ganrnn.config import from_plain
+from ganrnn.data.conditions import Conditions
 from ganrnn.errors import BadInput
 
 ROWS: list[dict[str, Any]] = [

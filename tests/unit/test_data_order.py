@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ganrnn.data_order import RowOrder
+from ganrnn.data.row_order import RowOrder
 from ganrnn.errors import BadInput
 
 GROUPS = (7, 5, 9, 4, 8, 3)  # rows of each row group

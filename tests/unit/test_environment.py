@@ -11,10 +11,10 @@ import torch
 
 from ganrnn import checkpoint
 from ganrnn.errors import BadInput
-from ganrnn.networks.language_network import LanguageNetwork
+from ganrnn.networks.texts.language_network import LanguageNetwork
 from ganrnn.objectives import policy
 from ganrnn.tasks.sequence_gan import SequenceGan, SequenceGanConfig
-from ganrnn.text_vocabulary import END, PAD, TextVocabulary
+from ganrnn.text.vocabulary import END, PAD, TextVocabulary
 
 VOCABULARY = TextVocabulary.build("character", ["abc"])
 A, B, C = VOCABULARY.encode("abc")
@@ -30,7 +30,7 @@ def ascending(tokens: Sequence[int]) -> float:
 @pytest.fixture
 def environment() -> Any:
     pytest.importorskip("gymnasium", reason="gymnasium is not installed")
-    from ganrnn.environment import TextEnvironment
+    from ganrnn.text.environment import TextEnvironment
 
     return TextEnvironment(VOCABULARY, ascending, MOST, "ansi")
 
@@ -67,7 +67,7 @@ def test_the_checker_of_gymnasium_has_nothing_to_say(environment: Any, render_mo
     from gymnasium.utils.env_checker import check_env
 
     made = gymnasium.make(
-        "ganrnn.environment:ganrnn/Text-v0", vocabulary=VOCABULARY, reward=ascending, render_mode=render_mode
+        "ganrnn.text.environment:ganrnn/Text-v0", vocabulary=VOCABULARY, reward=ascending, render_mode=render_mode
     )
     assert made.observation_space.shape == (64,) and made.action_space.n == len(VOCABULARY) - END == 4
     with warnings.catch_warnings():
@@ -89,9 +89,9 @@ def test_a_mistake_is_named(environment: Any, settings: dict[str, Any], sentence
 
 def test_without_gymnasium_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gymnasium", None)
-    monkeypatch.delitem(sys.modules, "ganrnn.environment", raising=False)
+    monkeypatch.delitem(sys.modules, "ganrnn.text.environment", raising=False)
     with pytest.raises(BadInput, match=r'gymnasium is not installed, pip install "ganrnn\[reinforcement\]" adds it'):
-        __import__("ganrnn.environment")
+        __import__("ganrnn.text.environment")
 
 
 def test_the_discriminator_of_a_checkpoint_gives_the_rewards(environment: Any) -> None:

@@ -6,8 +6,7 @@ import math
 import pytest
 
 from ganrnn.errors import BadInput
-from ganrnn.guard import Guard, GuardConfig, Memory
-from ganrnn.metrics.quick_score import Quality
+from ganrnn.training.guard import Guard, GuardConfig, Memory, Quality
 
 GOOD = Quality(distance=10.0, diversity=0.9)
 

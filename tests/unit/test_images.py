@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ganrnn import images
+from ganrnn.data import images
 from ganrnn.errors import BadInput
 
 

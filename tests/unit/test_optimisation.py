@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from ganrnn.errors import BadInput
-from ganrnn.optimisation import Caution, Player, PlayerConfig
+from ganrnn.task import Caution
+from ganrnn.training.optimiser import Player, PlayerConfig
 
 
 @pytest.mark.parametrize(

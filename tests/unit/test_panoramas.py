@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from ganrnn.metrics.seam import Seam
-from ganrnn.panoramas import draw, panoramas, read_panoramas
-from ganrnn.scenes import ScenesConfig, is_held_out
+from ganrnn.data.panoramas import draw, panoramas, read_panoramas
+from ganrnn.data.scenes import ScenesConfig, is_held_out
+from ganrnn.metrics.images.seam import Seam
 
 CONFIG = ScenesConfig(num_train=400, num_test=100)
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from ganrnn.built_in import KINDS
-from ganrnn.scene_changes import VALUES, edits, instruct, read_edited, read_styled, statements, styles
-from ganrnn.scenes import (
+from ganrnn.data.built_in import KINDS
+from ganrnn.data.scene_edits import VALUES, edits, instruct, read_edited, read_styled, statements, styles
+from ganrnn.data.scenes import (
     STYLES,
     Scene,
     ScenesConfig,

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from ganrnn.errors import BadInput
-from ganrnn.scenes import (
+from ganrnn.data.scenes import (
     COLOURS,
     POSITIONS,
     RELATIONS,
@@ -26,6 +25,7 @@ from ganrnn.scenes import (
     scenes,
     single_combinations,
 )
+from ganrnn.errors import BadInput
 
 CONFIG = ScenesConfig(num_train=600, num_val=200, num_test=200, pair_share=0.3)
 BIG_RED = {"colour": "red", "shape": "circle", "size": "large", "position": "left", "background": "black"}

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ganrnn.errors import BadInput
-from ganrnn.text_batches import StreamBatches
+from ganrnn.text.batches import StreamBatches
 
 worlds = pytest.mark.parametrize("world_size", [1, 2, 3])
 

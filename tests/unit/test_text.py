@@ -5,7 +5,7 @@ import random
 import pytest
 
 from ganrnn.errors import BadInput
-from ganrnn.text import Level, Vocabulary, tokenise
+from ganrnn.text.captions import Level, Vocabulary, tokenise
 
 CAPTIONS = ["a red circle", "a blue circle, small", "红色圆形", "a Red square", "蓝色圆形"]
 

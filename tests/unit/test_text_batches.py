@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from ganrnn.errors import BadInput
-from ganrnn.text_batches import PairBatches, RowBatches, padded
-from ganrnn.text_vocabulary import BEGIN, END, PAD
+from ganrnn.text.batches import PairBatches, RowBatches, padded
+from ganrnn.text.vocabulary import BEGIN, END, PAD
 
 NUM_ROWS, NUM_TOKENS = 4, 12
 # Each row is told from others by its first token; most are short, some longer than may be.

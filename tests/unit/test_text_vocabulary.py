@@ -12,7 +12,7 @@ import pytest
 
 from ganrnn.config import from_plain
 from ganrnn.errors import BadInput
-from ganrnn.text_vocabulary import SPECIAL_TOKENS, UNKNOWN, Kind, PairVocabulary, TextVocabulary
+from ganrnn.text.vocabulary import SPECIAL_TOKENS, UNKNOWN, Kind, PairVocabulary, TextVocabulary
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 TEXTS = [

@@ -5,10 +5,10 @@ from typing import Any
 
 import torch
 
-from ganrnn import scenes
-from ganrnn.images import encode_png
+from ganrnn.data import scenes
+from ganrnn.data.images import encode_png
 from ganrnn.tasks.text_to_image import TextToImage, TextToImageConfig
-from ganrnn.text import Vocabulary
+from ganrnn.text.captions import Vocabulary
 
 CONFIG = TextToImageConfig(
     height=16,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TypeVar
 
-from ganrnn.metrics.partials import Mergeable, OrderedMerge
+from ganrnn.metrics.statistics.mergeable import Mergeable, OrderedMerge
 
 Partial = TypeVar("Partial", bound=Mergeable)
 

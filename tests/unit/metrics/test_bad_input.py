@@ -8,16 +8,16 @@ import torch
 from numpy.typing import NDArray
 
 from ganrnn.errors import BadInput
-from ganrnn.metrics.frechet import frechet_distance
-from ganrnn.metrics.frechet_limit import frechet_limit
-from ganrnn.metrics.inception_score import InceptionSums
-from ganrnn.metrics.kid import FeatureSubset, kernel_distance
-from ganrnn.metrics.manifold import ManifoldScores, manifold_scores
-from ganrnn.metrics.memorisation import memorisation, near_duplicates
-from ganrnn.metrics.moments import Moments
-from ganrnn.metrics.quick_score import QuickScore
-from ganrnn.metrics.retrieval import is_retrieved_among_captions
-from ganrnn.metrics.seam import Seam
+from ganrnn.metrics.images.frechet import frechet_distance
+from ganrnn.metrics.images.frechet_limit import frechet_limit
+from ganrnn.metrics.images.inception_score import InceptionSums
+from ganrnn.metrics.images.kid import FeatureSubset, kernel_distance
+from ganrnn.metrics.images.memorisation import memorisation, near_duplicates
+from ganrnn.metrics.images.precision_recall import ManifoldScores, manifold_scores
+from ganrnn.metrics.images.quick_score import QuickScore
+from ganrnn.metrics.images.r_precision import is_retrieved_among_captions
+from ganrnn.metrics.images.seam import Seam
+from ganrnn.metrics.statistics.moments import Moments
 
 Features = NDArray[np.float64]
 SAMPLES = np.random.default_rng(0).normal(size=(40, 4))

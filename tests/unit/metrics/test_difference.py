@@ -2,8 +2,7 @@
 
 import pytest
 
-from ganrnn.metrics.difference import difference_interval
-from ganrnn.metrics.retrieval import wilson_interval
+from ganrnn.metrics.statistics.intervals import difference_interval, wilson_interval
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import torch
 
-from ganrnn.metrics.edits import edited, kept_pixels
+from ganrnn.metrics.images.edits import edited, kept_pixels
 
 BEFORE = {"colour": "red", "shape": "circle", "size": "small"}
 

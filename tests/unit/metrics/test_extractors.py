@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ganrnn.errors import BadInput
-from ganrnn.metrics.extractors import load_extractor
+from ganrnn.metrics.extractors.load import load_extractor
 from tests.unit.inception_weights import random_weights
 
 LAYERS: list[dict[str, Any]] = [

@@ -6,9 +6,9 @@ import torch
 from numpy.typing import NDArray
 
 from ganrnn.errors import BadInput
-from ganrnn.metrics import frechet
-from ganrnn.metrics.frechet import frechet_distance
-from ganrnn.metrics.moments import Moments
+from ganrnn.metrics.images import frechet
+from ganrnn.metrics.images.frechet import frechet_distance
+from ganrnn.metrics.statistics.moments import Moments
 
 
 def exact_moments(mean: list[float], covariance: NDArray[np.float64], count: int = 1000) -> Moments:

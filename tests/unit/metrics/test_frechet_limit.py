@@ -5,9 +5,9 @@ import pytest
 from numpy.typing import NDArray
 
 from ganrnn.errors import BadInput
-from ganrnn.metrics.frechet import frechet_distance
-from ganrnn.metrics.frechet_limit import _influences, frechet_limit
-from ganrnn.metrics.moments import Moments
+from ganrnn.metrics.images.frechet import frechet_distance
+from ganrnn.metrics.images.frechet_limit import _influences, frechet_limit
+from ganrnn.metrics.statistics.moments import Moments
 
 DIMENSIONS = 6
 SPREADS = np.array([0.5, 0.8, 1.0, 1.2, 1.5, 2.0])

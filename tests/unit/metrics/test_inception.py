@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from safetensors.torch import save
 
 from ganrnn.errors import BadInput
-from ganrnn.metrics import inception
-from ganrnn.metrics.inception import InceptionExtractor, probabilities, resized
+from ganrnn.metrics.extractors import inception
+from ganrnn.metrics.extractors.inception import InceptionExtractor, probabilities, resized
 from tests.unit.inception_weights import random_weights
 
 GENERATOR = torch.Generator().manual_seed(0)

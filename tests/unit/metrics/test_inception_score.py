@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ganrnn.errors import BadInput
-from ganrnn.metrics.inception_score import InceptionSums
+from ganrnn.metrics.images.inception_score import InceptionSums
 from tests.unit.metrics.ordered import merge_in_order
 
 IDS = [f"sample-{i:05d}" for i in range(600)]

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from ganrnn import scenes
+from ganrnn.data import scenes
 from ganrnn.errors import BadInput
-from ganrnn.metrics import indomain
-from ganrnn.metrics.indomain import InDomainConfig, InDomainNetwork
-from ganrnn.text import Vocabulary, meaning_key
+from ganrnn.metrics.extractors import indomain
+from ganrnn.metrics.extractors.indomain import InDomainConfig, InDomainNetwork
+from ganrnn.text.captions import Vocabulary, meaning_key
 
 CONFIG = InDomainConfig(num_steps=60, batch_size=64, base_channels=4, feature_dim=16, learning_rate=1e-2)
 

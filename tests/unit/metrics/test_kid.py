@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ganrnn.errors import BadInput
-from ganrnn.metrics.kid import FeatureSubset, kernel_distance
+from ganrnn.metrics.images.kid import FeatureSubset, kernel_distance
 from tests.unit.metrics.ordered import merge_in_order
 
 FEATURES = np.random.default_rng(0).normal(size=(300, 5))

@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from ganrnn.errors import BadInput
-from ganrnn.metrics import neighbours
-from ganrnn.metrics.manifold import ManifoldScores, manifold_scores
+from ganrnn.metrics.images.precision_recall import ManifoldScores, manifold_scores
+from ganrnn.metrics.statistics import neighbours
 
 RNG = np.random.default_rng(0)
 REFERENCE = RNG.normal(size=(90, 3))

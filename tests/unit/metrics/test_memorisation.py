@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ganrnn.errors import BadInput
-from ganrnn.metrics.memorisation import memorisation, near_duplicates
+from ganrnn.metrics.images.memorisation import memorisation, near_duplicates
 
 RNG = np.random.default_rng(0)
 TRAINING, HELD_OUT = RNG.normal(size=(500, 4)), RNG.normal(size=(300, 4))

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from ganrnn.errors import BadInput
-from ganrnn.metrics.frechet import frechet_distance
-from ganrnn.metrics.molecules import (
+from ganrnn.metrics.images.frechet import frechet_distance
+from ganrnn.metrics.statistics.intervals import wilson_interval
+from ganrnn.metrics.statistics.share import Share
+from ganrnn.metrics.texts.molecules import (
     MAX_SMILES_CHARACTERS,
     canonical_smiles,
     fingerprint_moments,
@@ -18,8 +20,6 @@ from ganrnn.metrics.molecules import (
     uniqueness,
     validity,
 )
-from ganrnn.metrics.retrieval import wilson_interval
-from ganrnn.metrics.share import Share
 from tests.unit.metrics.ordered import merge_in_order
 
 pytest.importorskip("rdkit", reason='rdkit is not installed: pip install "ganrnn[molecules]"')

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from ganrnn.errors import BadInput
-from ganrnn.metrics.moments import Moments
-from ganrnn.metrics.partials import OrderedMerge
+from ganrnn.metrics.statistics.mergeable import OrderedMerge
+from ganrnn.metrics.statistics.moments import Moments
 from tests.unit.metrics.ordered import merge_in_order
 
 FEATURES = np.random.default_rng(0).normal(size=(500, 7)) * np.arange(1, 8) + 100.0

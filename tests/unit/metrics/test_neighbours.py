@@ -5,8 +5,8 @@ import pytest
 from numpy.typing import NDArray
 
 from ganrnn.errors import BadInput
-from ganrnn.metrics import neighbours
-from ganrnn.metrics.neighbours import checked, nearest, require_same_width, require_variance
+from ganrnn.metrics.statistics import neighbours
+from ganrnn.metrics.statistics.neighbours import checked, nearest, require_same_width, require_variance
 
 RNG = np.random.default_rng(0)
 POINTS = RNG.normal(size=(70, 5))

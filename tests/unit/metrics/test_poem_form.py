@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ganrnn.errors import BadInput
-from ganrnn.metrics.poem_form import in_form, in_rhyme
+from ganrnn.metrics.texts.poem_form import in_form, in_rhyme
 
 DATA = Path(__file__).parents[3] / "../shared/data/tang_poems"
 POEM = "白日依山盡，黃河入海流。欲窮千里目，更上一層樓。"

@@ -2,8 +2,8 @@
 
 import torch
 
-from ganrnn import scenes
-from ganrnn.metrics.quick_score import QuickScore
+from ganrnn.data import scenes
+from ganrnn.metrics.images.quick_score import QuickScore
 
 
 def pictures(split: str, num: int = 200) -> torch.Tensor:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from ganrnn.errors import BadInput
-from ganrnn.metrics import ratings
-from ganrnn.metrics.retrieval import wilson_interval
+from ganrnn.metrics.statistics import ratings
+from ganrnn.metrics.statistics.intervals import wilson_interval
 
 
 def test_the_bootstrap_is_that_of_all_resamples_of_raters() -> None:

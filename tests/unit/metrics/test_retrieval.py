@@ -5,7 +5,8 @@ import pytest
 from numpy.typing import NDArray
 
 from ganrnn.errors import BadInput
-from ganrnn.metrics.retrieval import candidate_indices, is_retrieved, is_retrieved_among_captions, wilson_interval
+from ganrnn.metrics.images.r_precision import candidate_indices, is_retrieved, is_retrieved_among_captions
+from ganrnn.metrics.statistics.intervals import wilson_interval
 
 CAPTIONS = [f"caption {i}" for i in range(150)]
 SAMPLE_IDS = [f"sample-{i}" for i in range(400)]

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ganrnn.metrics.seam import Seam
+from ganrnn.metrics.images.seam import Seam
 
 
 def test_the_ratio_by_hand() -> None:

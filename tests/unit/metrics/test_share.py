@@ -3,8 +3,8 @@
 import pytest
 
 from ganrnn.errors import BadInput
-from ganrnn.metrics.retrieval import wilson_interval
-from ganrnn.metrics.share import Share
+from ganrnn.metrics.statistics.intervals import wilson_interval
+from ganrnn.metrics.statistics.share import Share
 
 
 def test_shares_of_parts_add_up() -> None:

@@ -7,9 +7,9 @@ import sacrebleu
 from sacrebleu.metrics.bleu import BLEU
 
 from ganrnn.errors import BadInput
-from ganrnn.metrics.share import Share
-from ganrnn.metrics.text_diversity import distinct, duplicates, mean_bleu, self_bleu
-from ganrnn.text import Level, tokenise
+from ganrnn.metrics.statistics.share import Share
+from ganrnn.metrics.texts.diversity import distinct, duplicates, mean_bleu, self_bleu
+from ganrnn.text.captions import Level, tokenise
 
 DRAW = random.Random(0)
 WORDS = [*(f"w{i}" for i in range(9)), "红", "圆", ","]

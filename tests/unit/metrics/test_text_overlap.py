@@ -10,7 +10,7 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
 from ganrnn.errors import BadInput
-from ganrnn.metrics.text_overlap import (
+from ganrnn.metrics.texts.overlap import (
     MAX_ROUGE_L_TOKENS,
     bleu,
     bleu_sums,

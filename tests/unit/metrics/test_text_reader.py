@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from ganrnn.errors import BadInput
-from ganrnn.metrics.frechet import frechet_distance
-from ganrnn.metrics.moments import Moments
-from ganrnn.metrics.text_reader import ReaderConfig, TextReader
-from ganrnn.text_vocabulary import TextVocabulary
+from ganrnn.metrics.images.frechet import frechet_distance
+from ganrnn.metrics.statistics.moments import Moments
+from ganrnn.metrics.texts.text_reader import ReaderConfig, TextReader
+from ganrnn.text.vocabulary import TextVocabulary
 
 SIDES = ("left", "right", "top", "bottom")
 CAPTIONS = [f"a {size} {colour} circle at the {side}" for size in "ab" for colour in "cdefg" for side in SIDES]

@@ -6,9 +6,9 @@ from typing import get_args
 import pytest
 import torch
 
-from ganrnn.networks.attention import READ_BITS, Attention, AttentionKind, ExactAttention, mixed
-from ganrnn.sampling import exact
-from ganrnn.text_vocabulary import PAD
+from ganrnn import exact
+from ganrnn.networks.texts.attention import READ_BITS, Attention, AttentionKind, ExactAttention, mixed
+from ganrnn.text.vocabulary import PAD
 
 N, T, S, Q, M = 4, 5, 7, 6, 3
 LENGTHS = (7, 3, 1, 5)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ganrnn.networks.convolution import Conv, DoublingConv, HalvingConv, continued, conv, double
+from ganrnn.networks.images.convolution import Conv, DoublingConv, HalvingConv, continued, conv, double
 
 Layer = Callable[[torch.Tensor], torch.Tensor]
 

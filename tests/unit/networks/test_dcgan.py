@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from ganrnn.errors import BadInput
-from ganrnn.networks.dcgan import DcganDiscriminator, DcganGenerator
+from ganrnn.networks.images.dcgan import DcganDiscriminator, DcganGenerator
 
 every_size = pytest.mark.parametrize(("height", "width"), [(16, 16), (24, 40), (32, 64)])
 every_condition = pytest.mark.parametrize("condition_dim", [0, 3])

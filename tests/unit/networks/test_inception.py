@@ -3,8 +3,8 @@
 import torch
 from torch.nn import functional as F
 
-from ganrnn.metrics.inception import NUM_BYTES
-from ganrnn.networks.inception import BLOCKS, STEM_PICTURES, Inception, shapes
+from ganrnn.metrics.extractors.inception import NUM_BYTES
+from ganrnn.networks.images.inception import BLOCKS, STEM_PICTURES, Inception, shapes
 from tests.unit.inception_weights import random_weights
 
 Weights = dict[str, torch.Tensor]

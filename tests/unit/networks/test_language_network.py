@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import torch
 
-from ganrnn.networks.language_network import ExactLanguageNetwork, LanguageNetwork
-from ganrnn.networks.recurrent import Cell
-from ganrnn.sampling import exact, noise
-from ganrnn.sampling.decode import Line, write
-from ganrnn.text_vocabulary import BEGIN, END, PAD, SPECIAL_TOKENS, TextVocabulary
+from ganrnn import exact, noise
+from ganrnn.decoding.decode import Line, write
+from ganrnn.networks.texts.language_network import ExactLanguageNetwork, LanguageNetwork
+from ganrnn.networks.texts.recurrent import Cell
+from ganrnn.text.vocabulary import BEGIN, END, PAD, SPECIAL_TOKENS, TextVocabulary
 from tests.unit.sampling.table_writer import line_of
 
 WIDE = "abcdefghijklmnopqrstuvwxyz ,.!"

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from ganrnn.networks.prefix_discriminator import prefix_discriminator
-from ganrnn.text_vocabulary import PAD
+from ganrnn.networks.texts.prefix_discriminator import prefix_discriminator
+from ganrnn.text.vocabulary import PAD
 
 KINDS = [("rnn", "gru"), ("rnn", "lstm"), ("cnn", "gru")]
 N, T, V = 5, 14, 9

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from ganrnn.errors import BadInput
-from ganrnn.networks.projection_discriminator import DownBlock, ProjectionDiscriminator
+from ganrnn.networks.images.projection_discriminator import DownBlock, ProjectionDiscriminator
 
 
 def discriminator_of(height: int = 16, width: int = 16) -> ProjectionDiscriminator:

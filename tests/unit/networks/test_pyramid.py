@@ -3,7 +3,7 @@
 import pytest
 
 from ganrnn.errors import BadInput
-from ganrnn.networks.pyramid import Pyramid, check_image_size
+from ganrnn.networks.images.pyramid import Pyramid, check_image_size
 
 
 @pytest.mark.parametrize(

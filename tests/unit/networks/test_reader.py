@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from ganrnn.networks.reader import ExactReader, Reader
-from ganrnn.networks.recurrent import Cell, RecurrentStack
-from ganrnn.sampling import exact
+from ganrnn import exact
+from ganrnn.networks.texts.bidirectional_encoder import ExactReader, Reader
+from ganrnn.networks.texts.recurrent import Cell, RecurrentStack
 
 N, S, D, H = 4, 7, 5, 6
 WIDE = 32  # enough for some units of rnn_relu to be on at every place

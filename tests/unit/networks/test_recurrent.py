@@ -10,8 +10,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from ganrnn.errors import BadInput
-from ganrnn.networks.language_network import LanguageNetwork
-from ganrnn.networks.recurrent import NUM_GATES, Cell, RecurrentLayer, RecurrentStack
+from ganrnn.networks.texts.language_network import LanguageNetwork
+from ganrnn.networks.texts.recurrent import NUM_GATES, Cell, RecurrentLayer, RecurrentStack
 
 CELLS: tuple[Cell, ...] = get_args(Cell)
 N, T, D, H = 3, 7, 5, 4

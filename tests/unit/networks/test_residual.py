@@ -6,8 +6,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from ganrnn.errors import BadInput
-from ganrnn.networks.convolution import double
-from ganrnn.networks.residual import (
+from ganrnn.networks.images.convolution import double
+from ganrnn.networks.images.residual import (
     ConditionalBatchNorm,
     DownBlock,
     ResidualDiscriminator,

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from ganrnn.networks.residual_mlp import ExactLatentGenerator, LatentGenerator, ResidualMlp
-from ganrnn.networks.sphere import on_sphere
-from ganrnn.sampling import exact
+from ganrnn import exact
+from ganrnn.networks.texts.latent_sphere import on_sphere
+from ganrnn.networks.texts.residual_mlp import ExactLatentGenerator, LatentGenerator, ResidualMlp
 
 Z, H, D = 6, 300, 10  # wide enough for the order of a sum to show
 LABELS = torch.tensor([2, 0, 1, 2, 1, 1, 0])

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ganrnn import distributed
-from ganrnn.networks.return_baseline import ReturnBaseline
+from ganrnn.objectives.return_baseline import ReturnBaseline
 
 
 def test_it_is_a_mean_over_texts_first_and_over_batches_then() -> None:

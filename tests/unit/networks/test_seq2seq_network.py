@@ -9,12 +9,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ganrnn.networks.attention import mixed
-from ganrnn.networks.recurrent import Cell
-from ganrnn.networks.seq2seq_network import ExactSeq2Seq, Reading, Seq2SeqNetwork, is_there
+from ganrnn import exact
+from ganrnn.networks.texts.attention import mixed
+from ganrnn.networks.texts.recurrent import Cell
+from ganrnn.networks.texts.seq2seq_network import ExactSeq2Seq, Reading, Seq2SeqNetwork, is_there
 from ganrnn.objectives.sequences import cross_entropies, read_twice
-from ganrnn.sampling import exact
-from ganrnn.text_vocabulary import BEGIN, PAD, SPECIAL_TOKENS, TextVocabulary
+from ganrnn.text.vocabulary import BEGIN, PAD, SPECIAL_TOKENS, TextVocabulary
 
 N, S, T, E, H = 4, 6, 5, 8, 12
 SOURCE_LENGTHS, TARGET_LENGTHS = torch.tensor([6, 1, 4, 2]), torch.tensor([5, 3, 2, 1])

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from ganrnn.networks.dcgan import DcganDiscriminator
-from ganrnn.networks.projection_discriminator import ProjectionDiscriminator
-from ganrnn.networks.residual import ResidualDiscriminator
-from ganrnn.networks.spectral import normalise_spectrally
+from ganrnn.networks.images.dcgan import DcganDiscriminator
+from ganrnn.networks.images.projection_discriminator import ProjectionDiscriminator
+from ganrnn.networks.images.residual import ResidualDiscriminator
+from ganrnn.networks.images.spectral import normalise_spectrally
 
 every_discriminator = pytest.mark.parametrize(
     "discriminator", [ProjectionDiscriminator, DcganDiscriminator, ResidualDiscriminator]

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from ganrnn.networks.sphere import alikeness, exact_between, exact_on_sphere, on_sphere, relative_diversity
-from ganrnn.sampling import exact
+from ganrnn import exact
+from ganrnn.networks.texts.latent_sphere import alikeness, exact_between, exact_on_sphere, on_sphere, relative_diversity
 
 D = 12
 

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from ganrnn.errors import BadInput
-from ganrnn.networks.style_generator import ModulatedConv, StyleGenerator
+from ganrnn.networks.images.style_generator import ModulatedConv, StyleGenerator
 
 
 @pytest.mark.parametrize("kernel_size", [1, 3])

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 import torch
 
-from ganrnn.networks.recurrent import Cell
-from ganrnn.networks.text_autoencoder import ExactEncoder, ExactSpeaker, TextAutoencoder
+from ganrnn.networks.texts.recurrent import Cell
+from ganrnn.networks.texts.text_autoencoder import ExactEncoder, ExactSpeaker, TextAutoencoder
 from ganrnn.objectives.sequences import cross_entropies
-from ganrnn.text_vocabulary import BEGIN, END, PAD, SPECIAL_TOKENS, TextVocabulary
+from ganrnn.text.vocabulary import BEGIN, END, PAD, SPECIAL_TOKENS, TextVocabulary
 
 VOCABULARY = TextVocabulary("character", (*SPECIAL_TOKENS, *"abcdefgh"))
 V, D = len(VOCABULARY), 6

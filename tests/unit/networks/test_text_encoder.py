@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from ganrnn.networks.text_encoder import Cell, TextEncoder
+from ganrnn.networks.texts.text_encoder import Cell, TextEncoder
 
 NUM_TOKENS, EMBEDDING, HIDDEN = 30, 12, 16
 LENGTHS = torch.tensor([7, 1, 3, 5, 2, 7, 4, 6, 1])

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ganrnn.networks.translator import Translator
+from ganrnn.networks.images.translator import Translator
 
 
 def parts(num_rows: int, height: int, width: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

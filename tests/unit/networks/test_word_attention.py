@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from ganrnn.networks.style_generator import StyleGenerator
-from ganrnn.networks.word_attention import WordAttention, Words
+from ganrnn.networks.images.style_generator import StyleGenerator
+from ganrnn.networks.images.word_attention import WordAttention, Words
 
 LENGTHS = torch.tensor([4, 1, 2])
 

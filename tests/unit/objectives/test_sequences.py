@@ -7,7 +7,7 @@ import torch
 
 from ganrnn.objectives import sequences
 from ganrnn.objectives.sequences import cross_entropies, linear_cross_entropies, read_twice
-from ganrnn.text_vocabulary import PAD
+from ganrnn.text.vocabulary import PAD
 
 N, T, V, S = 3, 5, 7, 4
 TARGETS = torch.tensor([[4, 6, 1, 2, 3], [5, 3, PAD, PAD, PAD], [6, 6, 4, 3, PAD]])

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from ganrnn.networks.language_network import ExactLanguageNetwork
-from ganrnn.sampling import exact, noise
-from ganrnn.sampling.constraints import Constraint
-from ganrnn.sampling.decode import Line, Written, write
-from ganrnn.sampling.decoding import Decoding
-from ganrnn.text_vocabulary import BEGIN, END, PAD, SPECIAL_TOKENS, TextVocabulary
+from ganrnn import exact, noise
+from ganrnn.decoding.constraints import Constraint
+from ganrnn.decoding.decode import Line, Written, write
+from ganrnn.decoding.rules import Decoding
+from ganrnn.networks.texts.language_network import ExactLanguageNetwork
+from ganrnn.text.vocabulary import BEGIN, END, PAD, SPECIAL_TOKENS, TextVocabulary
 
 LETTERS = ("a", "b", "cc", "dd", "e", "f")
 

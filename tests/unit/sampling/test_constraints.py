@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
+from ganrnn.decoding.constraints import NEVER, All, Alphabet, CharacterConstraint, Constraint, MaskCache, Pattern
 from ganrnn.errors import BadInput
-from ganrnn.sampling.constraints import NEVER, All, Alphabet, CharacterConstraint, Constraint, MaskCache, Pattern
 
 END = 1
 

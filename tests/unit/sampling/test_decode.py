@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from ganrnn import noise
+from ganrnn.decoding.decode import Line
+from ganrnn.decoding.rules import Decoding
 from ganrnn.errors import BadInput
-from ganrnn.sampling import noise
-from ganrnn.sampling.decode import Line
-from ganrnn.sampling.decoding import Decoding
-from ganrnn.text_vocabulary import BEGIN, END
+from ganrnn.text.vocabulary import BEGIN, END
 from tests.unit.sampling.table_writer import LETTERS, Fixed, Pairs, Table, is_paired, line_of, log_softmax
 
 INF = math.inf

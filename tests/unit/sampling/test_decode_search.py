@@ -5,8 +5,8 @@ import itertools
 import pytest
 import torch
 
-from ganrnn.sampling.decode import Line
-from ganrnn.text_vocabulary import BEGIN, END
+from ganrnn.decoding.decode import Line
+from ganrnn.text.vocabulary import BEGIN, END
 from tests.unit.sampling.table_writer import LETTERS, Fixed, Pairs, Table, is_paired, line_of, log_softmax
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from ganrnn.sampling import exact
+from ganrnn import exact
 
 INF = math.inf
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from ganrnn.networks.recurrent import Cell, RecurrentLayer, RecurrentStack
-from ganrnn.sampling import exact
-from ganrnn.sampling.exact_rnn import ExactNorm, ExactStack
+from ganrnn import exact
+from ganrnn.networks.texts.exact_rnn import ExactNorm, ExactStack
+from ganrnn.networks.texts.recurrent import Cell, RecurrentLayer, RecurrentStack
 
 N, T, D, H, L = 64, 20, 24, 32, 2
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ganrnn.sampling import noise
+from ganrnn import noise
 
 KEYS = [(0, "p0/0"), (7, "红/3")]
 

@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from ganrnn.decoding.poem_constraint import PoemForm, PoemTable, RhymeSets
 from ganrnn.errors import BadInput
-from ganrnn.sampling.poem_constraint import PoemForm, PoemTable, RhymeSets
 
 DATA = Path(__file__).parents[3] / "../shared/data"
 END = 3

@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from ganrnn.decoding.constraints import NEVER
+from ganrnn.decoding.smiles_constraint import BRACKET_ATOMS, Smiles, SmilesState
 from ganrnn.errors import BadInput
-from ganrnn.sampling.constraints import NEVER
-from ganrnn.sampling.smiles_constraint import BRACKET_ATOMS, Smiles, SmilesState
 
 DATA = Path(__file__).parents[3] / "../shared/data"
 END = 1

@@ -10,13 +10,14 @@ import pytest
 import torch
 
 from ganrnn import checkpoint
-from ganrnn.conditions import Conditions
+from ganrnn.data.conditions import Conditions
+from ganrnn.data.images import encode_png
 from ganrnn.errors import BadInput
-from ganrnn.gan_config import AugmentationConfig
-from ganrnn.images import encode_png
 from ganrnn.objectives.adversarial import OBJECTIVES
-from ganrnn.optimisation import Caution, PlayerConfig
+from ganrnn.task import Caution
 from ganrnn.tasks.image_gan import TASK, ImageGan, ImageGanConfig
+from ganrnn.training.gan_config import AugmentationConfig
+from ganrnn.training.optimiser import PlayerConfig
 from tests.unit import tiny
 
 CONFIG = ImageGanConfig(

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from ganrnn import checkpoint, images
-from ganrnn.built_in import KINDS
+from ganrnn import checkpoint
+from ganrnn.data import images
+from ganrnn.data.built_in import KINDS
+from ganrnn.data.images import encode_png
+from ganrnn.data.scenes import ScenesConfig
 from ganrnn.errors import BadInput
-from ganrnn.images import encode_png
-from ganrnn.scenes import ScenesConfig
 from ganrnn.tasks.image_to_image import TASK, ImageToImage, ImageToImageConfig
 from tests.unit import tiny
 

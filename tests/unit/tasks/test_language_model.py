@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from ganrnn import checkpoint
+from ganrnn.decoding.rules import Decoding
 from ganrnn.errors import BadInput
-from ganrnn.sampling.decoding import Decoding
 from ganrnn.tasks.language_model import LanguageModel, LanguageModelConfig
 
 TEXTS = ["a small red circle", "no", "two blue squares, one above the other", "红色圆形", "green", "so it goes on"]

@@ -5,11 +5,10 @@ from typing import Any
 import pytest
 import torch
 
-from ganrnn import checkpoint
+from ganrnn import checkpoint, noise
+from ganrnn.decoding.rules import Decoding
 from ganrnn.errors import BadInput
-from ganrnn.networks.sphere import on_sphere
-from ganrnn.sampling import noise
-from ganrnn.sampling.decoding import Decoding
+from ganrnn.networks.texts.latent_sphere import on_sphere
 from ganrnn.tasks.latent_text_gan import LatentTextGan, LatentTextGanConfig
 
 TEXTS = ["a small red circle", "no", "two blue squares, one above", "红色圆形", "green", "so it goes on"]

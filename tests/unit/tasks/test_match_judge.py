@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from ganrnn.data.images import encode_png, to_float, to_tensor
+from ganrnn.data.scene_edits import statements
+from ganrnn.data.scenes import ScenesConfig
 from ganrnn.errors import BadInput
-from ganrnn.images import encode_png, to_float, to_tensor
 from ganrnn.objectives.matching import contrast_loss
-from ganrnn.optimisation import PlayerConfig
-from ganrnn.scene_changes import statements
-from ganrnn.scenes import ScenesConfig
 from ganrnn.tasks.match_judge import TASK, MatchJudge, MatchJudgeConfig
+from ganrnn.training.optimiser import PlayerConfig
 
 SCENES = list(statements(ScenesConfig(num_train=64, kind="statements"), "train", 0, 16, 16))
 ROWS: dict[str, list[Any]] = {

@@ -9,16 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from ganrnn import checkpoint, distributed
+from ganrnn import checkpoint, distributed, noise
+from ganrnn.decoding.decode import Written
+from ganrnn.decoding.rules import Decoding
 from ganrnn.errors import BadInput
 from ganrnn.objectives.sequences import cross_entropies, read_twice
-from ganrnn.optimisation import PlayerConfig
-from ganrnn.sampling import noise
-from ganrnn.sampling.decode import Written
-from ganrnn.sampling.decoding import Decoding
 from ganrnn.task import Batch
 from ganrnn.tasks.seq2seq import Seq2Seq, Seq2SeqConfig
-from ganrnn.text_vocabulary import BEGIN, END, PAD, PairVocabulary
+from ganrnn.text.vocabulary import BEGIN, END, PAD, PairVocabulary
+from ganrnn.training.optimiser import PlayerConfig
 
 PAIRS = [
     ("a small red circle", "ein kleiner roter Kreis"),

@@ -11,14 +11,14 @@ from torch import multiprocessing
 from torch.nn import functional as F
 
 from ganrnn import checkpoint, distributed
+from ganrnn.decoding.rules import Decoding
 from ganrnn.errors import BadInput
-from ganrnn.networks.language_network import LanguageNetwork
-from ganrnn.optimisation import PlayerConfig
-from ganrnn.sampling.decoding import Decoding
+from ganrnn.networks.texts.language_network import LanguageNetwork
 from ganrnn.task import Batch
 from ganrnn.tasks.language_model import LanguageModel, LanguageModelConfig
 from ganrnn.tasks.sequence_gan import SequenceGan, SequenceGanConfig
-from ganrnn.text_vocabulary import BEGIN, END, PAD
+from ganrnn.text.vocabulary import BEGIN, END, PAD
+from ganrnn.training.optimiser import PlayerConfig
 
 TEXTS = ["a small red circle", "no", "two blue squares, one above the other", "红色圆形", "green", "so it goes on"]
 NUM_TOKENS = 20

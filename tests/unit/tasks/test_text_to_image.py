@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 import torch
 
-from ganrnn import scenes
+from ganrnn.data import scenes
+from ganrnn.data.images import encode_png, to_float
 from ganrnn.errors import BadInput
-from ganrnn.gan import Chunk
-from ganrnn.images import encode_png, to_float
 from ganrnn.objectives.matching import matching_loss
-from ganrnn.optimisation import PlayerConfig
 from ganrnn.tasks.match_judge import MatchJudge, MatchJudgeConfig
 from ganrnn.tasks.text_to_image import TASK, TextToImage, TextToImageConfig
+from ganrnn.training.gan_step import Chunk
+from ganrnn.training.optimiser import PlayerConfig
 from tests.unit import tiny
 
 PROMPTS = tiny.CAPTIONS[::12]

@@ -1,0 +1,26 @@
+"""The built-in data sets by name: how scenes of a kind are drawn, and how they are read back from pictures."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+
+from ganrnn.data import panoramas, scene_edits, scenes
+
+
+@dataclass(frozen=True)
+class BuiltIn:
+    """`draw` takes (config, split, seed, height, width); `read` takes uint8 [N, 3, H, W], returns their attributes."""
+
+    draw: Callable[[scenes.ScenesConfig, scenes.Split, int, int, int], Iterator[scenes.Scene]]
+    read: Callable[[torch.Tensor], list[dict[str, str]]]
+    has_sources: bool = False  # whether every scene comes with the picture that it is to be made from
+
+
+KINDS: Mapping[scenes.Kind, BuiltIn] = {
+    "captions": BuiltIn(scenes.scenes, scenes.read_attributes),
+    "edits": BuiltIn(scene_edits.edits, scene_edits.read_edited, has_sources=True),
+    "styles": BuiltIn(scene_edits.styles, scene_edits.read_styled, has_sources=True),
+    "statements": BuiltIn(scene_edits.statements, scenes.read_attributes, has_sources=True),
+    "panoramas": BuiltIn(panoramas.panoramas, panoramas.read_panoramas),
+}

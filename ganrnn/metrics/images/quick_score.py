@@ -1,0 +1,62 @@
+"""A score for the eyes of a training itself: cheap, without anything learnt, the same at every step.
+
+Features are means and spreads of each channel of three layers of convolutions, whose random weights are drawn once from
+a fixed seed: few, so that a few hundred pictures tell their covariance. Random features rank sets of pictures of one
+kind well enough to tell better from worse and many from one (Naeem et al., "Reliable fidelity and diversity metrics for
+generative models", ICML 2020, section 4.2); the numbers mean nothing beside any other score.
+"""
+
+from itertools import pairwise
+
+import torch
+from torch.nn import functional as F
+
+from ganrnn.data.images import to_float
+from ganrnn.errors import BadInput
+from ganrnn.metrics.images.frechet import frechet_distance
+from ganrnn.metrics.statistics.moments import Moments
+from ganrnn.training.guard import Quality
+
+_CHANNELS = (3, 8, 12, 16)
+_SEED = 20_260_101
+_EPSILON = 1e-6
+
+
+class QuickScore:
+    """Compares samples with a fixed set of real pictures, uint8 [N, 3, H, W].
+
+    Raises BadInput when there are fewer than 2 real pictures or samples, or all real ones are equal.
+    """
+
+    def __init__(self, real: torch.Tensor) -> None:
+        if len(real) < 2 or bool((real == real[:1]).all()):
+            raise BadInput(f"quick score: {len(real)} real pictures of which no two differ, at least 2 have to")
+        generator = torch.Generator().manual_seed(_SEED)
+        self.weights = [
+            torch.randn(after, before, 3, 3, generator=generator) * (2 / (9 * before)) ** 0.5
+            for before, after in pairwise(_CHANNELS)
+        ]
+        features = self._features(real)
+        # Each feature in units of its spread over real pictures, so that none outweighs the others.
+        self.mean, self.scale = features.mean(0), features.std(0) + _EPSILON
+        self.real = (features - self.mean) / self.scale
+
+    @torch.no_grad()
+    def __call__(self, samples: torch.Tensor) -> Quality:
+        """Of uint8 [N, 3, H, W]."""
+        features = (self._features(samples) - self.mean) / self.scale
+        distance = frechet_distance(Moments.from_features(features.numpy()), Moments.from_features(self.real.numpy()))
+        return Quality(distance, _mean_distance(features) / max(_mean_distance(self.real), _EPSILON))
+
+    @torch.no_grad()
+    def _features(self, images: torch.Tensor) -> torch.Tensor:
+        x, found = to_float(images.cpu()), []
+        for weight in self.weights:
+            x = F.leaky_relu(F.conv2d(x, weight, stride=2, padding=1), 0.2)
+            found += [x.mean((2, 3)), x.flatten(2).std(2)]
+        return torch.cat(found, 1)
+
+
+def _mean_distance(features: torch.Tensor) -> float:
+    """Mean Euclidean distance between two different rows."""
+    return float(torch.pdist(features).mean())

@@ -1,0 +1,147 @@
+"""Do texts differ from each other and from the training texts? `distinct`, `self_bleu`, `mean_bleu`, `duplicates`.
+
+A model that collapsed has few distinct n-grams and a high Self-BLEU; one that learnt by heart has many duplicates.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from math import fsum
+
+import sacrebleu
+from sacrebleu.metrics.bleu import BLEU
+
+from ganrnn.errors import BadInput
+from ganrnn.metrics.statistics.share import Share
+from ganrnn.metrics.texts.overlap import Overlap
+from ganrnn.noise import permutation
+from ganrnn.text.captions import Level, tokenise
+
+_NUM_ORDERS = 4
+
+
+def distinct(texts: Sequence[str], n: int, level: Level) -> float:
+    """Distinct-n: different n-grams as a share of all n-grams, in (0, 1]; 0 when no text has n tokens.
+
+    texts:  [N] texts, N >= 1, in any order
+    n:      order of the n-grams, at least 1; none reaches over the end of a text
+    level:  what a token is, "word" or "character", see `ganrnn.text.tokenise`
+
+    Li et al. 2016, "A Diversity-Promoting Objective Function for Neural Conversation Models", who divide by the number
+    of tokens instead. The score falls as N grows: compare equal N. It takes all texts at once, because blocks share
+    n-grams and only their whole sets merge: some 150 bytes for each different n-gram.
+
+    Raises BadInput when there is no text or n is below 1.
+    """
+    _check_any("distinct", texts)
+    if n < 1:
+        raise BadInput(f"distinct: n is {n}, at least 1 is needed")
+    found: set[tuple[str, ...]] = set()
+    total = 0
+    for text in texts:
+        ngrams = _ngrams(tokenise(text, level), n)
+        found.update(ngrams)
+        total += len(ngrams)
+    return len(found) / total if total else 0.0
+
+
+def self_bleu(texts: Sequence[str], num_sampled: int, seed: int) -> Overlap:
+    """Mean sentence BLEU, 0 to 100, of each sampled text against all other sampled ones: high when they are alike.
+
+    texts:        [N] texts, in any order
+    num_sampled:  S texts are drawn, 2 to N. More references match more: compare only scores of the same S.
+    seed:         of the draw, which depends on the texts and not on their order
+
+    Zhu et al. 2018, "Texygen", but a text is never among its own references; another one that reads the same is.
+    Tokens are `tokenise(text, "word")`. BLEU is sacrebleu's for sentences: orders 1 to 4, of which those that a text is
+    too short for are left out (effective order), and exponential smoothing. An empty text scores 0.
+
+    Raises BadInput when num_sampled is not allowed.
+    """
+    _check_any("Self-BLEU", texts)
+    if not 2 <= num_sampled <= len(texts):
+        raise BadInput(f"Self-BLEU: num_sampled is {num_sampled}, allowed are 2 to {len(texts)}, the number of texts")
+    in_order = sorted(texts)
+    sample = [in_order[i] for i in permutation(len(texts), seed, "self-bleu")[:num_sampled]]
+    tokens = [tokenise(text, "word") for text in sample]
+    held = _References(tokens)
+    scores = [held.bleu(text, row) for row, text in enumerate(tokens)]
+    signature = (
+        f"nrefs:{num_sampled - 1}|case:lc|eff:yes|tok:ganrnn-word|smooth:exp|seed:{seed}"
+        f"|version:{sacrebleu.__version__}"
+    )
+    return Overlap(fsum(scores) / num_sampled, signature)
+
+
+def mean_bleu(texts: Sequence[str], references: Sequence[str]) -> Overlap:
+    """Mean sentence BLEU, 0 to 100, of each text [N] against all references [R], as `self_bleu` has it, in any order.
+
+    Texygen's BLEU: high where a text is made of runs of words that some reference has. Compare only scores of the same
+    references. Raises BadInput where there is no text, or no reference.
+    """
+    _check_any("BLEU", texts)
+    _check_any("BLEU", references)
+    held = _References([tokenise(text, "word") for text in references])
+    scores = [held.bleu(tokenise(text, "word")) for text in texts]
+    signature = f"nrefs:{len(references)}|case:lc|eff:yes|tok:ganrnn-word|smooth:exp|version:{sacrebleu.__version__}"
+    return Overlap(fsum(scores) / len(scores), signature)
+
+
+class _References:
+    """What BLEU asks of references [R], each a list of tokens.
+
+    A reference n-gram counts as often as in the text that holds it most often. The highest count, whose it is, and the
+    second highest say this of all texts, and of all but any one: one pass instead of one for each pair.
+    """
+
+    def __init__(self, texts: Sequence[list[str]]) -> None:
+        self.highest: dict[tuple[str, ...], tuple[int, int, int]] = {}
+        self.lengths = Counter(map(len, texts))
+        for row, text in enumerate(texts):
+            for gram, count in _all_ngrams(text).items():
+                first, holder, second = self.highest.get(gram, (0, -1, 0))
+                if count > first:
+                    self.highest[gram] = (count, row, first)
+                elif count > second:
+                    self.highest[gram] = (first, holder, count)
+
+    def bleu(self, text: list[str], own_row: int | None = None) -> float:
+        """Sentence BLEU of a text, the reference of a row left out where the text is that one."""
+        correct, total, size = [0] * _NUM_ORDERS, [0] * _NUM_ORDERS, len(text)
+        for gram, count in _all_ngrams(text).items():
+            first, holder, second = self.highest.get(gram, (0, -1, 0))
+            correct[len(gram) - 1] += min(count, second if holder == own_row else first)
+            total[len(gram) - 1] += count
+        others = (n for n, count in self.lengths.items() if n != size or count > (own_row is not None))
+        closest = min((abs(size - n), n) for n in others)[1]
+        scored = BLEU.compute_bleu(correct, total, size, closest, smooth_method="exp", effective_order=True)
+        return float(scored.score)
+
+
+def duplicates(texts: Sequence[str], training_texts: Iterable[str]) -> Share:
+    """How many texts are equal to a training text, apart from case, white space and forms that NFKC holds equal.
+
+    texts:           [N] texts, N >= 1; the shares of blocks of texts add up
+    training_texts:  any number of texts
+
+    Raises BadInput when there is no text.
+    """
+    _check_any("duplicates", texts)
+    known = {_normalised(text) for text in training_texts}
+    return Share(sum(_normalised(text) in known for text in texts), len(texts))
+
+
+def _all_ngrams(tokens: Sequence[str]) -> Counter[tuple[str, ...]]:
+    return Counter(gram for n in range(1, _NUM_ORDERS + 1) for gram in _ngrams(tokens, n))
+
+
+def _normalised(text: str) -> str:
+    return "".join(tokenise(text, "character"))
+
+
+def _ngrams(tokens: Sequence[str], n: int) -> list[tuple[str, ...]]:
+    return [tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1)]
+
+
+def _check_any(metric: str, texts: Sequence[str]) -> None:
+    if len(texts) == 0:
+        raise BadInput(f"{metric}: 0 texts, at least 1 is needed")

@@ -1,0 +1,81 @@
+"""A language model of some texts that reads others: how likely they are to it, and how they look to it.
+
+What a model writes is good where a reader of real texts finds it likely, and as rich as real texts where a reader that
+knows nothing else finds those likely: the score of a language model and its reverse (Cífka et al., "Eval all, trust a
+few, do wrong to none", 2018; Zhao et al., ARAE, 2018). The Fréchet distance of its features is that of Semeniuta,
+Severyn & Gelly, "On accurate evaluation of GANs for language generation" (2018).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ganrnn.errors import BadInput
+from ganrnn.tasks.language_model import LanguageModel, LanguageModelConfig
+from ganrnn.text.batches import RowBatches
+from ganrnn.text.vocabulary import PAD, TextVocabulary
+from ganrnn.training.optimiser import PlayerConfig
+
+_NUM_ROWS = 32
+
+
+@dataclass(frozen=True)
+class ReaderConfig:
+    """Sizes in features, characters or steps; of a text longer than `num_characters` the end is not read."""
+
+    hidden_dim: int = 128
+    num_characters: int = 128
+    num_steps: int = 400
+
+    def __post_init__(self) -> None:
+        for name in ("hidden_dim", "num_characters", "num_steps"):
+            if getattr(self, name) < 1:
+                raise BadInput(f"evaluate.sweep.reader.{name} is {getattr(self, name)}; allowed are values from 1 up")
+
+
+class TextReader:
+    """Learns texts by character; `vocabulary` may come from more of them."""
+
+    def __init__(self, texts: Sequence[str], vocabulary: TextVocabulary, config: ReaderConfig, seed: int) -> None:
+        self.num_characters = config.num_characters
+        player = PlayerConfig(learning_rate=5e-3, schedule="cosine", warmup_steps=20, beta2=0.99, max_gradient_norm=1.0)
+        self.task = LanguageModel(
+            LanguageModelConfig(
+                cell="gru",
+                embedding_dim=config.hidden_dim // 2 + 1,
+                hidden_dim=config.hidden_dim,
+                num_tokens=config.num_characters,
+                optimiser=player,
+                ema_half_life_steps=20,
+                num_steps=config.num_steps,
+            ),
+            vocabulary,
+            seed,
+        )
+        batches = self.task.batches({"text": texts}, _NUM_ROWS, seed)
+        for step in range(config.num_steps):
+            self.task.step(batches.at(step))
+
+    def nats(self, texts: Sequence[str]) -> float:
+        """What a character of texts costs, their ends included."""
+        total, num_characters = self.task.negative_log_likelihood({"text": texts})
+        return total / num_characters
+
+    @torch.no_grad()
+    def features(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """The mean state over the characters of each text, [N, hidden_dim], in an order of its own."""
+        found = []
+        for tokens in self._read(texts):
+            states, _ = self.task.average(tokens[:, :-1], self.task.average.stack.begin(len(tokens)))
+            is_there = (tokens[:, 1:] != PAD)[:, :, None]
+            found.append((states * is_there).sum(1) / is_there.sum(1))
+        features: NDArray[np.float32] = torch.cat(found).numpy()
+        return features
+
+    def _read(self, texts: Sequence[str]) -> Iterator[torch.Tensor]:
+        encoded = [self.task.vocabulary.encode(text) for text in texts]
+        batches = RowBatches(encoded, num_rows=_NUM_ROWS, num_tokens=self.num_characters, seed=0)
+        return (batch["tokens"] for batch in batches.once())

@@ -1,0 +1,46 @@
+"""A generator that starts from a picture: what it should become is painted over it, where it has to change.
+
+The source is read into maps of every size, over which a style generator paints, as the skips of a U-Net (Isola et al.,
+"Image-to-image translation with conditional adversarial networks", CVPR 2017). Beside colours it paints a mask, and
+where that is near 0 the source stays as it is (Pumarola et al., "GANimation", ECCV 2018). The mask is no sigmoid:
+copying is the first thing learnt, and a sigmoid that is shut for it does not open again.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ganrnn.networks.images.projection_discriminator import PictureReader
+from ganrnn.networks.images.style_generator import StyleGenerator
+
+
+class Translator(nn.Module):
+    """Noise, condition and source picture to a picture of the same size, multiples of 4 from 16 up."""
+
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        z_dim: int,
+        condition_dim: int,
+        style_dim: int,
+        base_channels: int,
+        wrap: bool = False,
+    ) -> None:
+        super().__init__()
+        self.reader = PictureReader(height, width, style_dim, base_channels, wrap)
+        self.painter = StyleGenerator(
+            height, width, z_dim, condition_dim + style_dim, style_dim, base_channels, wrap, out_channels=4
+        )
+
+    def forward(
+        self,
+        z: torch.Tensor,  # float32 [N, z_dim], standard normal
+        condition: torch.Tensor,  # float32 [N, condition_dim]
+        source: torch.Tensor,  # float32 [N, 3, height, width], -1 to 1
+    ) -> torch.Tensor:  # float32 [N, 3, height, width], about -1 to 1, not clipped
+        maps = self.reader.maps(source)
+        condition = torch.cat([condition, self.reader.summary(maps[-1])], dim=1)
+        painted = self.painter(z, condition, maps[::-1])
+        mask = (1 + F.softsign(painted[:, 3:])) / 2
+        return torch.lerp(source, painted[:, :3], mask)

@@ -1,0 +1,183 @@
+"""An RNN that writes a text while it looks at another: encoder, attention, decoder; and the same in exact sums.
+
+The first layer of the decoder reads what was written and asks for what of the source counts now; the layers above read
+its answer. Nothing of a step's attention goes back into the first layer, so that a training reads all steps at once.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ganrnn import exact
+from ganrnn.networks.texts.attention import LEAST_COPIED, Attention, AttentionKind, ExactAttention, mixed
+from ganrnn.networks.texts.bidirectional_encoder import ExactReader, Reader
+from ganrnn.networks.texts.bridge import Bridge, ExactBridge
+from ganrnn.networks.texts.exact_rnn import ExactStack
+from ganrnn.networks.texts.recurrent import Cell, RecurrentStack
+from ganrnn.text.vocabulary import PAD, TextVocabulary
+
+
+class Seq2SeqNetwork(nn.Module):
+    """Bahdanau et al., "Neural machine translation by jointly learning to align and translate" (2015), and kin.
+
+    With `shared` both sides have one vocabulary and one embedding; with `tied` the embeddings give the logits too.
+    With `copies` a token may come from the source (See et al. 2017), which needs one vocabulary for both. `rules` are
+    those of `RecurrentStack`.
+    """
+
+    def __init__(
+        self,
+        num_source_tokens: int,
+        num_target_tokens: int,
+        cell: Cell,
+        embedding_dim: int,
+        hidden_dim: int,
+        num_encoder_layers: int,
+        num_decoder_layers: int,
+        num_directions: int,
+        attention: AttentionKind,
+        *,
+        shared: bool,
+        tied: bool,
+        copies: bool,
+        covers: bool,
+        **rules: Any,
+    ) -> None:
+        super().__init__()
+        self.target_embedding = _embedding(num_target_tokens, embedding_dim)
+        self.source_embedding = None if shared else _embedding(num_source_tokens, embedding_dim)
+        self.reader = Reader(cell, embedding_dim, hidden_dim, num_encoder_layers, num_directions, **rules)
+        self.bridge = Bridge(cell, hidden_dim, hidden_dim, num_decoder_layers)
+        self.asking = RecurrentStack(cell, embedding_dim, hidden_dim, 1, **rules)
+        self.attention = Attention(attention, hidden_dim, hidden_dim, covers)
+        num_above = num_decoder_layers - 1
+        self.above = RecurrentStack(cell, 2 * hidden_dim, hidden_dim, num_above, **rules) if num_above else None
+        output_dim = embedding_dim if tied else hidden_dim
+        self.joined = nn.Linear(2 * hidden_dim, output_dim)
+        self.own_weight = None if tied else nn.Parameter(torch.randn(num_target_tokens, output_dim) * output_dim**-0.5)
+        self.bias = nn.Parameter(torch.zeros(num_target_tokens))
+        self.writes = nn.Linear(output_dim, 1) if copies else None
+
+    @property
+    def logit_weight(self) -> torch.Tensor:
+        """Of the last layer, [V, D]."""
+        return self.target_embedding.weight if self.own_weight is None else self.own_weight
+
+    @property
+    def embeddings(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Of the source's tokens and the target's, [V, E] each."""
+        own = self.target_embedding if self.source_embedding is None else self.source_embedding
+        return own.weight, self.target_embedding.weight
+
+    def forward(
+        self,
+        source: torch.Tensor,  # tokens int64 [N, S]
+        lengths: torch.Tensor,  # int64 [N]
+        tokens: torch.Tensor,  # int64 [N, T]
+    ) -> tuple[torch.Tensor, torch.Tensor]:  # features [N, T, D], of which `logits` are made, and shares [N, T, S]
+        memory, end = self.reader(F.embedding(source, self.embeddings[0]), lengths)
+        states = self.bridge(end)
+        queries, _ = self.asking(self.target_embedding(tokens), states[:1])
+        shares = self.attention(queries, memory, is_there(source, lengths))
+        found = torch.cat([queries, shares @ memory], dim=2)
+        if self.above is not None:
+            outputs, _ = self.above(found, states[1:])
+            found = torch.cat([outputs, found[:, :, queries.shape[2] :]], dim=2)
+        return self.asking.drop(torch.tanh(self.joined(self.asking.drop(found)))), shares
+
+    def logits(self, features: torch.Tensor, shares: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
+        """What `forward` gives for sources int64 [N, S] to [N, T, V]."""
+        logits = F.linear(features, self.logit_weight, self.bias)
+        if self.writes is None:
+            return logits
+        return mixed(logits, self.writes(features)[:, :, 0], shares, source)
+
+
+class ExactSeq2Seq:
+    """A `Writer` of `ganrnn/decoding/decode.py`."""
+
+    @torch.no_grad()
+    def __init__(self, network: Seq2SeqNetwork, vocabulary: TextVocabulary) -> None:
+        self.vocabulary = vocabulary
+        self.embeddings = [exact.snapped(weight) for weight in network.embeddings]
+        self.reader, self.attention = ExactReader(network.reader), ExactAttention(network.attention)
+        self.bridge = ExactBridge(network.bridge)
+        self.asking = ExactStack(network.asking)
+        self.above = None if network.above is None else ExactStack(network.above)
+        self.joined = exact.Linear(network.joined.weight, network.joined.bias)
+        self.to_logits = exact.Linear(network.logit_weight, network.bias)
+        writes = network.writes
+        self.writes = None if writes is None else exact.Linear(writes.weight, writes.bias)
+
+    @torch.no_grad()
+    def begin(self, source: torch.Tensor, lengths: torch.Tensor) -> "Reading":
+        """The state before the first token, of sources int64 [N, S]."""
+        memory, end = self.reader(F.embedding(source, self.embeddings[0]), lengths)
+        return Reading(
+            source,
+            is_there(source, lengths),
+            memory,
+            self.attention.keys(memory),
+            torch.zeros_like(memory[:, :, 0]),
+            self.bridge(end).permute(2, 0, 1, 3),
+        )
+
+    @torch.no_grad()
+    def step(self, tokens: torch.Tensor, reading: "Reading") -> tuple[torch.Tensor, "Reading"]:
+        """Tokens int64 [N] to logits float64 [N, V] of what follows."""
+        states = reading.states.permute(1, 2, 0, 3)
+        queries, asked = self.asking.step(F.embedding(tokens.to(states.device), self.embeddings[1]), states[:1])
+        shares = self.attention.shares(queries, reading.keys, reading.is_there, reading.covered)
+        found = exact.snapped((shares[:, None] @ reading.memory)[:, 0])
+        outputs, after = queries, [asked]
+        if self.above is not None:
+            outputs, above = self.above.step(torch.cat([queries, found], dim=1), states[1:])
+            after.append(above)
+        outputs = exact.snapped(exact.tanh(self.joined(torch.cat([outputs, found], dim=1))))
+        logits = self.to_logits(outputs)
+        if self.writes is not None:
+            written = exact.sigmoid(self.writes(outputs))
+            copied = torch.zeros_like(logits).scatter_add_(1, reading.source, shares)
+            logits = exact.log((written * exact.softmax(logits) + (1.0 - written) * copied).clamp_min(LEAST_COPIED))
+        states = torch.cat(after).permute(2, 0, 1, 3)
+        return logits, reading.following(reading.covered + shares, states)
+
+    def take(self, reading: "Reading", rows: torch.Tensor) -> "Reading":
+        """The states of some rows."""
+        return Reading(*(getattr(reading, held.name).index_select(0, rows) for held in fields(reading)))
+
+    def unread(self, reading: "Reading") -> list[float]:
+        """The sum over a source's places of the logarithm of how much of it was attended to, 1 at most."""
+        parts = exact.log(reading.covered.clamp(2.0**-20, 1.0))
+        parts = exact.snapped(torch.where(reading.is_there, parts, 0.0), exact.LOGIT_BITS)
+        return parts.sum(1).tolist()
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Where the writing of rows stands."""
+
+    source: torch.Tensor  # tokens int64 [N, S]
+    is_there: torch.Tensor  # bool [N, S], False at padding
+    memory: torch.Tensor  # float64 [N, S, H]
+    keys: torch.Tensor  # float64 [N, S, H]
+    covered: torch.Tensor  # float64 [N, S], the sum of all shares
+    states: torch.Tensor  # float64 [N, L, S, H]
+
+    def following(self, covered: torch.Tensor, states: torch.Tensor) -> "Reading":
+        """One token on."""
+        return Reading(self.source, self.is_there, self.memory, self.keys, covered, states)
+
+
+def is_there(source: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    """Bool [N, S], False beyond the ends of rows."""
+    return torch.arange(source.shape[1], device=source.device) < lengths[:, None]
+
+
+def _embedding(num_tokens: int, dim: int) -> nn.Embedding:
+    made = nn.Embedding(num_tokens, dim, padding_idx=PAD)
+    nn.init.normal_(made.weight, std=dim**-0.5)
+    return made

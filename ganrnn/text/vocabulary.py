@@ -1,0 +1,137 @@
+"""Texts to tokens and back without loss: what RNNs read and write, unlike the captions of `ganrnn/text/captions.py`.
+
+>>> vocabulary = TextVocabulary.build("character", ["how now", "brown cow"])
+>>> vocabulary.decode(vocabulary.encode("brown now"))
+'brown now'
+
+A token's surface is the piece of text that it stands for; a text is its tokens' surfaces, one after the other.
+"""
+
+import importlib
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ganrnn.errors import BadInput
+from ganrnn.text.captions import UNSPACED
+
+PAD, UNKNOWN, BEGIN, END = range(4)
+SPECIAL_TOKENS = ("<pad>", "<unknown>", "<begin>", "<end>")
+# A word with the blank before it; ideographs and marks stand alone, and so does any other white space.
+_PIECES = re.compile(f" ?[{UNSPACED}]| ?[^\\W{UNSPACED}]+| ?[^\\w\\s]|\\s")
+
+Kind = Literal["character", "word", "subword"]
+
+
+@dataclass(frozen=True)
+class TextVocabulary:
+    """An immutable token table: code points, words with the blank before them, or subwords by byte pair encoding.
+
+    `merges` are the pairs of subwords in the order in which they become one (Sennrich et al. 2016).
+    """
+
+    kind: Kind
+    tokens: tuple[str, ...]
+    merges: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.tokens[: len(SPECIAL_TOKENS)] != SPECIAL_TOKENS or len(set(self.tokens)) != len(self.tokens):
+            raise BadInput(f"vocabulary: tokens must be distinct and begin with {SPECIAL_TOKENS}")
+        _check("".join(self.tokens))
+        object.__setattr__(self, "_ids", {token: i for i, token in enumerate(self.tokens)})
+        object.__setattr__(self, "surfaces", ("",) * len(SPECIAL_TOKENS) + self.tokens[len(SPECIAL_TOKENS) :])
+        if self.kind == "subword":
+            tokenizer = _subwords().tokenizer_of(self._ids, self.merges, SPECIAL_TOKENS[UNKNOWN])  # type: ignore[attr-defined]
+            object.__setattr__(self, "_subwords", tokenizer)
+
+    @classmethod
+    def build(cls, kind: Kind, texts: Iterable[str], max_size: int = 20_000) -> "TextVocabulary":
+        """Of the most frequent tokens; ties go by code point, so that the order of texts does not matter.
+
+        Raises BadInput when no text holds anything, or `max_size` leaves no room.
+        """
+        if max_size <= len(SPECIAL_TOKENS):
+            raise BadInput(f"task.max_vocabulary is {max_size}; allowed are values above {len(SPECIAL_TOKENS)}")
+        held = list(texts)
+        counts = Counter(piece for text in held for piece in _pieces(kind, text))
+        if not counts:
+            raise BadInput("vocabulary: every text is empty; at least one must hold a character")
+        ranked = sorted(counts.keys() - set(SPECIAL_TOKENS), key=lambda token: (-counts[token], token))
+        kept = ranked[: max_size - len(SPECIAL_TOKENS)]
+        if kind != "subword":
+            return cls(kind, SPECIAL_TOKENS + tuple(kept))
+        _check("".join(counts))
+        return cls("subword", *_subwords().train(held, kept, SPECIAL_TOKENS, max_size))
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def encode(self, text: str) -> list[int]:
+        """The tokens of a text; what the vocabulary does not hold is UNKNOWN."""
+        if self.kind == "subword":
+            _check(text)
+            found: list[int] = self._subwords.encode(text).ids  # type: ignore[attr-defined]
+            return found
+        ids: dict[str, int] = self._ids  # type: ignore[attr-defined]
+        return [ids.get(piece, UNKNOWN) for piece in _pieces(self.kind, text)]
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of tokens; special ones are nothing."""
+        surfaces: tuple[str, ...] = self.surfaces  # type: ignore[attr-defined]
+        return "".join(surfaces[token] for token in tokens)
+
+    def count_unknown(self, text: str) -> int:
+        """How many of a text's tokens the vocabulary does not hold."""
+        return self.encode(text).count(UNKNOWN)
+
+    def id_of(self, surface: str) -> int:
+        """The token with a surface; BadInput where there is none."""
+        ids: dict[str, int] = self._ids  # type: ignore[attr-defined]
+        if surface not in ids or surface in SPECIAL_TOKENS:
+            raise BadInput(f"{surface!r} is no token of the vocabulary, whose tokens are {self.kind}s")
+        return ids[surface]
+
+
+def _pieces(kind: Kind, text: str) -> Iterable[str]:
+    """Subwords begin as characters."""
+    return _PIECES.findall(text) if kind == "word" else text
+
+
+def _subwords() -> Any:
+    """Imported where it is used: machines that train on characters or words need no tokenizers."""
+    return importlib.import_module("ganrnn.text.subwords")
+
+
+def _check(text: str) -> None:
+    """BadInput for half a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as problem:
+        raise BadInput(f"a text holds {text[problem.start]!r}, half a surrogate pair, which no file can hold") from None
+
+
+@dataclass(frozen=True)
+class PairVocabulary:
+    """The vocabularies of sources and of targets, or one for both."""
+
+    sides: tuple[TextVocabulary, ...]
+
+    @classmethod
+    def build(cls, kind: Kind, pairs: Iterable[tuple[str, str]], max_size: int, shared: bool) -> "PairVocabulary":
+        """Of (source, target) texts; see `TextVocabulary.build`."""
+        held = list(pairs)
+        sources, targets = [source for source, _ in held], [target for _, target in held]
+        sides = [sources + targets] if shared else [sources, targets]
+        return cls(tuple(TextVocabulary.build(kind, texts, max_size) for texts in sides))
+
+    @property
+    def source(self) -> TextVocabulary:
+        """What sources are encoded by."""
+        return self.sides[0]
+
+    @property
+    def target(self) -> TextVocabulary:
+        """What targets are."""
+        return self.sides[-1]

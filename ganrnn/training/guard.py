@@ -1,0 +1,161 @@
+"""Is a training still on its way? A judge of what it reports, with no hand in it.
+
+Watched are numbers that are not finite, gradient norms far above their usual size, samples that have become alike or
+far worse than they were, and a discriminator that is always right while nothing improves.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from statistics import median
+from typing import Any
+
+from ganrnn.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Quality:
+    """`distance` of the samples' features from the real ones, and the samples' `diversity` as a share of the real."""
+
+    distance: float
+    diversity: float
+
+
+_NORMS = ("gradient_norm_d", "gradient_norm_g", "gradient_norm")
+_DISTANCES = ("first_distance", "best_distance", "last_distance")
+_FEWEST_WINDOWS = 5
+_REMEMBERED = 50
+_ALWAYS = 0.999  # of the pairs of a window
+_LEARNT = 0.25  # of the untrained distance
+
+
+class Accident(str):
+    """Trouble out of the blue, such as a bad batch or a flipped bit makes it; it may never come again."""
+
+
+@dataclass(frozen=True)
+class GuardConfig:
+    """When to look and what is trouble. Metrics are looked at every `check_every_steps`, samples before a checkpoint.
+
+    A gradient norm is trouble above `most_gradient_ratio` times its median so far; samples are when their distance is
+    above `most_distance_ratio` times the best so far, or their diversity, once it was above `least_diversity` of that
+    of real pictures, falls below half of that.
+    """
+
+    enabled: bool = True
+    check_every_steps: int = 50
+    num_samples: int = 256
+    max_interventions: int = 3
+    most_gradient_ratio: float = 100.0
+    most_distance_ratio: float = 3.0
+    least_diversity: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name in ("check_every_steps", "max_interventions"):
+            if getattr(self, name) < 1:
+                raise BadInput(f"train.guard.{name} is {getattr(self, name)}; allowed are values from 1 up")
+        if self.num_samples < 16:
+            raise BadInput(f"train.guard.num_samples is {self.num_samples}; allowed are values from 16 up")
+        for name in ("most_gradient_ratio", "most_distance_ratio"):
+            if getattr(self, name) <= 1:
+                raise BadInput(f"train.guard.{name} is {getattr(self, name)}; allowed are values above 1")
+
+
+@dataclass
+class Memory:
+    """What the guard knows of a training; plain values, since it lies in the checkpoint.
+
+    Distances are those of samples from real pictures: before the first step, at the checkpoint `best_step` where they
+    were nearest, and at the newest. `always_right` says that the discriminator was, in every window since the samples
+    were last looked at.
+    """
+
+    norms: dict[str, list[float]] = field(default_factory=dict)
+    first_distance: float = math.inf
+    best_distance: float = math.inf
+    best_step: int | None = None
+    last_distance: float = math.inf
+    was_diverse: bool = False
+    always_right: bool = True
+
+    @property
+    def has_learnt(self) -> bool:
+        """Whether the samples ever came near to real pictures, or none are looked at."""
+        return self.first_distance == math.inf or self.best_distance < _LEARNT * self.first_distance
+
+    def is_stale(self, step: int, most_steps: int) -> bool:
+        """Whether the best checkpoint is `most_steps` old or more."""
+        return self.best_step is not None and step - self.best_step >= most_steps
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON, which has no infinity."""
+        held = asdict(self)
+        return held | {name: None for name in _DISTANCES if held[name] == math.inf}
+
+    @classmethod
+    def from_dict(cls, held: Mapping[str, Any]) -> "Memory":
+        """Back."""
+        return cls(**dict(held) | {name: math.inf for name in _DISTANCES if held[name] is None})
+
+
+class Guard:
+    """Judges one window of steps after the other."""
+
+    def __init__(self, config: GuardConfig, memory: Memory | None = None) -> None:
+        self.config, self.memory = config, memory or Memory()
+
+    def judge(
+        self, step: int, means: Mapping[str, float], largest: Mapping[str, float], quality: Quality | None = None
+    ) -> str | None:
+        """What is wrong, or None, after the mean and largest metrics since the last look and, perhaps, the samples.
+
+        What is wrong leaves no trace in the memory.
+        """
+        trouble = self._not_finite(largest) or self._too_steep(largest)
+        if quality and not trouble:
+            trouble = self._worse(means, quality)
+        if not trouble:
+            self._remember(step, means, largest, quality)
+        return trouble
+
+    def _not_finite(self, largest: Mapping[str, float]) -> str | None:
+        broken = sorted(name for name, value in largest.items() if not math.isfinite(value))
+        return Accident(f"{broken[0]} is {largest[broken[0]]}") if broken else None
+
+    def _too_steep(self, largest: Mapping[str, float]) -> str | None:
+        for name in _NORMS:
+            before = self.memory.norms.get(name, [])
+            if name in largest and len(before) >= _FEWEST_WINDOWS:
+                usual = median(before)
+                if largest[name] > self.config.most_gradient_ratio * usual:
+                    return f"{name} is {largest[name]:.3g}, usual are {usual:.3g}"
+        return None
+
+    def _worse(self, means: Mapping[str, float], quality: Quality) -> str | None:
+        memory, best = self.memory, self.memory.best_distance
+        if memory.was_diverse and quality.diversity < self.config.least_diversity / 2:
+            return f"the samples have collapsed: their diversity is {quality.diversity:.2f} of that of real pictures"
+        if quality.distance > self.config.most_distance_ratio * best:
+            return f"the samples are {quality.distance / best:.1f} times as far from real pictures as they were"
+        sinking = quality.distance > max(memory.last_distance, 1.2 * best)
+        if sinking and memory.always_right and _is_right(means):
+            return "the discriminator is always right and the samples get worse"
+        return None
+
+    def _remember(
+        self, step: int, means: Mapping[str, float], largest: Mapping[str, float], quality: Quality | None
+    ) -> None:
+        memory = self.memory
+        for name in _NORMS:
+            if name in largest:
+                memory.norms[name] = [*memory.norms.get(name, []), largest[name]][-_REMEMBERED:]
+        memory.always_right &= _is_right(means)
+        if quality:
+            if quality.distance < memory.best_distance:
+                memory.best_distance, memory.best_step = quality.distance, step
+            memory.last_distance, memory.always_right = quality.distance, True
+            memory.was_diverse |= quality.diversity >= self.config.least_diversity
+
+
+def _is_right(means: Mapping[str, float]) -> bool:
+    return means.get("real_ahead", 0.0) > _ALWAYS

@@ -1,0 +1,69 @@
+"""How one player of a game is updated: learning rate by step, averaged and clipped gradients, Adam."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+
+from ganrnn.distributed import average_gradients
+from ganrnn.errors import BadInput
+
+
+@dataclass(frozen=True)
+class PlayerConfig:
+    """Adam and its learning rate. `max_gradient_norm` 0 clips nothing."""
+
+    learning_rate: float = 1e-3
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    warmup_steps: int = 0
+    beta1: float = 0.0
+    beta2: float = 0.95
+    max_gradient_norm: float = 0.0
+
+    def check(self, place: str) -> None:
+        """Raise BadInput for a value that makes no sense; `place` precedes its key."""
+        if self.learning_rate <= 0:
+            raise BadInput(f"{place}.learning_rate is {self.learning_rate}; allowed are values above 0")
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise BadInput(f"{place}.{name} is {getattr(self, name)}; allowed are values from 0 to below 1")
+        for name in ("warmup_steps", "max_gradient_norm"):
+            if getattr(self, name) < 0:
+                raise BadInput(f"{place}.{name} is {getattr(self, name)}; allowed are values from 0 up")
+
+    def rate_at(self, step: int, num_steps: int) -> float:
+        """The learning rate of a step; `linear` and `cosine` end at 0 after `num_steps`."""
+        done = step / num_steps
+        falling = {"linear": 1 - done, "cosine": (1 + math.cos(math.pi * done)) / 2, "constant": 1.0}[self.schedule]
+        return self.learning_rate * falling * min(1.0, (step + 1) / max(1, self.warmup_steps))
+
+
+class Player:
+    """The parameters of one player and their optimiser."""
+
+    def __init__(self, config: PlayerConfig, parameters: Iterable[nn.Parameter]) -> None:
+        self.config, self.parameters = config, list(parameters)
+        betas = (config.beta1, config.beta2)
+        # On a CPU the fused kernel takes weights, gradients and moments to lie alike in memory, and does not look.
+        is_plain = all(parameter.is_contiguous() for parameter in self.parameters)
+        self.optimiser = torch.optim.Adam(
+            self.parameters, lr=config.learning_rate, betas=betas, eps=1e-8, fused=is_plain, foreach=not is_plain
+        )
+
+    def begin(self, step: int, num_steps: int, factor: float) -> None:
+        """Forget the gradients and set the learning rate of a step, times a factor."""
+        self.optimiser.zero_grad(set_to_none=True)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.config.rate_at(step, num_steps) * factor
+
+    def update(self) -> torch.Tensor:
+        """One step with the gradients' mean over the workers, clipped; returns their norm before that, a scalar."""
+        average_gradients(self.parameters)
+        norm = nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None], foreach=True)
+        if self.config.max_gradient_norm:
+            nn.utils.clip_grads_with_norm_(self.parameters, self.config.max_gradient_norm, norm, foreach=True)
+        self.optimiser.step()
+        return norm.detach()

@@ -1,0 +1,152 @@
+"""What systems that write texts have in common: a recurrent network, its average, an update, lines to be written."""
+
+import copy
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from ganrnn import distributed, noise
+from ganrnn.decoding.decode import Line
+from ganrnn.decoding.row_constraints import RowConstraints
+from ganrnn.decoding.rules import decodings
+from ganrnn.errors import BadInput
+from ganrnn.exact import MOST_TOKENS
+from ganrnn.networks.texts.recurrent import Cell
+from ganrnn.task import Caution, Keys, Rows
+from ganrnn.text.vocabulary import Kind, TextVocabulary
+from ganrnn.training import ema
+from ganrnn.training.optimiser import Player, PlayerConfig
+
+
+@dataclass(frozen=True)
+class TextTaskConfig:
+    """Sizes in tokens, features or steps. `dropout` is of inputs, between layers and of outputs."""
+
+    name: str = ""
+    vocabulary: Kind = "character"
+    max_vocabulary: int = 20_000
+    cell: Cell = "lstm"
+    embedding_dim: int = 128
+    hidden_dim: int = 256
+    tied: bool = False
+    layer_norm: bool = False
+    dropout: float = 0.0
+    variational: bool = False
+    weight_drop: float = 0.0
+    label_smoothing: float = 0.0
+    optimiser: PlayerConfig = field(
+        default_factory=lambda: PlayerConfig(
+            learning_rate=2e-3, schedule="cosine", warmup_steps=100, beta1=0.9, beta2=0.99, max_gradient_norm=1.0
+        )
+    )
+    ema_half_life_steps: int = 200
+    num_steps: int = 2_000
+
+    def __post_init__(self) -> None:
+        self.at_least_one("embedding_dim", "hidden_dim", "ema_half_life_steps", "num_steps")
+        for name in ("dropout", "weight_drop", "label_smoothing"):
+            if not 0 <= getattr(self, name) < 1:
+                raise BadInput(f"task.{name} is {getattr(self, name)}; allowed are values from 0 to below 1")
+        if self.max_vocabulary > MOST_TOKENS:
+            raise BadInput(f"task.max_vocabulary is {self.max_vocabulary}; allowed are values up to {MOST_TOKENS}")
+        self.optimiser.check("task.optimiser")
+
+    def at_least_one(self, *names: str) -> None:
+        """Raise BadInput for a number below 1."""
+        for name in names:
+            if getattr(self, name) < 1:
+                raise BadInput(f"task.{name} is {getattr(self, name)}; allowed are values from 1 up")
+
+    @property
+    def rules(self) -> dict[str, Any]:
+        """What all recurrent layers of a network have in common, for `RecurrentStack`."""
+        return {name: getattr(self, name) for name in ("dropout", "variational", "weight_drop", "layer_norm")}
+
+
+class TextTask:
+    """One network that learns to foretell the next token; `written` is the vocabulary of these."""
+
+    kind: Literal["images", "texts", "pairs"]
+    gives = "texts"
+    headline = ("loss",)
+
+    def __init__(self, config: Any, network: nn.Module, written: TextVocabulary) -> None:
+        self.config, self.written = config, written
+        self.network: Any = network
+        self.average: Any = copy.deepcopy(network).requires_grad_(False).eval()
+        self.networks: dict[str, nn.Module] = {"network": self.network, "network_ema": self.average}
+        self.constraints = RowConstraints(written)
+        self.player = Player(config.optimiser, network.parameters())
+        self.carried: dict[str, torch.Tensor] = {}
+        self.caution = Caution()
+        self.step_index = 0
+        self.num_likelihood_steps: int = config.num_steps  # for which `learn` plans the learning rate
+
+    @property
+    def optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        """The only one."""
+        return {"network": self.player.optimiser}
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are."""
+        device: torch.device = next(self.average.parameters()).device
+        return device
+
+    def learn(self, loss: torch.Tensor, objective: torch.Tensor, num_targets: torch.Tensor) -> dict[str, torch.Tensor]:
+        """One update by an objective; it and the loss are sums over a worker's part of `num_targets` targets."""
+        config = self.config
+        self.player.begin(self.step_index, self.num_likelihood_steps, 0.25 ** self.caution.at(self.step_index))
+        # The mean over workers of these is the mean over the targets of all of them.
+        share = distributed.world_size() / num_targets
+        (objective * share).backward()
+        metrics = {"loss": loss.detach() * share, "gradient_norm": self.player.update(), "tokens": num_targets.float()}
+        ema.follow(self.average, self.network, self.step_index, config.ema_half_life_steps)
+        self.step_index += 1
+        return metrics
+
+    def lines(self, rows: Rows, keys: Keys, prefixes: Sequence[str]) -> list[Line]:
+        """What is to be written for rows [N], by the rules of their `decoding`, each text beginning with its prefix."""
+        return [
+            Line(
+                rules,
+                self.written.encode(prefix),
+                noise.uniform(rules.max_tokens + 1, *key),
+                self.constraints.of(rules),
+            )
+            for prefix, key, rules in zip(prefixes, keys, decodings(rows, len(keys)), strict=True)
+        ]
+
+    def diversity(self, rows: Rows) -> float:
+        """Of what is made of noise alone, as a share of that of rows of the data set; 1 where nothing is."""
+        return 1.0
+
+
+class OneTextTask(TextTask):
+    """One whose rows are single texts."""
+
+    vocabulary_type = TextVocabulary
+    kind = "texts"
+    prompt_columns: Sequence[str] = ()
+
+    def __init__(self, config: Any, network: nn.Module, vocabulary: TextVocabulary) -> None:
+        super().__init__(config, network, vocabulary)
+        self.vocabulary = vocabulary
+
+    @staticmethod
+    def vocabulary_columns(config: Any) -> Sequence[str]:
+        """The data set's columns that `build_vocabulary` reads."""
+        return ("text",)
+
+    @staticmethod
+    def build_vocabulary(config: Any, rows: Iterable[tuple[Any, ...]]) -> TextVocabulary:
+        """The tokens of the training rows."""
+        return TextVocabulary.build(config.vocabulary, (row[0] for row in rows), config.max_vocabulary)
+
+
+def optional_texts(rows: Rows, name: str, num_rows: int) -> list[str]:
+    """A column of prompts that may be missing, as may any of its values."""
+    return [text or "" for text in rows.get(name, [""] * num_rows)]
