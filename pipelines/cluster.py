@@ -10,7 +10,7 @@ import ray
 import ray.data
 
 from ganrnn.errors import BadInput
-from pipelines import s3
+from pipelines.storage import s3
 
 
 @contextmanager

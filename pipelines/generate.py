@@ -18,13 +18,14 @@ import ray
 from ray.util.annotations import RayDeprecationWarning
 
 from ganrnn.errors import BadInput
-from pipelines import cluster, isolation, lease, refusals, storage
-from pipelines.claim import claim, require_unclaimed
+from pipelines import cluster, isolation, refusals, storage
 from pipelines.config import Recipe
 from pipelines.generate_progress import Progress
 from pipelines.schemas import MANIFEST, REJECTS, manifest
 from pipelines.shard_writer import ShardWriter
 from pipelines.shards import PLAN, Output, Work, plan, prompt_files
+from pipelines.storage import lease
+from pipelines.storage.folder_identity import claim, require_unclaimed
 
 # A task of an actor makes up to this many shards, so that one is uploaded while the next is sampled ...
 _SHARDS_PER_TASK = 4

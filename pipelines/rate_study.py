@@ -13,12 +13,12 @@ from typing import Any
 
 from ganrnn.errors import BadInput
 from pipelines import rate_store, storage
-from pipelines.claim import require_same
 from pipelines.config import Recipe
 from pipelines.rate_config import REFERENCE, SAMPLES
 from pipelines.rate_items import Medium, model_digest, read_items, source_digest
 from pipelines.rate_store import Store
 from pipelines.rate_trials import Design
+from pipelines.storage.folder_identity import require_same
 
 # Of the section `rate`, what the trials of a study depend on; the others may change while it runs.
 _FIXED = ("task", "split", "num_pool", "num_items", "num_practice", "num_checks", "exposure_seconds", "text_length")

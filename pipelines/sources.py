@@ -22,10 +22,11 @@ from ganrnn.data.built_in import KINDS
 from ganrnn.data.scenes import Split, in_chinese
 from ganrnn.errors import BadInput
 from ganrnn.text.captions import caption_of
-from pipelines import storage, store_errors
+from pipelines import storage
 from pipelines.ingest_config import IngestConfig
 from pipelines.schemas import holds_image, is_binary
-from pipelines.store_errors import STORE_ERRORS
+from pipelines.storage import errors
+from pipelines.storage.errors import STORE_ERRORS
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 FILE_NAME = "file_name"
@@ -297,7 +298,7 @@ def _table_rows(uri: str, columns: Sequence[str]) -> Iterator[tuple[str, Values 
                 index += 1
     except (*STORE_ERRORS, pa.ArrowException) as error:
         text = f"{uri} cannot be read as Parquet after row {index}"
-        raise store_errors.refusal(text, error, "; it may be truncated") from error
+        raise errors.refusal(text, error, "; it may be truncated") from error
 
 
 def _caption_files(config: IngestConfig, uri: str) -> list[str]:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ganrnn.errors import BadInput
-from pipelines import lease, storage
+from pipelines import storage
 from pipelines.schemas import MANIFEST
 from pipelines.shards import PLAN, file_prefix
+from pipelines.storage import lease
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,10 @@ from ganrnn.training.guard import Memory
 from pipelines import cluster, refusals, storage, tracking
 from pipelines.checkpoints import Checkpoints
 from pipelines.choice import judge_of
-from pipelines.claim import claim, require_unclaimed
 from pipelines.config import Recipe, task_type
 from pipelines.dataset import read_manifest, shard_uris
 from pipelines.progress import RemoteBar
+from pipelines.storage.folder_identity import claim, require_unclaimed
 from pipelines.train_worker import is_over, train_worker
 
 RUN_FILE = "run.json"

@@ -13,12 +13,12 @@ import ray
 from ganrnn.data import images
 from ganrnn.errors import BadInput
 from pipelines import cluster, refusals, storage
-from pipelines.claim import require_same
 from pipelines.config import Recipe
 from pipelines.prompts import ShardReader
 from pipelines.sampling import draw, samples_table
 from pipelines.schemas import MANIFEST
 from pipelines.shards import Output, Work, plan, prompt_files, receipt
+from pipelines.storage.folder_identity import require_same
 
 
 def verify(recipe: Recipe) -> dict[str, int]:

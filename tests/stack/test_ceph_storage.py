@@ -17,7 +17,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from ganrnn.errors import BadInput
-from pipelines import s3, storage
+from pipelines import storage
+from pipelines.storage import s3
 from tests.stack import ceph as stack
 from tests.stack.ceph import CephGateway
 from tests.stack.debian import Unavailable

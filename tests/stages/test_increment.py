@@ -13,9 +13,10 @@ import pytest
 from ganrnn.data import images
 from ganrnn.errors import BadInput
 from jobs import cli
-from pipelines import lease, storage
+from pipelines import storage
 from pipelines.config import Recipe
 from pipelines.generate import generate, generate_increment
+from pipelines.storage import lease
 from pipelines.verify import verify
 from tests.stages import tiny
 from tests.stages.test_generate import pictures, prompts_of, shards, write

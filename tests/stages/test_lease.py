@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from ganrnn.errors import BadInput
-from pipelines import lease, storage
+from pipelines import storage
+from pipelines.storage import lease
 from tests.stages import tiny
 
 HOLD = """

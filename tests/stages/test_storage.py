@@ -13,6 +13,7 @@ import pytest
 
 from ganrnn.errors import BadInput
 from pipelines import storage
+from pipelines.storage import files
 
 TABLE = pa.table({"id": [str(i) for i in range(1000)], "value": range(1000)})
 
@@ -90,7 +91,7 @@ def test_a_folder_of_files_is_written_with_the_named_one_last(tmp_path: Path, mo
         written.append(uri)
         return commit(uri, data)
 
-    monkeypatch.setattr(storage, "commit_bytes", recorded)
+    monkeypatch.setattr(files, "commit_bytes", recorded)
     digests = storage.commit_files(str(tmp_path), {"config.json": b"1", "a": b"2", "b": b"3"}, last="config.json")
     assert [Path(uri).name for uri in written] == ["a", "b", "config.json"]
     assert digests.keys() == {"config.json", "a", "b"}

@@ -9,7 +9,8 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 
 from ganrnn.errors import BadInput, TryAgain
-from pipelines import refusals, storage, store_errors
+from pipelines import refusals, storage
+from pipelines.storage import errors
 from tests.stages.faulty_s3 import FaultyS3
 
 
@@ -36,7 +37,7 @@ def answered(status: int, code: str) -> OSError:
     ],
 )
 def test_what_may_pass_is_told_from_what_will_not(error: Exception, kind: type[BadInput], reason: str) -> None:
-    made = store_errors.refusal("s3://a/b cannot be written", error, "; wait")
+    made = errors.refusal("s3://a/b cannot be written", error, "; wait")
     assert type(made) is kind
     assert str(made).startswith(f"s3://a/b cannot be written ({reason}") and str(made).endswith("; wait")
 

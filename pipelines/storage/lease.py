@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from ganrnn.errors import BadInput
-from pipelines import storage
+from pipelines.storage.conditional import create_bytes, read_tagged, replace_bytes
+from pipelines.storage.files import commit_json, delete_file, local_path, read_json
+from pipelines.storage.uris import join
 
 RENEW_SECONDS = 10.0
 # A holder that has not renewed for this long is dead; it gives up by itself when it cannot renew for half of it.
@@ -30,16 +32,16 @@ _LOCK, _LEASE = ".lock", "_lease.json"
 @contextmanager
 def held(folder_uri: str) -> Iterator[None]:
     """Work on a folder alone for the length of a block; BadInput where another driver does."""
-    directory = storage.local_path(folder_uri)
+    directory = local_path(folder_uri)
     with _locked(directory) if directory else _leased(folder_uri):
         yield
 
 
 def holder(folder_uri: str) -> str | None:
     """Who works on a folder, as far as can be told: "host, process N"."""
-    directory = storage.local_path(folder_uri)
+    directory = local_path(folder_uri)
     try:
-        said = json.loads((directory / _LOCK).read_bytes()) if directory else storage.read_json(_lease_uri(folder_uri))
+        said = json.loads((directory / _LOCK).read_bytes()) if directory else read_json(_lease_uri(folder_uri))
     except (FileNotFoundError, BadInput, ValueError):
         return None
     if directory and not _is_locked(directory / _LOCK):
@@ -92,10 +94,10 @@ def _leased(folder_uri: str) -> Iterator[None]:
         while not stopped.wait(RENEW_SECONDS) and not lost.is_set():
             count += 1
             try:
-                if storage.read_json(uri)["id"] != me["id"]:
+                if read_json(uri)["id"] != me["id"]:
                     lost.set()
                     return
-                storage.commit_json(uri, me | {"renewals": count})
+                commit_json(uri, me | {"renewals": count})
                 last = time.monotonic()
             except (BadInput, KeyError):
                 if time.monotonic() - last > STALE_SECONDS / 2:
@@ -109,7 +111,7 @@ def _leased(folder_uri: str) -> Iterator[None]:
         stopped.set()
         renewal.join()
         if not lost.is_set():
-            storage.delete_file(uri)
+            delete_file(uri)
     if lost.is_set():
         raise BadInput(f"{uri} was taken over or could not be renewed while this driver worked; run again")
 
@@ -117,18 +119,18 @@ def _leased(folder_uri: str) -> Iterator[None]:
 def _take(folder_uri: str, uri: str, me: dict[str, Any]) -> None:
     """Create the lease; where there is one, watch it, and take it over once its holder is known to be dead."""
     data = json.dumps(me).encode()
-    if storage.create_bytes(uri, data):
+    if create_bytes(uri, data):
         return
-    there, tag = storage.read_tagged(uri)
+    there, tag = read_tagged(uri)
     deadline = time.monotonic() + STALE_SECONDS
     while there is not None and not _is_dead(there):
         time.sleep(min(1.0, RENEW_SECONDS / 2))
-        seen, tag = storage.read_tagged(uri)
+        seen, tag = read_tagged(uri)
         if seen != there and seen is not None:
             raise _refusal(folder_uri, _name(json.loads(seen)))
         if time.monotonic() > deadline or seen is None:
             break
-    if not (storage.replace_bytes(uri, data, tag) if tag else storage.create_bytes(uri, data)):
+    if not (replace_bytes(uri, data, tag) if tag else create_bytes(uri, data)):
         raise _refusal(folder_uri, "another driver")
 
 
@@ -156,7 +158,7 @@ def _name(said: dict[str, Any]) -> str:
 
 
 def _lease_uri(folder_uri: str) -> str:
-    return storage.join(folder_uri, _LEASE)
+    return join(folder_uri, _LEASE)
 
 
 def _refusal(folder_uri: str, who: str) -> BadInput:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ganrnn.errors import BadInput
-from pipelines import storage
+from pipelines.storage.files import commit_json, exists, read_json
+from pipelines.storage.uris import join
 
 
 def claim(folder_uri: str, file_name: str, identity: Mapping[str, Any], advice: str) -> None:
@@ -13,17 +14,17 @@ def claim(folder_uri: str, file_name: str, identity: Mapping[str, Any], advice: 
     `advice` says which key to change to go elsewhere.
     """
     require_unclaimed(folder_uri, file_name, identity, advice)
-    uri = storage.join(folder_uri, file_name)
-    if not storage.exists(uri):
-        storage.commit_json(uri, identity)
+    uri = join(folder_uri, file_name)
+    if not exists(uri):
+        commit_json(uri, identity)
 
 
 def require_unclaimed(folder_uri: str, file_name: str, identity: Mapping[str, Any], advice: str) -> None:
     """The check of `claim` alone: BadInput where the folder belongs to another identity, nothing written."""
-    uri = storage.join(folder_uri, file_name)
-    if not storage.exists(uri):
+    uri = join(folder_uri, file_name)
+    if not exists(uri):
         return
-    require_same(folder_uri, storage.read_json(uri), identity, f"set it back, {advice}, or delete the folder")
+    require_same(folder_uri, read_json(uri), identity, f"set it back, {advice}, or delete the folder")
 
 
 def require_same(folder_uri: str, there: Mapping[str, Any], identity: Mapping[str, Any], advice: str) -> None:

@@ -1,30 +1,22 @@
-"""The only file that knows fsspec: URIs, atomic commits, digests.
-
-A URI is s3://bucket/key, file:///path or a plain path. A file appears whole or not at all: locally by a rename within
-its folder, on object stores by one PUT; either way it counts only after its size was read back.
-"""
+"""Files of any store: listed, read, digested, committed by one rename or one PUT, deleted. Alone in knowing fsspec."""
 
 import hashlib
 import json
 import os
-import re
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import fsspec
-import pyarrow as pa
-import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
 from ganrnn.errors import BadInput
-from pipelines import s3, store_errors
-from pipelines.store_errors import STORE_ERRORS
+from pipelines.storage import errors, s3
+from pipelines.storage.errors import STORE_ERRORS
+from pipelines.storage.uris import join
 
-_SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 _PART = ".part-"
 
 # What stores raise for a place that is not there, or that lies below a file.
@@ -44,24 +36,10 @@ class FileStat:
     modified_seconds: float
 
 
-def absolute(uri: str) -> str:
-    """Plain and sqlite paths made absolute (Ray workers run in other folders); other URIs as they are."""
-    if uri.startswith("sqlite:///") and not uri.startswith("sqlite:////"):
-        return f"sqlite:///{Path(uri.removeprefix('sqlite:///')).absolute()}"
-    if uri.startswith("file://"):
-        uri = uri.removeprefix("file://")
-    return uri if _SCHEME.match(uri) else os.path.normpath(Path(uri).expanduser().absolute())
-
-
-def join(uri: str, *parts: str) -> str:
-    """A URI below another."""
-    return "/".join([uri.rstrip("/"), *(part for part in parts if part)])
-
-
 def exists(uri: str) -> bool:
     """Whether a file or folder is there; a store that cannot be asked is BadInput."""
-    fs, path = _open(uri)
-    return _asked(uri, lambda: _is_there(fs, path))
+    fs, path = open_filesystem(uri)
+    return ask(uri, lambda: _is_there(fs, path))
 
 
 def list_files(uri: str, suffix: str = "") -> list[str]:
@@ -71,7 +49,7 @@ def list_files(uri: str, suffix: str = "") -> list[str]:
 
 def stat_files(uri: str, suffix: str = "") -> dict[str, FileStat]:
     """What `list_files` lists, with sizes and times, by one listing."""
-    fs, path = _open(uri)
+    fs, path = open_filesystem(uri)
 
     def find() -> dict[str, dict[str, Any]]:
         return dict(fs.find(path, detail=True))
@@ -79,14 +57,14 @@ def stat_files(uri: str, suffix: str = "") -> dict[str, FileStat]:
     scheme = f"{uri.split('://')[0]}://" if "://" in uri else ""
     return {
         name if name.startswith(scheme) else scheme + name: FileStat(entry["size"], _modified_seconds(entry))
-        for name, entry in sorted(_asked(uri, find).items())
+        for name, entry in sorted(ask(uri, find).items())
         if name.endswith(suffix) and not _is_hidden(name, path)
     }
 
 
 def list_folders(uri: str) -> list[str]:
     """Names of the folders directly below a folder, sorted; empty when it does not exist."""
-    fs, path = _open(uri)
+    fs, path = open_filesystem(uri)
 
     def find() -> list[str]:
         try:
@@ -94,24 +72,24 @@ def list_folders(uri: str) -> list[str]:
         except _ABSENT:
             return []
 
-    return [name.rstrip("/").rsplit("/", 1)[-1] for name in _asked(uri, find)]
+    return [name.rstrip("/").rsplit("/", 1)[-1] for name in ask(uri, find)]
 
 
 def read_bytes(uri: str) -> bytes:
     """A whole file."""
-    fs, path = _open(uri)
-    return _asked(uri, lambda: _cat(fs, path))
+    fs, path = open_filesystem(uri)
+    return ask(uri, lambda: read_at_once(fs, path))
 
 
 def open_binary(uri: str) -> Any:
     """A file opened for reading from its start, for those too large to hold."""
-    fs, path = _open(uri)
-    return _asked(uri, lambda: fs.open(path, "rb"))
+    fs, path = open_filesystem(uri)
+    return ask(uri, lambda: fs.open(path, "rb"))
 
 
 def relative(uri: str, folder: str) -> str:
     """The path of a file below a folder; its own name where it does not lie there."""
-    path, root = _open(uri)[1], _open(folder)[1].rstrip("/") + "/"
+    path, root = open_filesystem(uri)[1], open_filesystem(folder)[1].rstrip("/") + "/"
     return path.removeprefix(root) if path.startswith(root) else path.rsplit("/", 1)[-1]
 
 
@@ -131,7 +109,7 @@ def sha256(data: bytes) -> str:
 
 def file_digest(uri: str) -> str:
     """sha256 of a file, read in pieces."""
-    fs, path = _open(uri)
+    fs, path = open_filesystem(uri)
     digest = hashlib.sha256()
 
     def feed() -> None:
@@ -139,50 +117,25 @@ def file_digest(uri: str) -> str:
             while piece := file.read(1 << 22):
                 digest.update(piece)
 
-    _asked(uri, feed)
+    ask(uri, feed)
     return digest.hexdigest()
 
 
 def commit_bytes(uri: str, data: bytes) -> str:
     """Write a file atomically, read its size back, return its sha256. A full or unwritable disk is BadInput."""
-    fs, path = _open(uri)
+    fs, path = open_filesystem(uri)
     try:
         if isinstance(fs, LocalFileSystem):
             _rename_into_place(path, data)
         else:
-            fs.pipe_file(path, data, **_one_put(fs))
+            fs.pipe_file(path, data, **one_put(fs))
         size = fs.size(path)
     except STORE_ERRORS as error:
         advice = "; free space, grant access or wait, then run again"
-        raise store_errors.refusal(f"{uri} cannot be written", error, advice) from error
+        raise errors.refusal(f"{uri} cannot be written", error, advice) from error
     if size != len(data):
         raise BadInput(f"{uri} holds {size} bytes after {len(data)} were written; the store has lost data, run again")
     return sha256(data)
-
-
-def create_bytes(uri: str, data: bytes) -> bool:
-    """Write an object unless there is one, in one step; False where there is. For object stores and unique data."""
-    return _put_if(uri, data, mode="create")
-
-
-def replace_bytes(uri: str, data: bytes, tag: str) -> bool:
-    """Write an object if it is still the one of `tag`, in one step; False where it is not. For object stores."""
-    return _put_if(uri, data, IfMatch=tag.strip('"'))  # Ceph compares it without the quotes that it sends it with
-
-
-def read_tagged(uri: str) -> tuple[bytes | None, str]:
-    """An object and a tag that changes with it; (None, "") where there is none. For object stores."""
-    fs, path = _open(uri)
-
-    def read() -> tuple[bytes | None, str]:
-        try:
-            # Between the two calls the object may change; its tag then no longer fits, and nothing is replaced.
-            tag = fs.info(path).get("ETag", "")
-            return _cat(fs, path), tag
-        except FileNotFoundError:
-            return None, ""
-
-    return _asked(uri, read)
 
 
 def commit_json(uri: str, value: Any) -> str:
@@ -191,84 +144,28 @@ def commit_json(uri: str, value: Any) -> str:
     return commit_bytes(uri, (text + "\n").encode())
 
 
-def commit_table(uri: str, table: pa.Table, row_group_rows: int = 512) -> str:
-    """Write a Parquet file atomically and return its sha256."""
-    return commit_bytes(uri, parquet_bytes(table, row_group_rows))
-
-
-def parquet_bytes(table: pa.Table, row_group_rows: int = 512) -> bytes:
-    """A Parquet file in memory; the same rows give the same bytes."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd", row_group_size=row_group_rows)
-    data: bytes = sink.getvalue().to_pybytes()
-    return data
-
-
 def commit_files(uri: str, files: Mapping[str, bytes], last: str) -> dict[str, str]:
     """Write a folder of files, the one named `last` after all others: its presence means that the folder is whole."""
     digests = {name: commit_bytes(join(uri, name), data) for name, data in files.items() if name != last}
     return digests | {last: commit_bytes(join(uri, last), files[last])}
 
 
-def open_parquet(uri: str) -> pq.ParquetFile:
-    """A Parquet file ready for reading by row group."""
-    fs, path = _open(uri)
-    with reading_parquet(uri):
-        return pq.ParquetFile(fs.open(path, "rb"))
-
-
-@contextmanager
-def reading_parquet(uri: str) -> Iterator[None]:
-    """Whatever goes wrong while a Parquet file is read becomes BadInput that names it."""
-    try:
-        yield
-    except (*STORE_ERRORS, pa.ArrowException) as error:
-        advice = "; it may be missing, empty or truncated"
-        raise store_errors.refusal(f"{uri} cannot be read as Parquet", error, advice) from error
-
-
-def read_batches(uri: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Rows of a Parquet file in pieces that fit in memory."""
-    file = open_parquet(uri)
-    require_columns(uri, file.schema_arrow, columns)
-    with reading_parquet(uri):
-        yield from file.iter_batches(columns=list(columns))
-
-
-def require_columns(uri: str, schema: pa.Schema, columns: Sequence[str]) -> None:
-    """Raise BadInput when a Parquet file lacks a column."""
-    for column in columns:
-        if column not in schema.names:
-            raise BadInput(f"{uri} has no column {column!r}; it has {', '.join(schema.names)}")
-
-
-def read_table(uris: Sequence[str], columns: Sequence[str] | None = None) -> pa.Table:
-    """Rows of Parquet files, one after the other."""
-    tables = []
-    for uri in uris:
-        file = open_parquet(uri)
-        require_columns(uri, file.schema_arrow, columns or [])
-        with reading_parquet(uri):
-            tables.append(file.read(columns=list(columns) if columns else None))
-    return pa.concat_tables(tables)
-
-
 def delete_folder(uri: str) -> None:
     """Remove a folder with everything below it, if it is there."""
-    fs, path = _open(uri)
-    if _asked(uri, lambda: _is_there(fs, path)):
-        _asked(uri, lambda: fs.rm(path, recursive=True))
+    fs, path = open_filesystem(uri)
+    if ask(uri, lambda: _is_there(fs, path)):
+        ask(uri, lambda: fs.rm(path, recursive=True))
 
 
 def delete_file(uri: str) -> None:
     """Remove a file, if it is there."""
-    fs, path = _open(uri)
+    fs, path = open_filesystem(uri)
     try:
         fs.rm_file(path)
     except FileNotFoundError:
         pass
     except STORE_ERRORS as error:
-        raise store_errors.refusal(f"{uri} cannot be removed", error) from error
+        raise errors.refusal(f"{uri} cannot be removed", error) from error
 
 
 def delete_unfinished(uri: str) -> None:
@@ -280,11 +177,11 @@ def delete_unfinished(uri: str) -> None:
 
 def local_path(uri: str) -> Path | None:
     """The path behind a URI of this machine's file systems; None for any other."""
-    fs, path = _open(uri)
+    fs, path = open_filesystem(uri)
     return Path(path) if isinstance(fs, LocalFileSystem) else None
 
 
-def _open(uri: str) -> tuple[Any, str]:
+def open_filesystem(uri: str) -> tuple[Any, str]:
     try:
         options = {}
         if uri.startswith(("s3://", "s3a://")):
@@ -296,13 +193,13 @@ def _open(uri: str) -> tuple[Any, str]:
     return fs, path
 
 
-def _asked(uri: str, question: Callable[[], T]) -> T:
+def ask(uri: str, question: Callable[[], T]) -> T:
     try:
         return question()
     except FileNotFoundError as error:
         raise BadInput(f"{uri} does not exist; check the path, or run the verb that writes it") from error
     except STORE_ERRORS as error:
-        raise store_errors.refusal(f"{uri} cannot be read", error) from error
+        raise errors.refusal(f"{uri} cannot be read", error) from error
 
 
 def _rename_into_place(path: str, data: bytes) -> None:
@@ -323,11 +220,11 @@ def _is_s3(fs: Any) -> bool:
     return "s3" in fs.protocol
 
 
-def _one_put(fs: Any) -> dict[str, int]:
+def one_put(fs: Any) -> dict[str, int]:
     return {"chunksize": _ONE_PUT_BYTES} if _is_s3(fs) else {}
 
 
-def _cat(fs: Any, path: str) -> bytes:
+def read_at_once(fs: Any, path: str) -> bytes:
     # In pieces, s3fs gives up a whole read for one cut connection; at once, it reads again.
     return bytes(fs.cat_file(path, **({"max_concurrency": 1} if _is_s3(fs) else {})))
 
@@ -337,25 +234,6 @@ def _is_there(fs: Any, path: str) -> bool:
         fs.info(path)  # fs.exists of s3fs takes a bucket that cannot be asked for one that is not there
     except _ABSENT:
         return False
-    return True
-
-
-def _put_if(uri: str, data: bytes, **condition: str) -> bool:
-    """Whether the object is `data` now, written under a condition. `data` has to be unique to its writer."""
-    # A request that is tried again after its answer was lost meets its own object.
-    return _put_once(uri, data, **condition) or read_tagged(uri)[0] == data
-
-
-def _put_once(uri: str, data: bytes, **condition: str) -> bool:
-    fs, path = _open(uri)
-    try:
-        fs.pipe_file(path, data, **_one_put(fs), **condition)
-    except FileExistsError:
-        return False
-    except STORE_ERRORS as error:
-        if store_errors.code(error) in ("PreconditionFailed", "ConditionalRequestConflict"):
-            return False
-        raise store_errors.refusal(f"{uri} cannot be written", error) from error
     return True
 
 

@@ -1,0 +1,68 @@
+"""Parquet files: read by row group, committed whole."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ganrnn.errors import BadInput
+from pipelines.storage import errors
+from pipelines.storage.errors import STORE_ERRORS
+from pipelines.storage.files import commit_bytes, open_filesystem
+
+
+def commit_table(uri: str, table: pa.Table, row_group_rows: int = 512) -> str:
+    """Write a Parquet file atomically and return its sha256."""
+    return commit_bytes(uri, parquet_bytes(table, row_group_rows))
+
+
+def parquet_bytes(table: pa.Table, row_group_rows: int = 512) -> bytes:
+    """A Parquet file in memory; the same rows give the same bytes."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", row_group_size=row_group_rows)
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
+
+
+def open_parquet(uri: str) -> pq.ParquetFile:
+    """A Parquet file ready for reading by row group."""
+    fs, path = open_filesystem(uri)
+    with reading_parquet(uri):
+        return pq.ParquetFile(fs.open(path, "rb"))
+
+
+@contextmanager
+def reading_parquet(uri: str) -> Iterator[None]:
+    """Whatever goes wrong while a Parquet file is read becomes BadInput that names it."""
+    try:
+        yield
+    except (*STORE_ERRORS, pa.ArrowException) as error:
+        advice = "; it may be missing, empty or truncated"
+        raise errors.refusal(f"{uri} cannot be read as Parquet", error, advice) from error
+
+
+def read_batches(uri: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Rows of a Parquet file in pieces that fit in memory."""
+    file = open_parquet(uri)
+    require_columns(uri, file.schema_arrow, columns)
+    with reading_parquet(uri):
+        yield from file.iter_batches(columns=list(columns))
+
+
+def require_columns(uri: str, schema: pa.Schema, columns: Sequence[str]) -> None:
+    """Raise BadInput when a Parquet file lacks a column."""
+    for column in columns:
+        if column not in schema.names:
+            raise BadInput(f"{uri} has no column {column!r}; it has {', '.join(schema.names)}")
+
+
+def read_table(uris: Sequence[str], columns: Sequence[str] | None = None) -> pa.Table:
+    """Rows of Parquet files, one after the other."""
+    tables = []
+    for uri in uris:
+        file = open_parquet(uri)
+        require_columns(uri, file.schema_arrow, columns or [])
+        with reading_parquet(uri):
+            tables.append(file.read(columns=list(columns) if columns else None))
+    return pa.concat_tables(tables)
