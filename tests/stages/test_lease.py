@@ -18,7 +18,7 @@ from tests.stages import tiny
 
 HOLD = """
 import sys
-from pipelines import lease
+from pipelines.storage import lease
 with lease.held(sys.argv[1]):
     print("held", flush=True)
     sys.stdin.read()
