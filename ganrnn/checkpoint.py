@@ -7,7 +7,6 @@ safetensors: `sampler` (the averaged networks that sample), and for a training t
 
 import dataclasses
 import hashlib
-import importlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +16,7 @@ from safetensors.torch import load, save
 
 from ganrnn.config import from_plain
 from ganrnn.errors import BadInput
-from ganrnn.task import Caution
+from ganrnn.task import Caution, task_class
 
 FORMAT_VERSION = 1
 DESCRIPTION = "checkpoint.json"
@@ -120,14 +119,13 @@ def restore(
 
 
 def _build(description: Mapping[str, Any], place: str) -> Any:
-    name = description["task"]
+    task = task_class(description["task"], f"{place}: task")
     try:
-        task_class = importlib.import_module(f"ganrnn.tasks.{name}").TASK
-        config = from_plain(task_class.config_type, description["config"])
-        vocabulary = from_plain(task_class.vocabulary_type, description["vocabulary"])
-    except (ImportError, TypeError) as error:
-        raise BadInput(f"{place}: task {name!r} with this config is not known here ({error})") from error
-    return task_class(config, vocabulary)
+        config = from_plain(task.config_type, description["config"])
+        vocabulary = from_plain(task.vocabulary_type, description["vocabulary"])
+    except TypeError as error:
+        raise BadInput(f"{place}: the config or vocabulary is not one of {description['task']} ({error})") from error
+    return task(config, vocabulary)
 
 
 def _plain(config: Any) -> Any:

@@ -1,11 +1,15 @@
 """What every system offers to the pipelines: the task interface."""
 
+import importlib
+import pkgutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import torch
 from torch import nn
+
+from ganrnn.errors import BadInput
 
 Batch = Mapping[str, torch.Tensor]
 Rows = Mapping[str, Sequence[Any]]
@@ -96,3 +100,16 @@ class Task(Protocol):
     def count_unknown(self, rows: Rows) -> list[int]:
         """Of each prompt, how many words, labels or attributes the model was never taught."""
         ...
+
+
+def task_class(name: Any, key: str = "task.name") -> Any:
+    """The class of a task by name: each module of ganrnn/tasks defines one under TASK.
+
+    Raises BadInput, naming the key, for any other name.
+    """
+    # Tasks import this module, so it can look them up only when it is asked.
+    modules = pkgutil.iter_modules(importlib.import_module("ganrnn.tasks").__path__)
+    names = sorted(module.name for module in modules)
+    if name not in names:
+        raise BadInput(f"{key} is {name!r}; allowed are {', '.join(names)}")
+    return importlib.import_module(f"ganrnn.tasks.{name}").TASK

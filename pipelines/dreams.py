@@ -10,9 +10,10 @@ import pyarrow as pa
 
 from ganrnn import checkpoint
 from ganrnn.errors import BadInput
+from ganrnn.task import task_class
 from pipelines import model, storage
 from pipelines.choice import chooser_of
-from pipelines.config import Recipe, load_recipe, task_type
+from pipelines.config import Recipe, load_recipe
 from pipelines.dataset import read_manifest
 from pipelines.schemas import MANIFEST, SAMPLES, TEXT_SAMPLES, manifest
 from pipelines.unique import count_different
@@ -36,7 +37,7 @@ def dreamer_of(recipe: Recipe) -> Recipe:
         dreamer = load_recipe(config.recipe, config.overrides)
     except BadInput as error:
         raise type(error)(f"dream.recipe: {error}") from error
-    if (gives := task_type(dreamer.task.name).gives) != "texts":
+    if (gives := task_class(dreamer.task.name).gives) != "texts":
         raise BadInput(
             f"dream.recipe {config.recipe} has the task {dreamer.task.name}, which gives {gives}; "
             "allowed is a task that gives texts, such as latent_text_gan"

@@ -15,13 +15,14 @@ from tqdm import tqdm
 
 from ganrnn.errors import BadInput
 from ganrnn.metrics.extractors.load import Extractor
+from ganrnn.task import task_class
 from ganrnn.text.captions import meaning_key
 from pipelines import cluster, indomain, refusals, report, storage, training_plot
 from pipelines.beside import champion_beside, training_curves
 from pipelines.collected import Collected, Picture
-from pipelines.config import Recipe, task_type
+from pipelines.config import Recipe
+from pipelines.config.evaluate import MOST_GROUPS
 from pipelines.dataset import read_manifest, shard_uris
-from pipelines.evaluate_config import MOST_GROUPS
 from pipelines.evaluate_tables import evaluate_tables
 from pipelines.known_scores import SPLITS, KnownScores
 from pipelines.nearest_training import nearest_training, pictures_of
@@ -39,7 +40,7 @@ def evaluate(recipe: Recipe) -> dict[str, Any]:
     Raises BadInput when the samples, the model or the reference cannot be used.
     """
     manifest = read_manifest(recipe.ingest.dataset_uri)
-    config, gives = recipe.evaluate, task_type(recipe.task.name).gives
+    config, gives = recipe.evaluate, task_class(recipe.task.name).gives
     for key, is_asked, whose in (
         ("sweep", config.sweep.temperatures, "texts"),
         ("judge_uri", config.judge_uri, "images"),

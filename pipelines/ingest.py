@@ -27,7 +27,7 @@ from ganrnn.data.scenes import Split
 from ganrnn.errors import BadInput
 from pipelines import schemas, storage
 from pipelines.config import Recipe
-from pipelines.ingest_config import IngestConfig
+from pipelines.config.ingest import IngestConfig
 from pipelines.sources import SPLITS, RawRow, describe, raw_rows
 
 PROMPTS = "prompts.parquet"

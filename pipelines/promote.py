@@ -24,8 +24,8 @@ from ganrnn.metrics.statistics.intervals import Interval, difference_interval
 from ganrnn.task import Task
 from pipelines import model, registry, storage, tracking
 from pipelines.config import Recipe
+from pipelines.config.promote import PromoteConfig
 from pipelines.human_scores import PREFERENCE, PREFIX, HumanScores, read_human_scores
-from pipelines.promote_config import PromoteConfig
 from pipelines.registry import DATASET, INTERVAL, METRIC, MODEL, PROTOCOL, RegisteredVersion
 
 REPORT, PROMOTION = "report.json", "promotion.json"

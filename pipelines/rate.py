@@ -13,8 +13,8 @@ import uvicorn
 
 from ganrnn.errors import BadInput
 from pipelines.config import Recipe
+from pipelines.config.rate import RateConfig
 from pipelines.rate_access import Invites, secret_from
-from pipelines.rate_config import RateConfig
 from pipelines.rate_server import make_app
 from pipelines.rate_store import Store
 from pipelines.rate_study import open_study

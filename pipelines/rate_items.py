@@ -15,7 +15,7 @@ from ganrnn import noise
 from ganrnn.data import images
 from ganrnn.errors import BadInput
 from pipelines import storage
-from pipelines.rate_config import REFERENCE, SAMPLES, RateConfig
+from pipelines.config.rate import REFERENCE, SAMPLES, RateConfig
 from pipelines.schemas import MANIFEST
 
 Medium = Literal["image", "text"]

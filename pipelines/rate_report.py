@@ -16,8 +16,8 @@ import pyarrow as pa
 from ganrnn.errors import BadInput
 from pipelines import rate_store, storage, tracking
 from pipelines.config import Recipe
+from pipelines.config.rate import REFERENCE, SAMPLES
 from pipelines.human_scores import REPORT, Human, wider
-from pipelines.rate_config import REFERENCE, SAMPLES
 from pipelines.rate_scores import MAIN, Interval, Judged, Scores, counted, scores
 from pipelines.rate_store import Answer
 from pipelines.rate_study import open_study, study_folder

@@ -15,7 +15,7 @@ import numpy as np
 from ganrnn.errors import BadInput
 from ganrnn.metrics.statistics import ratings
 from ganrnn.metrics.statistics.share import Share
-from pipelines.rate_config import REFERENCE, SAMPLES
+from pipelines.config.rate import REFERENCE, SAMPLES
 from pipelines.rate_store import Answer
 
 Interval = tuple[float, float]

@@ -18,8 +18,8 @@ from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 
+from pipelines.config.rate import Language, RateConfig
 from pipelines.rate_access import Buckets, Invites
-from pipelines.rate_config import Language, RateConfig
 from pipelines.rate_items import Medium
 from pipelines.rate_store import Answer, Refused
 from pipelines.rate_study import Study

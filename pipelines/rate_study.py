@@ -14,7 +14,7 @@ from typing import Any
 from ganrnn.errors import BadInput
 from pipelines import rate_store, storage
 from pipelines.config import Recipe
-from pipelines.rate_config import REFERENCE, SAMPLES
+from pipelines.config.rate import REFERENCE, SAMPLES
 from pipelines.rate_items import Medium, model_digest, read_items, source_digest
 from pipelines.rate_store import Store
 from pipelines.rate_trials import Design

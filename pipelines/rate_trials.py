@@ -13,7 +13,7 @@ from typing import Literal
 
 from ganrnn import noise
 from ganrnn.errors import BadInput
-from pipelines.rate_config import REFERENCE, SAMPLES, RateConfig
+from pipelines.config.rate import REFERENCE, SAMPLES, RateConfig
 
 CHOICES = {"turing": ("real", "generated"), "preference": ("left", "right"), "fit": ("yes", "no")}
 _TRUTH = {SAMPLES: "generated", REFERENCE: "real"}

@@ -29,7 +29,7 @@ from pipelines import prompts, storage
 from pipelines.chooser import Chooser
 from pipelines.collected import NUM_EXTREMES
 from pipelines.config import SamplingConfig
-from pipelines.evaluate_config import ExtractorConfig
+from pipelines.config.evaluate import ExtractorConfig
 from pipelines.refusals import answered
 from pipelines.sampling import ModelSampler, draw
 from pipelines.set_scores import IN_DOMAIN, counted

@@ -23,7 +23,7 @@ from ganrnn.data.scenes import Split, in_chinese
 from ganrnn.errors import BadInput
 from ganrnn.text.captions import caption_of
 from pipelines import storage
-from pipelines.ingest_config import IngestConfig
+from pipelines.config.ingest import IngestConfig
 from pipelines.schemas import holds_image, is_binary
 from pipelines.storage import errors
 from pipelines.storage.errors import STORE_ERRORS

@@ -12,7 +12,7 @@ from ganrnn.metrics.texts import molecules
 from ganrnn.metrics.texts.diversity import distinct, duplicates, self_bleu
 from ganrnn.metrics.texts.overlap import bleu, chrf, rouge
 from ganrnn.metrics.texts.poem_form import in_form, in_rhyme
-from pipelines.evaluate_config import EvaluateConfig
+from pipelines.config.evaluate import EvaluateConfig
 
 
 @dataclass

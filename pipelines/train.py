@@ -16,11 +16,12 @@ from ray.train.torch import TorchTrainer
 from ganrnn import checkpoint
 from ganrnn.data.row_order import RowOrder
 from ganrnn.errors import BadInput
+from ganrnn.task import task_class
 from ganrnn.training.guard import Memory
 from pipelines import cluster, refusals, storage, tracking
 from pipelines.checkpoints import Checkpoints
 from pipelines.choice import judge_of
-from pipelines.config import Recipe, task_type
+from pipelines.config import Recipe
 from pipelines.dataset import read_manifest, shard_uris
 from pipelines.progress import RemoteBar
 from pipelines.storage.folder_identity import claim, require_unclaimed
@@ -112,7 +113,7 @@ def training_identity(recipe: Recipe, manifest: Mapping[str, Any], judge_digest:
 
 def build_vocabulary(recipe: Recipe, uris: list[str]) -> Any:
     """The task's vocabulary of the training rows."""
-    task = task_type(recipe.task.name)
+    task = task_class(recipe.task.name)
     columns = task.vocabulary_columns(recipe.task)
     rows = (
         row
@@ -125,7 +126,7 @@ def build_vocabulary(recipe: Recipe, uris: list[str]) -> Any:
 
 def _check_fit(recipe: Recipe, manifest: Mapping[str, Any]) -> None:
     uri, ingested = recipe.ingest.dataset_uri, manifest["config"]["ingest"]
-    kind = task_type(recipe.task.name).kind
+    kind = task_class(recipe.task.name).kind
     if kind != ingested["kind"]:
         raise BadInput(f"task.name is {recipe.task.name}, which learns from {kind}; {uri} holds {ingested['kind']}")
     if kind != "images":

@@ -6,10 +6,11 @@ from typing import Any
 import torch
 
 from ganrnn import distributed
+from ganrnn.task import task_class
 from ganrnn.training.guard import Guard, Memory
 from ganrnn.training.metric_window import MetricWindow
 from pipelines import tracking
-from pipelines.config import Recipe, task_type
+from pipelines.config import Recipe
 from pipelines.train_quality import LikelihoodQuality, PictureQuality
 
 
@@ -21,7 +22,7 @@ class Watch:
         self.config = recipe.train.guard
         self.guard = Guard(self.config, memory)
         self.window = MetricWindow()
-        paints = task_type(recipe.task.name).gives == "images"
+        paints = task_class(recipe.task.name).gives == "images"
         self.quality = PictureQuality(recipe, job) if paints else LikelihoodQuality(recipe, job)
 
     @property

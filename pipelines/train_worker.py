@@ -13,12 +13,12 @@ from torch import distributed as dist
 
 from ganrnn import checkpoint, cpu, distributed
 from ganrnn.config import from_plain
-from ganrnn.task import Caution
+from ganrnn.task import Caution, task_class
 from ganrnn.training.activation_memory import SavedBytes
 from ganrnn.training.guard import Accident, Memory
 from pipelines import tracking
 from pipelines.checkpoints import Checkpoints
-from pipelines.config import Recipe, task_type
+from pipelines.config import Recipe
 from pipelines.dataset import training_batches
 from pipelines.refusals import answered
 from pipelines.train_log import TrainLog
@@ -60,9 +60,9 @@ class Attempt:
         train = self.recipe.train
         self.rank, self.world_size = distributed.rank(), distributed.world_size()
         self.device = torch.device("cuda", torch.cuda.current_device()) if train.use_gpu else torch.device("cpu")
-        task_class = task_type(self.recipe.task.name)
-        vocabulary = from_plain(task_class.vocabulary_type, job["vocabulary"])
-        self.task = task_class(self.recipe.task, vocabulary, self.recipe.seed)
+        task_type = task_class(self.recipe.task.name)
+        vocabulary = from_plain(task_type.vocabulary_type, job["vocabulary"])
+        self.task = task_type(self.recipe.task, vocabulary, self.recipe.seed)
         if job.get("judge"):
             self.task.judge = checkpoint.load_sampler(job["judge"])
             self.task.judge.average.to(self.device)

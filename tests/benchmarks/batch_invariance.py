@@ -17,7 +17,8 @@ from record import ROOT, Figure
 from ganrnn import noise
 from ganrnn.checkpoint import SAMPLER_FILES, pack
 from ganrnn.data import scenes
-from pipelines.config import Recipe, SamplingConfig, load_recipe, task_type
+from ganrnn.task import task_class
+from pipelines.config import Recipe, SamplingConfig, load_recipe
 from pipelines.sampling import ModelSampler
 
 NUM_TRAINING_ROWS, NUM_STEPS, BATCH_ROWS = 256, 12, 8
@@ -70,7 +71,7 @@ def _of_recipe(recipe: Recipe) -> dict[str, int]:
 
 def _trained(recipe: Recipe) -> tuple[dict[str, bytes], list[str]]:
     """What a sampler needs of a small model of the recipe, and prompts for it."""
-    kind = task_type(recipe.task.name)
+    kind = task_class(recipe.task.name)
     optimiser = replace(recipe.task.optimiser, warmup_steps=2)
     config = replace(recipe.task, embedding_dim=DIM, hidden_dim=DIM, num_steps=NUM_STEPS, optimiser=optimiser)
     captions, prompts = _captions("train", NUM_TRAINING_ROWS), _captions("val", NUM_PROMPTS)

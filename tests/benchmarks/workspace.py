@@ -13,9 +13,10 @@ from record import ROOT
 
 from ganrnn import checkpoint
 from ganrnn.data import scenes
+from ganrnn.task import task_class
 from ganrnn.text.captions import Vocabulary
 from pipelines import storage, tracking
-from pipelines.config import Recipe, load_recipe, task_type
+from pipelines.config import Recipe, load_recipe
 
 RECIPE = "jobs/recipes/demo.yaml"
 NUM_TRAINING_SCENES = 4_000
@@ -88,7 +89,7 @@ class Workspace:
         """A checkpoint of the recipe's task with untrained weights; returns its URI."""
         config = self.recipe(*overrides).task
         texts = [text for _, text in _captions(2_000)]
-        task = task_type(config.name)(config, Vocabulary.build(texts, config.vocabulary))
+        task = task_class(config.name)(config, Vocabulary.build(texts, config.vocabulary))
         uri = str(self.folder / "model")
         storage.commit_files(uri, checkpoint.pack(task, {}, {}), last=checkpoint.DESCRIPTION)
         return uri

@@ -11,7 +11,7 @@ from PIL import Image
 
 from pipelines import storage
 from pipelines.config import Recipe
-from pipelines.ingest_config import IngestConfig
+from pipelines.config.ingest import IngestConfig
 
 SPLITS = ("train", "val", "test")
 COLOURS = ["red", "green", "blue", "yellow", "cyan", "white"]

@@ -24,8 +24,8 @@ import uvicorn
 from ganrnn.data.images import encode_png
 from pipelines import storage
 from pipelines.config import Recipe, bare_recipe
+from pipelines.config.rate import RateConfig
 from pipelines.rate_access import Invites
-from pipelines.rate_config import RateConfig
 from pipelines.rate_server import make_app
 from pipelines.rate_study import Study
 from tests.stages.tiny import ROOT, wait_until

@@ -17,8 +17,8 @@ from ganrnn.tasks.text_to_image import TextToImage, TextToImageConfig
 from ganrnn.text.captions import Vocabulary
 from pipelines import registry, storage, tracking
 from pipelines.config import Recipe, TrackingConfig, parse_recipe
+from pipelines.config.promote import PromoteConfig
 from pipelines.promote import Decision, compare, promote, read_report
-from pipelines.promote_config import PromoteConfig
 from pipelines.registry import RegisteredVersion
 
 PROMPT = "a red circle"

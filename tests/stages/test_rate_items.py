@@ -12,7 +12,7 @@ from PIL import Image
 from ganrnn.data.images import encode_png
 from ganrnn.errors import BadInput
 from pipelines import storage
-from pipelines.rate_config import RateConfig
+from pipelines.config.rate import RateConfig
 from pipelines.rate_items import read_items
 from pipelines.rate_trials import Design
 from tests.stages import rating

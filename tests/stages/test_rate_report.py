@@ -14,8 +14,8 @@ from ganrnn.errors import BadInput
 from ganrnn.metrics.statistics import ratings
 from ganrnn.metrics.statistics.intervals import wilson_interval
 from pipelines import storage
+from pipelines.config.rate import SAMPLES
 from pipelines.human_scores import Human, read_human_scores
-from pipelines.rate_config import SAMPLES
 from pipelines.rate_report import report, table
 from pipelines.rate_scores import Judged, counted, scores
 from pipelines.rate_store import Answer

@@ -10,9 +10,10 @@ import pytest
 import yaml
 
 from ganrnn import checkpoint
+from ganrnn.task import task_class
 from pipelines import storage
 from pipelines.checkpoints import Checkpoints
-from pipelines.config import Recipe, load_recipe, task_type
+from pipelines.config import Recipe, load_recipe
 from pipelines.ingest import ingest
 from pipelines.train_worker import train_worker
 from tests.stages.test_guard import job_of
@@ -43,7 +44,7 @@ SMALL_TASK = {
 def small(path: Path, folder: Path, run: str) -> Recipe:
     """The recipe with little of everything; real data is cut to its first rows."""
     raw = yaml.safe_load(path.read_text())
-    judges = task_type(raw["task"]["name"]).gives == "scores"
+    judges = task_class(raw["task"]["name"]).gives == "scores"
     settings = [*SMALL, *SMALL_TASK["scores" if judges else raw["ingest"].get("kind", "images")]]
     if "num_autoencoder_steps" in raw["task"]:  # the players are to come in before it is killed
         settings.append(f"task.num_autoencoder_steps={SAVED_EVERY - 2}")
@@ -102,13 +103,13 @@ def test_killed_at_any_step_it_ends_with_the_same_bytes(path: Path, tmp_path: Pa
 def train_and_die(path: Path, folder: Path, step: int) -> None:
     """Train and die by SIGKILL as a step begins."""
     job = job_of(small(path, folder, "killed"))
-    task_class = task_type(job["recipe"].task.name)
-    train = task_class.step
+    task_type = task_class(job["recipe"].task.name)
+    train = task_type.step
 
     def step_or_die(task: object, batch: object) -> object:
         if task.step_index == step:  # type: ignore[attr-defined]
             os.kill(os.getpid(), signal.SIGKILL)
         return train(task, batch)
 
-    task_class.step = step_or_die
+    task_type.step = step_or_die
     train_worker(job)

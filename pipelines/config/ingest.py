@@ -6,7 +6,7 @@ from typing import Literal
 from ganrnn.data.built_in import KINDS
 from ganrnn.data.scenes import ScenesConfig
 from ganrnn.errors import BadInput
-from pipelines.checks import at_least, require_share
+from pipelines.config.checks import at_least, require_share
 
 KINDS_OF_SOURCE = {
     "scenes": ("images", "texts", "pairs"),

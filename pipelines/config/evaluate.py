@@ -8,7 +8,7 @@ from ganrnn.metrics.extractors.inception import SHA256
 from ganrnn.metrics.extractors.indomain import InDomainConfig
 from ganrnn.metrics.texts.overlap import Tokenizer
 from ganrnn.metrics.texts.text_reader import ReaderConfig
-from pipelines.checks import at_least
+from pipelines.config.checks import at_least
 
 
 @dataclass(frozen=True)

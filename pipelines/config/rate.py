@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ganrnn.errors import BadInput
-from pipelines.checks import at_least
+from pipelines.config.checks import at_least
 
 Language = Literal["en", "zh"]
 # Names of sources that the command line gives; rate.beside has those of its own.

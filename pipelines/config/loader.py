@@ -1,0 +1,127 @@
+"""How a verb runs: one recipe file, one frozen tree of dataclasses, one way to override a value.
+
+    recipe = load_recipe("jobs/recipes/demo.yaml", ["train.num_workers=1"])
+
+Unknown keys, wrong types and values out of range raise BadInput before anything else happens.
+"""
+
+import difflib
+import json
+import re
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from ganrnn.errors import BadInput
+from ganrnn.task import task_class
+from pipelines.config.recipe import Recipe
+from pipelines.config.sampling import LEAST_MICRO_BATCH
+
+
+def load_recipe(path: str, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe, apply `a.b=value` overrides (values are YAML), check everything, resolve URIs.
+
+    Raises BadInput naming the file and the key.
+    """
+    try:
+        raw = _read_yaml(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise BadInput(
+            f"{path} does not exist; give the path of a recipe, for example jobs/recipes/demo.yaml"
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError, IsADirectoryError) as error:
+        raise BadInput(f"{path} is not a YAML file: {' '.join(str(error).split())}") from error
+    if not isinstance(raw, dict):
+        raise BadInput(f"{path} holds {type(raw).__name__}; a recipe is a mapping of sections")
+    for override in overrides:
+        _apply(raw, override)
+    return parse_recipe(raw, path)
+
+
+def bare_recipe(name: str, overrides: Sequence[str]) -> Recipe:
+    """A recipe made of overrides alone, below runs/ and without a task, for a verb that trains and samples nothing."""
+    raw: dict[str, Any] = {}
+    for override in overrides:
+        _apply(raw, override)
+    recipe: Recipe = _validate(Recipe, {"name": name, "run_uri": "runs", "task": {}, **raw}, "--set", ())
+    return recipe.resolved()
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which 1e-3 is a number and 2026-01-31 a string, as in version 1.2; PyYAML has it the other way round."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
+
+
+def _read_yaml(text: str) -> Any:
+    return yaml.load(text, Loader=_Loader)  # a SafeLoader
+
+
+def parse_recipe(raw: Mapping[str, Any], place: str) -> Recipe:
+    """A checked, resolved recipe from plain values; `place` names their origin in errors."""
+    section = raw.get("task")
+    name = section.get("name") if isinstance(section, Mapping) else None
+    config_type = task_class(name, f"{place}: task.name").config_type
+    task = _validate(config_type, section, place, ("task",))
+    recipe: Recipe = _validate(Recipe, {**raw, "task": {}}, place, ())
+    micro_batch_size = recipe.generate.sampling.micro_batch_size
+    if task_class(name).gives != "texts" and micro_batch_size % LEAST_MICRO_BATCH:
+        raise BadInput(f"sampling.micro_batch_size is {micro_batch_size}; allowed are multiples of {LEAST_MICRO_BATCH}")
+    return replace(recipe, task=task).resolved()
+
+
+def _validate(schema: Any, values: Any, place: str, section: tuple[str, ...]) -> Any:
+    if schema is not Recipe:
+        schema = type(schema.__name__, (schema,), {"__pydantic_config__": ConfigDict(extra="forbid")})
+    try:
+        return TypeAdapter(schema).validate_json(json.dumps(values), strict=True)
+    except TypeError as error:
+        raise BadInput(
+            f"{place}: {'.'.join(section) or 'recipe'} holds a value that is no plain YAML: {error}"
+        ) from error
+    except ValidationError as errors:
+        first = errors.errors()[0]
+        where = (*section, *(str(part) for part in first["loc"]))
+        if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+            raise BadInput(f"{place}: {'.'.join(where)} is no known key; {_nearest(schema, first['loc'])}") from errors
+        value = "" if first["type"].startswith("missing") else f" is {first['input']!r};"
+        message = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "value_error":
+            raise BadInput(f"{place}: {message}") from errors
+        raise BadInput(f"{place}: {'.'.join(where)}{value} {message[0].lower() + message[1:]}") from errors
+
+
+def _nearest(schema: Any, location: tuple[int | str, ...]) -> str:
+    """The keys allowed where an unknown one stood, the most similar first."""
+    for part in location[:-1]:
+        schema = typing.get_type_hints(schema)[str(part)]
+    keys = [f.name for f in fields(schema)] if is_dataclass(schema) else []
+    near = difflib.get_close_matches(str(location[-1]), keys, n=1, cutoff=0.5)
+    return f"did you mean {near[0]}?" if near else f"allowed are {', '.join(keys)}"
+
+
+def _apply(raw: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise BadInput(f"--set {override}: give key=value, for example train.num_workers=1")
+    *sections, last = key.split(".")
+    for section in sections:
+        raw = raw.setdefault(section, {})
+        if not isinstance(raw, dict):
+            raise BadInput(f"--set {override}: {section} is a value, not a section")
+    try:
+        raw[last] = _read_yaml(value)
+    except yaml.YAMLError as error:
+        raise BadInput(f"--set {override}: the value is not YAML") from error
