@@ -9,17 +9,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from jobs import cli
-from pipelines import cluster, dreams, storage
+from pipelines import dreams, storage
+from pipelines.cluster import session
 from pipelines.config import Recipe
 from pipelines.evaluate import evaluate
+from pipelines.formats.manifest import MANIFEST
 from pipelines.generate import generate
-from pipelines.schemas import MANIFEST
 
 
 def act(recipe: Recipe) -> None:
     """From the dreamer's prompts to a report on the pictures, in one Ray session; then say what came of it."""
     dreamer = dreams.dreamer_of(recipe)
-    with cluster.session():
+    with session.session():
         generate(dreamer)
         dreams.commit_prompts(dreamer.generate.samples_uri, recipe.generate.prompts_uri)
         generate(recipe)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from jobs import cli
 from pipelines import storage
 from pipelines.comparison import Line, compare
-from pipelines.report import format_number
+from pipelines.report.scores import format_number
 
 
 def table(lines: Sequence[Line]) -> str:

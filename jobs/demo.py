@@ -7,8 +7,9 @@ import sys
 import time
 
 from jobs import cli, nightly
-from pipelines import report, storage
+from pipelines import storage
 from pipelines.config import Recipe
+from pipelines.report import scores
 
 
 def act(recipe: Recipe) -> None:
@@ -22,7 +23,7 @@ def act(recipe: Recipe) -> None:
     seconds = time.monotonic() - started
     storage.commit_json(storage.join(recipe.run_uri, "demo.json"), {"seconds": round(seconds, 1)})
     print()
-    print(report.score_table(storage.read_json(f"{uri}/report.json")))
+    print(scores.score_table(storage.read_json(f"{uri}/report.json")))
     print()
     print(f"pictures and scores   {uri}/report.html")
     print(f"contact sheet         {uri}/contact_sheet.png")

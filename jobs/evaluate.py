@@ -4,13 +4,13 @@ python -m jobs.evaluate jobs/recipes/demo.yaml
 """
 
 from jobs import cli
-from pipelines import report
 from pipelines.config import Recipe
 from pipelines.evaluate import evaluate
+from pipelines.report import scores
 
 
 def act(recipe: Recipe) -> None:
-    print(report.score_table(evaluate(recipe)))
+    print(scores.score_table(evaluate(recipe)))
     print(f"{recipe.evaluate.report_uri}/report.html")
 
 

@@ -6,7 +6,7 @@ Each verb does only what is missing, so a night that was cut short is finished b
 """
 
 from jobs import cli, promote
-from pipelines import cluster
+from pipelines.cluster import session
 from pipelines.config import Recipe
 from pipelines.evaluate import evaluate
 from pipelines.generate import generate
@@ -17,7 +17,7 @@ from pipelines.train import train
 def act(recipe: Recipe) -> int:
     """The picture of the system, from left to right; the verbs that need Ray share a session."""
     ingest(recipe)
-    with cluster.session():
+    with session.session():
         train(recipe)
         generate(recipe)
         evaluate(recipe)

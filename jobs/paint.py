@@ -12,9 +12,10 @@ from typing import Any
 from ganrnn.data import images
 from ganrnn.errors import BadInput
 from jobs import cli
-from pipelines import model, storage
+from pipelines import storage
 from pipelines.config import SamplingConfig, TrackingConfig
-from pipelines.sampling import ModelSampler
+from pipelines.sampling import model_files
+from pipelines.sampling.sampler import ModelSampler
 
 ZOOM = 8
 
@@ -28,7 +29,7 @@ def paint(prompt: str, model_uri: str, tracking_uri: str, seed: int, out: str | 
         raise BadInput("the prompt is empty; say what to paint")
     tracking = TrackingConfig(tracking_uri=storage.absolute(tracking_uri))
     uri = model_uri if model_uri.startswith("models:") else storage.absolute(model_uri)
-    sampler = ModelSampler(model.fetch_files(uri, tracking), SamplingConfig(micro_batch_size=8))
+    sampler = ModelSampler(model_files.fetch_files(uri, tracking), SamplingConfig(micro_batch_size=8))
     if sampler.task.gives != "images":
         raise BadInput(f"{model_uri} gives {sampler.task.gives} and no pictures; ganrnn generate has it at work")
     rows: dict[str, list[Any]] = {"prompt": [prompt]}

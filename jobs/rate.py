@@ -11,7 +11,7 @@ import argparse
 from jobs import cli
 from pipelines import rate, storage
 from pipelines.config import bare_recipe, load_recipe
-from pipelines.human_scores import REPORT
+from pipelines.formats.ratings import REPORT
 
 
 def act(given: argparse.Namespace) -> None:

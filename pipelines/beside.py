@@ -7,9 +7,10 @@ from typing import Any
 
 from ganrnn.checkpoint import DESCRIPTION, describe
 from ganrnn.errors import BadInput
-from pipelines import model, registry, tracking
 from pipelines.config import Recipe
-from pipelines.report import Champion
+from pipelines.report.page import Champion
+from pipelines.sampling import model_files
+from pipelines.tracking import registry, runs, tags
 
 Curve = list[tuple[int, float]]
 CURVES = ("quick_distance", "quick_diversity")  # as train_quality.py names them
@@ -19,26 +20,26 @@ def training_curves(recipe: Recipe, model_digest: str) -> dict[str, Curve]:
     """By name, what the guard saw in the training of this model; empty where nobody knows of it."""
     try:
         with TemporaryDirectory() as scratch:
-            folder = model.fetch(recipe.generate.model_uri, recipe.tracking, Path(scratch), [DESCRIPTION])
+            folder = model_files.fetch(recipe.generate.model_uri, recipe.tracking, Path(scratch), [DESCRIPTION])
             description = describe((folder / DESCRIPTION).read_bytes(), recipe.generate.model_uri)
     except BadInput:  # samples can be scored without their model
         return {}
     identity = description["position"].get("identity")
     if description["model_digest"] != model_digest or not identity:
         return {}
-    run_id = tracking.find_run(recipe.tracking, "train", {"ganrnn.identity": identity})
-    curves = {name: tracking.metric_history(recipe.tracking, run_id, name) for name in CURVES} if run_id else {}
+    run_id = runs.find_run(recipe.tracking, "train", {"ganrnn.identity": identity})
+    curves = {name: runs.metric_history(recipe.tracking, run_id, name) for name in CURVES} if run_id else {}
     return {name: curve for name, curve in curves.items() if len(curve) > 1}
 
 
 def champion_beside(recipe: Recipe, result: Mapping[str, Any]) -> Champion | None:
     """None where there is no champion, it is this model, or it was scored in another way."""
     version = registry.find_alias(recipe.tracking, recipe.promote.registered_model, "champion")
-    if version is None or version.tags.get(registry.MODEL) == result["model_digest"]:
+    if version is None or version.tags.get(tags.MODEL) == result["model_digest"]:
         return None
-    same = {registry.DATASET: "dataset_digest", registry.PROTOCOL: "protocol_digest"}
+    same = {tags.DATASET: "dataset_digest", tags.PROTOCOL: "protocol_digest"}
     if any(version.tags.get(tag) != result[key] for tag, key in same.items()):
         return None
-    start = len(registry.METRIC)
-    held = {tag[start:]: float(value) for tag, value in version.tags.items() if tag.startswith(registry.METRIC)}
+    start = len(tags.METRIC)
+    held = {tag[start:]: float(value) for tag, value in version.tags.items() if tag.startswith(tags.METRIC)}
     return Champion(version.version, held)

@@ -11,9 +11,9 @@ from typing import Any
 from ganrnn.errors import BadInput
 from ganrnn.metrics.statistics.intervals import Interval, difference_interval
 from pipelines import storage
-from pipelines.report import scores
+from pipelines.report.metric_descriptions import sense
+from pipelines.report.scores import scores
 from pipelines.report_files import REPORT
-from pipelines.senses import sense
 
 # Of report.json -> what it is called.
 _SAME = {

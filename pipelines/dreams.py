@@ -11,12 +11,14 @@ import pyarrow as pa
 from ganrnn import checkpoint
 from ganrnn.errors import BadInput
 from ganrnn.task import task_class
-from pipelines import model, storage
-from pipelines.choice import chooser_of
+from pipelines import storage
 from pipelines.config import Recipe, load_recipe
-from pipelines.dataset import read_manifest
-from pipelines.schemas import MANIFEST, SAMPLES, TEXT_SAMPLES, manifest
-from pipelines.unique import count_different
+from pipelines.formats.dataset import read_manifest
+from pipelines.formats.manifest import MANIFEST, build_manifest
+from pipelines.formats.schemas import SAMPLES, TEXT_SAMPLES
+from pipelines.formats.unique_ids import count_different
+from pipelines.sampling import model_files
+from pipelines.sampling.judge import chooser_of
 
 DREAMER_DIGEST = "dreamer_digest"
 # What a prompt does not take over from a sample: what samples of pictures have themselves, and what is said of the
@@ -43,7 +45,7 @@ def dreamer_of(recipe: Recipe) -> Recipe:
             "allowed is a task that gives texts, such as latent_text_gan"
         )
     uri = recipe.generate.model_uri
-    painter = checkpoint.load_sampler(model.fetch_files(uri, recipe.tracking), uri)
+    painter = checkpoint.load_sampler(model_files.fetch_files(uri, recipe.tracking), uri)
     if painter.gives != "images" or tuple(painter.prompt_columns) != ("prompt",):
         read = " and ".join(painter.prompt_columns) or "noise alone"
         raise BadInput(
@@ -107,7 +109,7 @@ def commit_manifest(recipe: Recipe, dreamer: Recipe) -> dict[str, Any]:
     dreamt, painted = _finished(texts), _finished(pictures)
     choice = painted["inputs"].get("choice")
     prompt_uris = [storage.join(recipe.generate.prompts_uri, shard["uri"]) for shard in dreamt["shards"]]
-    whole = manifest(
+    whole = build_manifest(
         "closed_loop",
         inputs={
             "dreamer": _maker(texts, dreamt),

@@ -17,18 +17,20 @@ from ganrnn.errors import BadInput
 from ganrnn.metrics.extractors.load import Extractor
 from ganrnn.task import task_class
 from ganrnn.text.captions import meaning_key
-from pipelines import cluster, indomain, refusals, report, storage, training_plot
+from pipelines import indomain, storage
 from pipelines.beside import champion_beside, training_curves
+from pipelines.cluster import pool, session
 from pipelines.collected import Collected, Picture
 from pipelines.config import Recipe
 from pipelines.config.evaluate import MOST_GROUPS
-from pipelines.dataset import read_manifest, shard_uris
 from pipelines.evaluate_tables import evaluate_tables
+from pipelines.formats.dataset import read_manifest, shard_uris
+from pipelines.formats.manifest import code_revision
 from pipelines.known_scores import SPLITS, KnownScores
 from pipelines.nearest_training import nearest_training, pictures_of
 from pipelines.picture_scores import group_scores, scores_of
+from pipelines.report import page, plots
 from pipelines.report_files import publish
-from pipelines.schemas import code_revision
 from pipelines.scoring import Block, BlockScorer, Protocol, load
 from pipelines.set_scores import IN_DOMAIN, SetScores
 from pipelines.subject import counting_judge, subject_of
@@ -58,8 +60,8 @@ def evaluate(recipe: Recipe) -> dict[str, Any]:
     made_by, subject = {**made_by, "judge_files": judge_files}, subject | judged
     reference, real = (shard_uris(recipe.ingest.dataset_uri, manifest, split) for split in ("val", "test"))
     protocol = protocol_of(recipe, manifest, reference, real, extractor)
-    with cluster.session():
-        cluster.require("evaluate", config.num_workers, 1, 0)
+    with session.session():
+        session.require("evaluate", config.num_workers, 1, 0)
         network, digest = indomain.ensure(recipe, manifest)
         known = KnownScores(recipe, manifest, digest, protocol, subject.get("judge_digest"))
         names = ["samples", *([] if known.is_known else SPLITS)]
@@ -171,7 +173,7 @@ def score_blocks(
     )
     sizes = {block.name: block.num_rows for block in blocks}
     with tqdm(total=sum(sizes.values()), desc="evaluate", unit="row") as bar:
-        for row in refusals.rows(scored):
+        for row in pool.rows(scored):
             collected.add(row)
             bar.update(sizes[row["block"]])
 
@@ -235,28 +237,28 @@ def _write(recipe: Recipe, manifest: dict[str, Any], result: dict[str, Any], col
         for pictures in (held["first"], real["first"], held["best"], held["worst"])
     )
     curves = training_curves(recipe, result["model_digest"])
-    page = report.render(
+    html = page.render(
         result,
         first,
         of_real,
         best,
         worst,
         _neighbours(recipe, manifest, collected),
-        training_plot.draw(curves) if curves else b"",
+        plots.draw_training(curves) if curves else b"",
         champion_beside(recipe, result),
     )
-    sheet = report.contact_sheet([s.png for s in first], num_columns=8, zoom=3)
-    publish(recipe, result, {"contact_sheet.png": sheet, "report.html": page.encode()})
+    sheet = page.contact_sheet([s.png for s in first], num_columns=8, zoom=3)
+    publish(recipe, result, {"contact_sheet.png": sheet, "report.html": html.encode()})
 
 
-def _shown(picture: Picture) -> report.Shown:
+def _shown(picture: Picture) -> page.Shown:
     correct = json.loads(picture["correct"]) if picture["correct"] else None
-    return report.Shown(picture["sample_id"], picture["prompt"], picture["png"], picture["match_score"], correct)
+    return page.Shown(picture["sample_id"], picture["prompt"], picture["png"], picture["match_score"], correct)
 
 
 def _neighbours(
     recipe: Recipe, manifest: dict[str, Any], collected: Collected
-) -> list[tuple[report.Shown, report.Shown, float]]:
+) -> list[tuple[page.Shown, page.Shown, float]]:
     """Generated pictures, the training picture nearest to each in the in-domain network's eyes, and how near."""
     pictures = [picture for kind in collected.pictures["samples"].values() for picture in kind]
     samples, training = (collected.sets[name].features[IN_DOMAIN].subset for name in ("samples", "training"))
@@ -266,6 +268,6 @@ def _neighbours(
     shown = []
     for neighbour in found:
         row = rows[neighbour.training_id]
-        other = report.Shown(row["id"], row["text"], row["image"]["bytes"], math.nan, None)
+        other = page.Shown(row["id"], row["text"], row["image"]["bytes"], math.nan, None)
         shown.append((_shown(neighbour.sample), other, neighbour.ratio))
     return shown

@@ -9,13 +9,17 @@ import pyarrow as pa
 
 from ganrnn import checkpoint
 from ganrnn.errors import BadInput
-from pipelines import judging, model, prompts, report, storage, sweep_plot, text_scoring
+from pipelines import judging, storage, text_scoring
 from pipelines.config import Recipe
-from pipelines.dataset import shard_uris
-from pipelines.decoding_columns import decodings
+from pipelines.formats import prompts
+from pipelines.formats.dataset import shard_uris
+from pipelines.formats.manifest import MANIFEST, code_revision
+from pipelines.report import page, plots
 from pipelines.report_files import publish
-from pipelines.sampling import ModelSampler, draw, samples_table
-from pipelines.schemas import MANIFEST, code_revision
+from pipelines.sampling import model_files
+from pipelines.sampling.decoding_columns import decodings
+from pipelines.sampling.sampler import ModelSampler
+from pipelines.sampling.samples import draw, samples_table
 from pipelines.sweep import sweep
 from pipelines.text_scoring import Scores
 
@@ -24,7 +28,7 @@ NUM_SHOWN = 64
 
 def evaluate_tables(recipe: Recipe, manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Score samples, or prompts and a model; write report.json and report.html and return the content of the first."""
-    files = model.fetch_files(recipe.generate.model_uri, recipe.tracking)
+    files = model_files.fetch_files(recipe.generate.model_uri, recipe.tracking)
     task = checkpoint.load_sampler(files, recipe.generate.model_uri)
     samples, subject = _samples(recipe, files, task)
     if subject["model_digest"] != task.model_digest:
@@ -49,11 +53,11 @@ def evaluate_tables(recipe: Recipe, manifest: Mapping[str, Any]) -> dict[str, An
 
 def _pages(result: Mapping[str, Any], samples: pa.Table, gives: str) -> dict[str, bytes]:
     if gives == "scores":
-        return {"report.html": report.render_verdicts(result, *judging.shown(samples, NUM_SHOWN)).encode()}
+        return {"report.html": page.render_verdicts(result, *judging.shown(samples, NUM_SHOWN)).encode()}
     columns = [name for name in ("sample_id", "prompt", "text", "reference") if name in samples.column_names]
-    plot = sweep_plot.draw(result["sweep"]) if "sweep" in result else None
-    page = report.render_texts(result, samples.select(columns).slice(0, NUM_SHOWN).to_pylist(), plot)
-    return {"report.html": page.encode()} | ({"quality_diversity.png": plot} if plot else {})
+    plot = plots.draw_sweep(result["sweep"]) if "sweep" in result else None
+    html = page.render_texts(result, samples.select(columns).slice(0, NUM_SHOWN).to_pylist(), plot)
+    return {"report.html": html.encode()} | ({"quality_diversity.png": plot} if plot else {})
 
 
 def _samples(recipe: Recipe, files: Mapping[str, bytes], task: Any) -> tuple[pa.Table, dict[str, Any]]:

@@ -18,10 +18,12 @@ import ray
 from ray.util.annotations import RayDeprecationWarning
 
 from ganrnn.errors import BadInput
-from pipelines import cluster, isolation, refusals, storage
+from pipelines import isolation, storage
+from pipelines.cluster import pool, session
 from pipelines.config import Recipe
+from pipelines.formats.manifest import MANIFEST, build_manifest
+from pipelines.formats.schemas import REJECTS
 from pipelines.generate_progress import Progress
-from pipelines.schemas import MANIFEST, REJECTS, manifest
 from pipelines.shard_writer import ShardWriter
 from pipelines.shards import PLAN, Output, Work, plan, prompt_files
 from pipelines.storage import lease
@@ -86,8 +88,8 @@ def _fill(recipe: Recipe, sets: Mapping[str, Mapping[str, int]]) -> list[dict[st
 def _sample(recipe: Recipe, work: Work) -> list[Receipts]:
     """Have every shard made that is not there; returns shard index -> receipt for each output."""
     receipts: list[Receipts] = [{} for _ in work.outputs]
-    with cluster.session(), Progress(recipe, work.outputs) as progress:
-        cluster.require(
+    with session.session(), Progress(recipe, work.outputs) as progress:
+        session.require(
             "generate.sampling",
             work.sampling.num_workers,
             work.sampling.cpus_per_worker,
@@ -124,7 +126,7 @@ def _rows(work: Work) -> Generator[dict[str, Any], None, None]:
             max_task_retries=_ATTEMPTS - 1,
         )
     returned = set()
-    for row in refusals.rows(written):
+    for row in pool.rows(written):
         returned.add((row["output"], row["start"]))
         yield row
     for item in items:
@@ -160,7 +162,7 @@ def _finish(recipe: Recipe, output: Output, prompts_bytes: int, receipts: Receip
         for index, receipt in ordered
     ]
     storage.commit_table(storage.join(output.uri, "rejects.parquet"), pa.Table.from_pylist(rejects, REJECTS))
-    whole = manifest(
+    whole = build_manifest(
         "generate",
         inputs={"prompts_uri": recipe.generate.prompts_uri, "prompts_bytes": prompts_bytes, **output.plan},
         config=recipe.as_dict(),
@@ -180,9 +182,9 @@ def _finish(recipe: Recipe, output: Output, prompts_bytes: int, receipts: Receip
 
 def _open_run(recipe: Recipe, output: Output, **tags: str) -> str:
     """The MLflow run of a folder, the same again after a crash: which model made which samples of which prompts."""
-    from pipelines import tracking  # takes seconds, in which the pool is at work already
+    from pipelines.tracking import runs  # takes seconds, in which the pool is at work already
 
-    return tracking.start_run(
+    return runs.start_run(
         recipe.tracking,
         "generate",
         recipe.as_dict(),
@@ -193,8 +195,8 @@ def _open_run(recipe: Recipe, output: Output, **tags: str) -> str:
 
 
 def _close_run(recipe: Recipe, output: Output, totals: Mapping[str, int], manifest_digest: str) -> None:
-    from pipelines import tracking
+    from pipelines.tracking import runs
 
     run_id = _open_run(recipe, output, samples_manifest_digest=manifest_digest)
-    tracking.log_metrics(recipe.tracking, run_id, {name: float(count) for name, count in totals.items()}, 0)
-    tracking.finish_run(recipe.tracking, run_id, "FINISHED")
+    runs.log_metrics(recipe.tracking, run_id, {name: float(count) for name, count in totals.items()}, 0)
+    runs.finish_run(recipe.tracking, run_id, "FINISHED")

@@ -14,9 +14,9 @@ from ganrnn.data.images import to_tensor
 from ganrnn.metrics.extractors import indomain
 from ganrnn.text.captions import caption_of, meaning_key
 from pipelines import storage
+from pipelines.cluster.progress import RemoteBar
 from pipelines.config import Recipe
-from pipelines.dataset import shard_uris
-from pipelines.progress import RemoteBar
+from pipelines.formats.dataset import shard_uris
 
 
 def ensure(recipe: Recipe, manifest: dict[str, Any]) -> tuple[bytes, str]:

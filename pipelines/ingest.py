@@ -25,9 +25,11 @@ from tqdm import tqdm
 from ganrnn.data import images
 from ganrnn.data.scenes import Split
 from ganrnn.errors import BadInput
-from pipelines import schemas, storage
+from pipelines import storage
 from pipelines.config import Recipe
 from pipelines.config.ingest import IngestConfig
+from pipelines.formats import schemas
+from pipelines.formats.manifest import MANIFEST, SCHEMA_VERSION, build_manifest
 from pipelines.sources import SPLITS, RawRow, describe, raw_rows
 
 PROMPTS = "prompts.parquet"
@@ -63,10 +65,10 @@ def ingest(recipe: Recipe) -> dict[str, Any]:
     for name, uri in (("holdout", config.holdout_uri), ("test", config.test_uri)):
         if uri:
             inputs[name] = describe(config, uri, recipe.seed)
-    manifest_uri = storage.join(config.dataset_uri, schemas.MANIFEST)
+    manifest_uri = storage.join(config.dataset_uri, MANIFEST)
     if storage.exists(manifest_uri):
         manifest: dict[str, Any] = storage.read_json(manifest_uri)
-        now = {"schema_version": schemas.SCHEMA_VERSION, "config": settings, "inputs": inputs}
+        now = {"schema_version": SCHEMA_VERSION, "config": settings, "inputs": inputs}
         _require_same(manifest, now, manifest_uri)
         return manifest
     storage.delete_folder(storage.join(config.dataset_uri, REJECTS))
@@ -76,7 +78,7 @@ def ingest(recipe: Recipe) -> dict[str, Any]:
     except BadInput:
         _delete_rows(config.dataset_uri)
         raise
-    manifest = schemas.manifest("ingest", inputs=inputs, config=settings, shards=shards, totals=totals)
+    manifest = build_manifest("ingest", inputs=inputs, config=settings, shards=shards, totals=totals)
     storage.commit_json(manifest_uri, manifest)
     return manifest
 

@@ -12,10 +12,10 @@ from typing import Any
 import ray
 from ray.exceptions import LocalRayletDiedError, NodeDiedError, OutOfMemoryError, RayTaskError, WorkerCrashedError
 
+from pipelines.cluster.errors import accepted, answered
 from pipelines.config import LEAST_MICRO_BATCH
-from pipelines.prompts import ShardReader
-from pipelines.refusals import accepted, answered
-from pipelines.sampling import draw
+from pipelines.formats.prompts import ShardReader
+from pipelines.sampling.samples import draw
 from pipelines.shard_writer import ShardWriter
 from pipelines.shards import Work
 

@@ -5,7 +5,7 @@ import pyarrow.compute as pc
 
 from ganrnn.errors import BadInput
 from ganrnn.metrics.statistics.share import Share
-from pipelines.report import Shown
+from pipelines.report.page import Shown
 from pipelines.text_scoring import Scores
 
 _EVEN = 0.5  # the score from which on a statement is taken to be true

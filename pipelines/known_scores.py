@@ -10,7 +10,7 @@ import pyarrow as pa
 from pipelines import storage
 from pipelines.collected import Collected
 from pipelines.config import Recipe
-from pipelines.dataset import shard_uris
+from pipelines.formats.dataset import shard_uris
 from pipelines.scoring import Block, Protocol, blocks_of_files
 from pipelines.set_scores import SetScores
 

@@ -22,14 +22,16 @@ from ganrnn.checkpoint import DESCRIPTION, SAMPLER_FILES, describe, load_sampler
 from ganrnn.errors import BadInput
 from ganrnn.metrics.statistics.intervals import Interval, difference_interval
 from ganrnn.task import Task
-from pipelines import model, registry, storage, tracking
+from pipelines import storage
 from pipelines.config import Recipe
 from pipelines.config.promote import PromoteConfig
-from pipelines.human_scores import PREFERENCE, PREFIX, HumanScores, read_human_scores
-from pipelines.registry import DATASET, INTERVAL, METRIC, MODEL, PROTOCOL, RegisteredVersion
+from pipelines.formats.ratings import PREFERENCE, PREFIX, HumanScores, read_human_scores
+from pipelines.sampling import model_files
+from pipelines.tracking import registry, runs
+from pipelines.tracking.registry import RegisteredVersion
+from pipelines.tracking.tags import DATASET, INTERVAL, METRIC, MODEL, PROTOCOL, RATINGS_PROTOCOL, SAMPLES_MANIFEST
 
 REPORT, PROMOTION = "report.json", "promotion.json"
-RATINGS_PROTOCOL, SAMPLES_MANIFEST = "ganrnn.ratings_protocol", "ganrnn.samples_manifest_digest"
 _EVEN = 0.5  # the preference of those who have none
 
 
@@ -79,7 +81,7 @@ def promote(recipe: Recipe) -> Decision:
     failures = failed_thresholds(config, report)
     report.value(config.champion_metric, "promote.champion_metric")
     with TemporaryDirectory() as scratch:
-        folder = model.fetch(recipe.generate.model_uri, recipe.tracking, Path(scratch))
+        folder = model_files.fetch(recipe.generate.model_uri, recipe.tracking, Path(scratch))
         description = describe((folder / DESCRIPTION).read_bytes(), recipe.generate.model_uri)
         if description["model_digest"] != report.model_digest:
             raise BadInput(
@@ -97,7 +99,7 @@ def promote(recipe: Recipe) -> Decision:
     decision = Decision(version.version, alias, [*failures, comparison])
     registry.set_alias(recipe.tracking, name, alias, version.version)
     _write(recipe, report, decision, version, run_id)
-    tracking.finish_run(recipe.tracking, run_id, "FINISHED")
+    runs.finish_run(recipe.tracking, run_id, "FINISHED")
     return decision
 
 
@@ -213,8 +215,8 @@ def _start(recipe: Recipe, report: Report) -> str:
     digests = _digests(report)
     identity = storage.sha256(json.dumps(sorted(digests.items())).encode())
     datasets = {"reference": (recipe.ingest.dataset_uri, report.dataset_digest)}
-    run_id = tracking.start_run(recipe.tracking, "promote", recipe.as_dict(), identity, datasets, digests)
-    tracking.log_file(recipe.tracking, run_id, storage.read_bytes(report.uri), REPORT)
+    run_id = runs.start_run(recipe.tracking, "promote", recipe.as_dict(), identity, datasets, digests)
+    runs.log_file(recipe.tracking, run_id, storage.read_bytes(report.uri), REPORT)
     return run_id
 
 
@@ -223,7 +225,7 @@ def _register(
 ) -> RegisteredVersion:
     """A version that belongs to the run that trained it, or to this one where that run is not known here."""
     training = description["position"].get("identity")
-    trained = tracking.find_run(recipe.tracking, "train", {"ganrnn.identity": training}) if training else None
+    trained = runs.find_run(recipe.tracking, "train", {"ganrnn.identity": training}) if training else None
     tags = {
         DATASET: report.dataset_digest,
         PROTOCOL: report.protocol_digest,
@@ -272,4 +274,4 @@ def _write(recipe: Recipe, report: Report, decision: Decision, version: Register
     }
     uri = storage.join(recipe.evaluate.report_uri, PROMOTION)
     storage.commit_json(uri, promotion)
-    tracking.log_file(recipe.tracking, run_id, storage.read_bytes(uri), PROMOTION)
+    runs.log_file(recipe.tracking, run_id, storage.read_bytes(uri), PROMOTION)

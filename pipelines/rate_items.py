@@ -16,7 +16,7 @@ from ganrnn.data import images
 from ganrnn.errors import BadInput
 from pipelines import storage
 from pipelines.config.rate import REFERENCE, SAMPLES, RateConfig
-from pipelines.schemas import MANIFEST
+from pipelines.formats.manifest import MANIFEST
 
 Medium = Literal["image", "text"]
 Row = dict[str, Any]

@@ -14,15 +14,17 @@ from typing import Any
 import pyarrow as pa
 
 from ganrnn.errors import BadInput
-from pipelines import rate_store, storage, tracking
+from pipelines import rate_store, storage
 from pipelines.config import Recipe
 from pipelines.config.rate import REFERENCE, SAMPLES
-from pipelines.human_scores import REPORT, Human, wider
+from pipelines.formats.manifest import SCHEMA_VERSION, code_revision
+from pipelines.formats.ratings import REPORT, Human, wider
+from pipelines.formats.schemas import RATINGS
 from pipelines.rate_scores import MAIN, Interval, Judged, Scores, counted, scores
 from pipelines.rate_store import Answer
 from pipelines.rate_study import open_study, study_folder
-from pipelines.report import format_number
-from pipelines.schemas import RATINGS, SCHEMA_VERSION, code_revision
+from pipelines.report.scores import format_number
+from pipelines.tracking import runs
 
 ANSWERS = "ratings.parquet"
 
@@ -142,11 +144,11 @@ def _track(recipe: Recipe, about: Mapping[str, Any], result: Mapping[str, Any]) 
     tags = {f"ganrnn.{name}": str(value) for name, value in result["digests"].items()}
     if model := about["model_digest"]:
         tags["ganrnn.model_digest"] = model
-    run_id = tracking.start_run(recipe.tracking, "rate", recipe.as_dict(), identity, datasets, tags)
-    tracking.log_metrics(recipe.tracking, run_id, _metrics(result), 0)
+    run_id = runs.start_run(recipe.tracking, "rate", recipe.as_dict(), identity, datasets, tags)
+    runs.log_metrics(recipe.tracking, run_id, _metrics(result), 0)
     for name in (REPORT, ANSWERS):
-        tracking.log_file(recipe.tracking, run_id, storage.read_bytes(storage.join(recipe.rate.study_uri, name)), name)
-    tracking.finish_run(recipe.tracking, run_id, "FINISHED")
+        runs.log_file(recipe.tracking, run_id, storage.read_bytes(storage.join(recipe.rate.study_uri, name)), name)
+    runs.finish_run(recipe.tracking, run_id, "FINISHED")
 
 
 def _metrics(result: Mapping[str, Any]) -> dict[str, float]:

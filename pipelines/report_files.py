@@ -4,8 +4,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from pipelines import storage, tracking
+from pipelines import storage
 from pipelines.config import Recipe
+from pipelines.tracking import runs
 
 REPORT = "report.json"
 
@@ -15,7 +16,7 @@ def publish(recipe: Recipe, result: Mapping[str, Any], pages: Mapping[str, bytes
     for name, data in pages.items():
         storage.commit_bytes(storage.join(recipe.evaluate.report_uri, name), data)
     storage.commit_json(storage.join(recipe.evaluate.report_uri, REPORT), dict(result))
-    run_id = tracking.start_run(
+    run_id = runs.start_run(
         recipe.tracking,
         "evaluate",
         recipe.as_dict(),
@@ -23,7 +24,7 @@ def publish(recipe: Recipe, result: Mapping[str, Any], pages: Mapping[str, bytes
         {"reference": (recipe.ingest.dataset_uri, result["dataset_digest"])},
         {name: str(value) for name, value in result["digests"].items()},
     )
-    tracking.log_metrics(recipe.tracking, run_id, result["metrics"], 0)
+    runs.log_metrics(recipe.tracking, run_id, result["metrics"], 0)
     for name, data in pages.items():
-        tracking.log_file(recipe.tracking, run_id, data, name)
-    tracking.finish_run(recipe.tracking, run_id, "FINISHED")
+        runs.log_file(recipe.tracking, run_id, data, name)
+    runs.finish_run(recipe.tracking, run_id, "FINISHED")

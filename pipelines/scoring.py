@@ -25,13 +25,15 @@ from ganrnn.metrics.images.inception_score import InceptionSums
 from ganrnn.metrics.images.r_precision import candidate_indices, is_retrieved, is_retrieved_among_captions
 from ganrnn.metrics.images.seam import Seam
 from ganrnn.text.captions import meaning_key
-from pipelines import prompts, storage
-from pipelines.chooser import Chooser
+from pipelines import storage
+from pipelines.cluster.errors import answered
 from pipelines.collected import NUM_EXTREMES
 from pipelines.config import SamplingConfig
 from pipelines.config.evaluate import ExtractorConfig
-from pipelines.refusals import answered
-from pipelines.sampling import ModelSampler, draw
+from pipelines.formats import prompts
+from pipelines.sampling.judge import Chooser
+from pipelines.sampling.sampler import ModelSampler
+from pipelines.sampling.samples import draw
 from pipelines.set_scores import IN_DOMAIN, counted
 
 

@@ -6,9 +6,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from pipelines import storage
-from pipelines.prompts import ShardReader
-from pipelines.refusals import answered
-from pipelines.sampling import Drawn, draw, samples_table
+from pipelines.cluster.errors import answered
+from pipelines.formats.prompts import ShardReader
+from pipelines.sampling.samples import Drawn, draw, samples_table
 from pipelines.shards import Work, commit, receipt
 
 

@@ -15,12 +15,13 @@ import pyarrow.parquet as pq
 
 from ganrnn import checkpoint
 from ganrnn.decoding.rules import Decoding
-from pipelines import model, prompts, storage
-from pipelines.choice import chooser_of
-from pipelines.chooser import Chooser
+from pipelines import storage
 from pipelines.config import Recipe, SamplingConfig
-from pipelines.sampling import ModelSampler
-from pipelines.schemas import SHARD_NOTES
+from pipelines.formats import prompts
+from pipelines.formats.schemas import SHARD_NOTES
+from pipelines.sampling import model_files
+from pipelines.sampling.judge import Chooser, chooser_of
+from pipelines.sampling.sampler import ModelSampler
 
 PLAN = "plan.json"
 
@@ -99,7 +100,7 @@ def prompt_files(recipe: Recipe) -> dict[str, dict[str, int]]:
 def plan(recipe: Recipe, sets: Mapping[str, Mapping[str, int]]) -> Work:
     """Check the prompts of each folder and the model. Writes nothing; BadInput where one of them cannot be used."""
     config = recipe.generate
-    files = model.fetch_files(config.model_uri, recipe.tracking)
+    files = model_files.fetch_files(config.model_uri, recipe.tracking)
     task = checkpoint.load_sampler(files, config.model_uri)
     shard_rows, max_reject_share = config.sampling.shard_rows, config.max_reject_share
     planned = [

@@ -24,7 +24,7 @@ from ganrnn.errors import BadInput
 from ganrnn.text.captions import caption_of
 from pipelines import storage
 from pipelines.config.ingest import IngestConfig
-from pipelines.schemas import holds_image, is_binary
+from pipelines.formats.schemas import holds_image, is_binary
 from pipelines.storage import errors
 from pipelines.storage.errors import STORE_ERRORS
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from ganrnn.errors import BadInput
 from pipelines import storage
-from pipelines.schemas import MANIFEST
+from pipelines.formats.manifest import MANIFEST
 from pipelines.shards import PLAN, file_prefix
 from pipelines.storage import lease
 

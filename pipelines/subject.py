@@ -6,10 +6,12 @@ from typing import Any
 
 from ganrnn import checkpoint
 from ganrnn.errors import BadInput
-from pipelines import model, prompts, storage
-from pipelines.choice import chooser_of, judge_of
+from pipelines import storage
 from pipelines.config import Recipe
-from pipelines.schemas import MANIFEST
+from pipelines.formats import prompts
+from pipelines.formats.manifest import MANIFEST
+from pipelines.sampling import model_files
+from pipelines.sampling.judge import chooser_of, judge_of
 from pipelines.scoring import Block, blocks_of_files
 
 
@@ -18,7 +20,7 @@ def subject_of(recipe: Recipe) -> tuple[dict[str, Any], list[Block], dict[str, A
     config = recipe.generate
     if recipe.evaluate.from_prompts:
         uris = prompts.find(config.prompts_uri, config.since, config.where)
-        files = model.fetch_files(config.model_uri, recipe.tracking)
+        files = model_files.fetch_files(config.model_uri, recipe.tracking)
         task = checkpoint.load_sampler(files, config.model_uri)
         prompt_set = prompts.plan(list(uris), task.prompt_columns, config.sampling.shard_rows, config.max_reject_share)
         shards = [prompt_set.shard(index) for index in range(prompt_set.num_shards)]

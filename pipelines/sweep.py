@@ -16,9 +16,11 @@ from ganrnn.metrics.statistics.moments import Moments
 from ganrnn.metrics.texts.diversity import distinct, duplicates, mean_bleu, self_bleu
 from ganrnn.metrics.texts.text_reader import TextReader
 from ganrnn.text.vocabulary import TextVocabulary
-from pipelines import model, prompts
 from pipelines.config import Recipe
-from pipelines.sampling import ModelSampler, draw
+from pipelines.formats import prompts
+from pipelines.sampling import model_files
+from pipelines.sampling.sampler import ModelSampler
+from pipelines.sampling.samples import draw
 
 _OWN = ("temperature", "num_samples", "num_beams", "best")  # columns of prompts that a sweep sets itself
 
@@ -34,7 +36,7 @@ def sweep(
     config = recipe.evaluate.sweep
     if recipe.name in config.beside:
         raise BadInput(f"evaluate.sweep.beside holds {recipe.name}, the name of the recipe's own model; choose another")
-    others = {name: model.fetch_files(uri, recipe.tracking) for name, uri in config.beside.items()}
+    others = {name: model_files.fetch_files(uri, recipe.tracking) for name, uri in config.beside.items()}
     sampling = recipe.generate.sampling
     samplers = {name: ModelSampler(held, sampling) for name, held in {recipe.name: files, **others}.items()}
     asked = _prompts(recipe, samplers)

@@ -18,13 +18,15 @@ from ganrnn.data.row_order import RowOrder
 from ganrnn.errors import BadInput
 from ganrnn.task import task_class
 from ganrnn.training.guard import Memory
-from pipelines import cluster, refusals, storage, tracking
+from pipelines import storage
 from pipelines.checkpoints import Checkpoints
-from pipelines.choice import judge_of
+from pipelines.cluster import errors, session
+from pipelines.cluster.progress import RemoteBar
 from pipelines.config import Recipe
-from pipelines.dataset import read_manifest, shard_uris
-from pipelines.progress import RemoteBar
+from pipelines.formats.dataset import read_manifest, shard_uris
+from pipelines.sampling.judge import judge_of
 from pipelines.storage.folder_identity import claim, require_unclaimed
+from pipelines.tracking import runs
 from pipelines.train_worker import is_over, train_worker
 
 RUN_FILE = "run.json"
@@ -47,10 +49,10 @@ def train(recipe: Recipe) -> str:
     if (done := _done(recipe, checkpoints)) is not None:
         return done
     vocabulary = build_vocabulary(recipe, uris)
-    with cluster.session():
-        cluster.require("train", recipe.train.num_workers, recipe.train.cpus_per_worker, float(recipe.train.use_gpu))
+    with session.session():
+        session.require("train", recipe.train.num_workers, recipe.train.cpus_per_worker, float(recipe.train.use_gpu))
         claim(*place)
-        run_id = tracking.start_run(
+        run_id = runs.start_run(
             recipe.tracking,
             "train",
             recipe.as_dict(),
@@ -69,10 +71,10 @@ def train(recipe: Recipe) -> str:
         }
         with RemoteBar("train", recipe.task.num_steps, "step") as bar:
             _fit({**job, "reports": bar.queue})
-        refusals.accepted(bar.refused)
+        errors.accepted(bar.refused)
     done = _done(recipe, checkpoints)
     assert done is not None
-    tracking.finish_run(recipe.tracking, run_id, "FINISHED")
+    runs.finish_run(recipe.tracking, run_id, "FINISHED")
     return done
 
 

@@ -8,8 +8,9 @@ import torch
 
 from ganrnn.data import images
 from ganrnn.training.metric_window import MetricWindow
-from pipelines import storage, tracking
+from pipelines import storage
 from pipelines.config import Recipe
+from pipelines.tracking import runs
 
 
 class TrainLog:
@@ -30,7 +31,7 @@ class TrainLog:
             seconds = time.monotonic() - self.since
             speed = "images_per_second" if self.task.kind == "images" else "tokens_per_second"
             means[speed] = train.log_every_steps * means.pop("tokens", train.global_batch_size) / seconds
-            tracking.log_metrics(self.recipe.tracking, self.job["run_id"], means, step)
+            runs.log_metrics(self.recipe.tracking, self.job["run_id"], means, step)
             self.job["reports"].put((step, {n: means[n] for n in (*self.task.headline, speed)}))
             self.since = time.monotonic()
         if step % train.sample_every_steps == 0 or step == self.recipe.task.num_steps:
@@ -38,10 +39,10 @@ class TrainLog:
             place, samples = f"samples/step-{step:08d}", self.task.sample(self.prompts, keys)
             if self.task.gives == "images":
                 sheet = images.grid(samples, num_columns=8, zoom=2)
-                tracking.log_image(self.recipe.tracking, self.job["run_id"], sheet, f"{place}.png")
+                runs.log_image(self.recipe.tracking, self.job["run_id"], sheet, f"{place}.png")
             else:
                 page = "\n\n".join(self._lines(samples)).encode()
-                tracking.log_file(self.recipe.tracking, self.job["run_id"], page, f"{place}.txt")
+                runs.log_file(self.recipe.tracking, self.job["run_id"], page, f"{place}.txt")
 
     def _lines(self, samples: Any) -> list[str]:
         """Texts as they are, scores with what they are of."""

@@ -9,8 +9,8 @@ from ganrnn import distributed
 from ganrnn.task import task_class
 from ganrnn.training.guard import Guard, Memory
 from ganrnn.training.metric_window import MetricWindow
-from pipelines import tracking
 from pipelines.config import Recipe
+from pipelines.tracking import runs
 from pipelines.train_quality import LikelihoodQuality, PictureQuality
 
 
@@ -48,5 +48,5 @@ class Watch:
         means, largest = self.window.take()
         found = self.quality(task) if with_samples else None
         if found:
-            tracking.log_metrics(self.recipe.tracking, self.run_id, found[1], task.step_index)
+            runs.log_metrics(self.recipe.tracking, self.run_id, found[1], task.step_index)
         return self.guard.judge(task.step_index, means, largest, found[0] if found else None)

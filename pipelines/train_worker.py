@@ -16,11 +16,11 @@ from ganrnn.config import from_plain
 from ganrnn.task import Caution, task_class
 from ganrnn.training.activation_memory import SavedBytes
 from ganrnn.training.guard import Accident, Memory
-from pipelines import tracking
 from pipelines.checkpoints import Checkpoints
+from pipelines.cluster.errors import answered
 from pipelines.config import Recipe
-from pipelines.dataset import training_batches
-from pipelines.refusals import answered
+from pipelines.formats.dataset import training_batches
+from pipelines.tracking import runs
 from pipelines.train_log import TrainLog
 from pipelines.train_watch import Watch
 
@@ -133,8 +133,8 @@ class Attempt:
                 f"penalties x {2**times}{f' until step {until}' if caution.until_step else ''}"
             )
             self.job["reports"].put(line)
-            tracking.log_metrics(self.recipe.tracking, self.job["run_id"], {"guard_interventions": caution.times}, step)
-            tracking.log_file(self.recipe.tracking, self.job["run_id"], line.encode(), f"guard/{caution.times}.txt")
+            runs.log_metrics(self.recipe.tracking, self.job["run_id"], {"guard_interventions": caution.times}, step)
+            runs.log_file(self.recipe.tracking, self.job["run_id"], line.encode(), f"guard/{caution.times}.txt")
         return distributed.from_rank_0(caution)  # nobody reads checkpoints before rank 0 has removed some
 
     def _resume(self) -> Memory:

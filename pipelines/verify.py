@@ -12,11 +12,12 @@ import ray
 
 from ganrnn.data import images
 from ganrnn.errors import BadInput
-from pipelines import cluster, refusals, storage
+from pipelines import storage
+from pipelines.cluster import errors, pool, session
 from pipelines.config import Recipe
-from pipelines.prompts import ShardReader
-from pipelines.sampling import draw, samples_table
-from pipelines.schemas import MANIFEST
+from pipelines.formats.manifest import MANIFEST
+from pipelines.formats.prompts import ShardReader
+from pipelines.sampling.samples import draw, samples_table
 from pipelines.shards import Output, Work, plan, prompt_files, receipt
 from pipelines.storage.folder_identity import require_same
 
@@ -45,7 +46,7 @@ def verify(recipe: Recipe) -> dict[str, int]:
             for index, shard in enumerate(held["shards"])
         ]
     counts = {"shards": 0, "rows": 0, "shards_made_again": 0, "rows_made_again": 0, "rows_rounded": 0}
-    with cluster.session():
+    with session.session():
         for row in _checked(work, items):
             for name in counts:
                 counts[name] += row[name]
@@ -75,7 +76,7 @@ def _checked(work: Work, items: list[dict[str, Any]]) -> Iterator[dict[str, Any]
         num_cpus=work.sampling.cpus_per_worker,
         num_gpus=work.sampling.gpus_per_worker,
     )
-    return refusals.rows(dataset)
+    return pool.rows(dataset)
 
 
 class ShardChecker:
@@ -87,7 +88,7 @@ class ShardChecker:
         self.reader = ShardReader()
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        return refusals.answered(lambda: self._check(row))
+        return errors.answered(lambda: self._check(row))
 
     def _check(self, row: Mapping[str, Any]) -> dict[str, Any]:
         output = self.outputs[row["output"]]

@@ -19,7 +19,7 @@ from ganrnn.checkpoint import SAMPLER_FILES, pack
 from ganrnn.data import scenes
 from ganrnn.task import task_class
 from pipelines.config import Recipe, SamplingConfig, load_recipe
-from pipelines.sampling import ModelSampler
+from pipelines.sampling.sampler import ModelSampler
 
 NUM_TRAINING_ROWS, NUM_STEPS, BATCH_ROWS = 256, 12, 8
 NUM_PROMPTS, NUM_PREFIX, MAX_TOKENS = 60, 10, 24

@@ -17,9 +17,9 @@ from ganrnn.metrics.statistics.share import Share
 from ganrnn.metrics.texts.diversity import distinct, duplicates, self_bleu
 from pipelines import storage
 from pipelines.config import load_recipe
-from pipelines.dataset import read_manifest, shard_uris
-from pipelines.model import fetch_files
-from pipelines.sampling import ModelSampler
+from pipelines.formats.dataset import read_manifest, shard_uris
+from pipelines.sampling.model_files import fetch_files
+from pipelines.sampling.sampler import ModelSampler
 
 DREAMER = "dreamt_captions"
 # The plain model reads what the dreamer does: words, and as many of them, as often.

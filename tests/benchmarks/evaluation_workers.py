@@ -16,11 +16,12 @@ from defects import as_samples, rows_of
 from record import ROOT, Figure, digits, ratio_figure
 from safetensors.torch import save
 
-from pipelines import cluster, indomain
+from pipelines import indomain
+from pipelines.cluster import session
 from pipelines.collected import Collected
 from pipelines.config import Recipe, load_recipe
-from pipelines.dataset import read_manifest, shard_uris
 from pipelines.evaluate import protocol_of, score_blocks
+from pipelines.formats.dataset import read_manifest, shard_uris
 from pipelines.ingest import ingest
 from pipelines.scoring import load
 from pipelines.subject import subject_of
@@ -35,7 +36,7 @@ def two_workers() -> list[Figure]:
         recipe = _recipe(Path(folder))
         ingest(recipe)
         as_samples(rows_of(recipe, "test"), f"{folder}/samples", BLOCK_ROWS)
-        with cluster.session():
+        with session.session():
             sides = {number: [_pass(recipe, number)] for number in (1, 2)}
             for _ in range(NUM_REPEATS):
                 for number, held in sides.items():

@@ -10,7 +10,7 @@ from record import ROOT, Figure
 from jobs import closed_loop
 from pipelines import storage
 from pipelines.config import load_recipe
-from pipelines.schemas import MANIFEST
+from pipelines.formats.manifest import MANIFEST
 
 
 def measure() -> list[Figure]:

@@ -4,9 +4,12 @@ python tests/benchmarks/plain_loop.py RECIPE.yaml [--set a.b=value ...]
 """
 
 from jobs import cli
-from pipelines import model, prompts, storage
+from pipelines import storage
 from pipelines.config import Recipe
-from pipelines.sampling import ModelSampler, draw, samples_table
+from pipelines.formats import prompts
+from pipelines.sampling import model_files
+from pipelines.sampling.sampler import ModelSampler
+from pipelines.sampling.samples import draw, samples_table
 
 
 def act(recipe: Recipe) -> None:
@@ -14,7 +17,7 @@ def act(recipe: Recipe) -> None:
     config = recipe.generate
     assert config.seed is not None  # a resolved recipe has one
     uris = prompts.find(config.prompts_uri, config.since, config.where)
-    sampler = ModelSampler(model.fetch_files(config.model_uri, recipe.tracking), config.sampling)
+    sampler = ModelSampler(model_files.fetch_files(config.model_uri, recipe.tracking), config.sampling)
     columns = sampler.task.prompt_columns
     prompt_set = prompts.plan(list(uris), columns, config.sampling.shard_rows, config.max_reject_share)
     reader = prompts.ShardReader()

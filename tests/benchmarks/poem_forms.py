@@ -16,7 +16,7 @@ from ganrnn import noise
 from ganrnn.metrics.texts.poem_form import in_form
 from pipelines import storage
 from pipelines.config import Recipe, load_recipe
-from pipelines.dataset import read_manifest, shard_uris
+from pipelines.formats.dataset import read_manifest, shard_uris
 
 PATH = "jobs/recipes/tang_poems.yaml"
 NUM_POEMS = 1_000

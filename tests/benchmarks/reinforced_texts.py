@@ -17,9 +17,9 @@ from ganrnn.decoding.rules import Decoding
 from ganrnn.metrics.texts.diversity import distinct, duplicates, self_bleu
 from pipelines import storage, text_scoring
 from pipelines.config import Recipe, SamplingConfig, load_recipe
-from pipelines.dataset import read_manifest, shard_uris
-from pipelines.model import fetch_files
-from pipelines.sampling import ModelSampler
+from pipelines.formats.dataset import read_manifest, shard_uris
+from pipelines.sampling.model_files import fetch_files
+from pipelines.sampling.sampler import ModelSampler
 
 NAME = "reinforced_captions"
 ALL_CHECKPOINTS = 1_000

@@ -12,16 +12,17 @@ from ganrnn import checkpoint
 from ganrnn.data.images import to_tensor
 from ganrnn.metrics.images.r_precision import candidate_indices, is_retrieved
 from ganrnn.text.captions import meaning_key
-from pipelines import model, storage
+from pipelines import storage
 from pipelines.config import Recipe
-from pipelines.dataset import read_manifest, shard_uris
 from pipelines.evaluate import distinct_captions
-from pipelines.schemas import MANIFEST
+from pipelines.formats.dataset import read_manifest, shard_uris
+from pipelines.formats.manifest import MANIFEST
+from pipelines.sampling import model_files
 
 
 def hits(recipe: Recipe, judge_uri: str) -> dict[str, bool]:
     """Of each sample of a recipe, whether it finds its own caption by a judge, as evaluate has it."""
-    judge = checkpoint.load_sampler(model.fetch_files(judge_uri, recipe.tracking))
+    judge = checkpoint.load_sampler(model_files.fetch_files(judge_uri, recipe.tracking))
     uri, samples_uri = recipe.ingest.dataset_uri, recipe.generate.samples_uri
     captions = distinct_captions(recipe, shard_uris(uri, read_manifest(uri), "test"))
     keys = sorted(captions)

@@ -9,7 +9,7 @@ from record import Figure, digits, ratio_figure
 from scale_sizes import TINY_TASK, ScaleSizes
 from workspace import RECIPE, Workspace
 
-from pipelines import prompts
+from pipelines.formats import prompts
 
 _WHOLE = "whole commands, model of 6,700 weights, one worker"
 

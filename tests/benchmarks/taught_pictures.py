@@ -16,8 +16,8 @@ from retrieved_pairs import hits, paired
 
 from pipelines import storage
 from pipelines.config import Recipe, load_recipe
-from pipelines.dataset import read_manifest, shard_uris
 from pipelines.evaluate import evaluate
+from pipelines.formats.dataset import read_manifest, shard_uris
 from pipelines.generate import generate
 from pipelines.ingest import ingest
 from pipelines.train import train

@@ -25,9 +25,9 @@ from ganrnn.metrics.texts.molecules import (
 from ganrnn.metrics.texts.overlap import bleu
 from pipelines import storage
 from pipelines.config import Recipe, SamplingConfig, load_recipe
-from pipelines.dataset import read_manifest, shard_uris
-from pipelines.model import fetch_files
-from pipelines.sampling import ModelSampler
+from pipelines.formats.dataset import read_manifest, shard_uris
+from pipelines.sampling.model_files import fetch_files
+from pipelines.sampling.sampler import ModelSampler
 
 ALL_CHECKPOINTS = 1_000
 NUM_MOLECULES = 10_000

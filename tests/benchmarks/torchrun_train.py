@@ -8,9 +8,9 @@ from dataclasses import asdict
 from torch import distributed as dist
 
 from jobs import cli
-from pipelines import tracking
 from pipelines.config import Recipe
-from pipelines.dataset import read_manifest, shard_uris
+from pipelines.formats.dataset import read_manifest, shard_uris
+from pipelines.tracking import runs
 from pipelines.train import build_vocabulary, training_identity
 from pipelines.train_worker import train_worker
 
@@ -29,13 +29,13 @@ def act(recipe: Recipe) -> None:
     uris = shard_uris(recipe.ingest.dataset_uri, manifest, "train")
     identity = training_identity(recipe, manifest)["digest"]
     is_first = dist.get_rank() == 0
-    run_id = tracking.start_run(recipe.tracking, "train", recipe.as_dict(), identity, {}, {}) if is_first else ""
+    run_id = runs.start_run(recipe.tracking, "train", recipe.as_dict(), identity, {}, {}) if is_first else ""
     vocabulary = asdict(build_vocabulary(recipe, uris))
     job = {"recipe": recipe, "uris": uris, "vocabulary": vocabulary, "run_id": run_id, "identity": identity}
     job["val_uris"] = shard_uris(recipe.ingest.dataset_uri, manifest, "val")
     train_worker({**job, "reports": Unread()})
     if is_first:
-        tracking.finish_run(recipe.tracking, run_id, "FINISHED")
+        runs.finish_run(recipe.tracking, run_id, "FINISHED")
     dist.destroy_process_group()
 
 

@@ -5,7 +5,7 @@ from record import Figure, digits, ratio_figure
 from workspace import RECIPE, Workspace
 
 from pipelines import storage
-from pipelines.model import fetch_files
+from pipelines.sampling.model_files import fetch_files
 
 NUM_WORKERS = 2
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(NUM_WORKERS))

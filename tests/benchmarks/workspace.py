@@ -15,8 +15,9 @@ from ganrnn import checkpoint
 from ganrnn.data import scenes
 from ganrnn.task import task_class
 from ganrnn.text.captions import Vocabulary
-from pipelines import storage, tracking
+from pipelines import storage
 from pipelines.config import Recipe, load_recipe
+from pipelines.tracking import runs
 
 RECIPE = "jobs/recipes/demo.yaml"
 NUM_TRAINING_SCENES = 4_000
@@ -63,7 +64,7 @@ class Workspace:
         self.folder, self.sizes = folder, sizes
         # Makes the database, which costs seconds once in the life of a project and not once a job.
         place = self.recipe().tracking
-        tracking.finish_run(place, tracking.start_run(place, "bench", {}, "bench", {}, {}), "FINISHED")
+        runs.finish_run(place, runs.start_run(place, "bench", {}, "bench", {}, {}), "FINISHED")
 
     def overrides(self, *further: str) -> list[str]:
         """`key=value` pairs: everything below the folder, then what the caller adds."""

@@ -28,7 +28,7 @@ from ganrnn import checkpoint
 from ganrnn.tasks.text_to_image import TextToImage, TextToImageConfig
 from ganrnn.text.captions import Vocabulary
 from pipelines import storage
-from pipelines.schemas import MANIFEST
+from pipelines.formats.manifest import MANIFEST
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent

@@ -14,9 +14,11 @@ from ganrnn.errors import BadInput
 from ganrnn.tasks.latent_text_gan import LatentTextGan, LatentTextGanConfig
 from ganrnn.tasks.match_judge import MatchJudge, MatchJudgeConfig
 from jobs import closed_loop
-from pipelines import dreams, prompts, storage
+from pipelines import dreams, storage
 from pipelines.config import load_recipe
-from pipelines.schemas import ATTRIBUTES, TEXT_SAMPLES, manifest
+from pipelines.formats import prompts
+from pipelines.formats.manifest import build_manifest
+from pipelines.formats.schemas import ATTRIBUTES, TEXT_SAMPLES
 from tests.stages import tiny
 from tests.stages.test_latent_text_gan_run import TASK as DREAMER
 from tests.stages.test_match_judge_run import TASK as JUDGE
@@ -203,7 +205,7 @@ def write_samples(folder: Path, **further: Any) -> dict[str, list[str]]:
         columns |= {key: pa.array([value] * len(held)) for key, value in further.items()}
         shards.append({"uri": name, "rows": len(held), "sha256": ""})
         storage.commit_table(f"{folder}/{name}", pa.table(columns))
-    whole = manifest("generate", inputs={}, config={}, shards=shards, totals={"samples": 4}, model_digest="ab12")
+    whole = build_manifest("generate", inputs={}, config={}, shards=shards, totals={"samples": 4}, model_digest="ab12")
     storage.commit_json(f"{folder}/manifest.json", whole)
     return texts
 

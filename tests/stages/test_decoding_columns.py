@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from ganrnn.decoding.rules import Decoding
-from pipelines.decoding_columns import DECODING_COLUMNS, decodings
+from pipelines.sampling.decoding_columns import DECODING_COLUMNS, decodings
 
 SEARCH = Decoding(num_beams=4, length_penalty=0.6)
 

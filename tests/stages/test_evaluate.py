@@ -16,8 +16,8 @@ from ganrnn.data.images import encode_png
 from ganrnn.errors import BadInput
 from pipelines import storage
 from pipelines.beside import champion_beside, training_curves
-from pipelines.dataset import read_manifest, shard_uris
 from pipelines.evaluate import evaluate
+from pipelines.formats.dataset import read_manifest, shard_uris
 from pipelines.generate import generate
 from pipelines.picture_scores import count_name
 from pipelines.promote import promote

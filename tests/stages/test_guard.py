@@ -13,10 +13,11 @@ from ganrnn import checkpoint
 from ganrnn.checkpoint import load_sampler
 from ganrnn.errors import BadInput
 from ganrnn.tasks.text_to_image import TextToImage
-from pipelines import model, tracking
 from pipelines.checkpoints import Checkpoints
 from pipelines.config import Recipe
-from pipelines.dataset import read_manifest, shard_uris
+from pipelines.formats.dataset import read_manifest, shard_uris
+from pipelines.sampling import model_files
+from pipelines.tracking import runs
 from pipelines.train import build_vocabulary, training_identity
 from pipelines.train_worker import train_worker
 from tests.stages.forked import Reports
@@ -55,7 +56,7 @@ def job_of(recipe: Recipe) -> dict[str, Any]:
         "uris": uris,
         "val_uris": shard_uris(recipe.ingest.dataset_uri, manifest, "val"),
         "vocabulary": asdict(build_vocabulary(recipe, uris)),
-        "run_id": tracking.start_run(recipe.tracking, "train", recipe.as_dict(), recipe.run_uri, {}, {}),
+        "run_id": runs.start_run(recipe.tracking, "train", recipe.as_dict(), recipe.run_uri, {}, {}),
         "identity": training_identity(recipe, manifest)["digest"],
         "reports": Reports(),
     }
@@ -173,9 +174,9 @@ def test_the_best_checkpoint_is_a_model(make_run: MakeRun, tmp_path: Path) -> No
     files, _ = trained(recipe)
     best = checkpoint.verify(files)["position"]["guard"]["best_step"]
     uri = recipe.train.checkpoint_uri
-    found = model.fetch_files(f"{uri}@best", recipe.tracking)
+    found = model_files.fetch_files(f"{uri}@best", recipe.tracking)
     assert checkpoint.describe(found[checkpoint.DESCRIPTION], uri)["step"] == best
     blind = make_run().recipe(*SETTINGS, "train.guard.enabled=false")
     trained(blind)
     with pytest.raises(BadInput, match="its training looked at no samples, so none is the best; leave out @best"):
-        model.fetch_files(f"{blind.train.checkpoint_uri}@best", blind.tracking)
+        model_files.fetch_files(f"{blind.train.checkpoint_uri}@best", blind.tracking)

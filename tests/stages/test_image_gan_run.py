@@ -12,11 +12,12 @@ from ganrnn.checkpoint import load_sampler
 from ganrnn.data.images import encode_png
 from ganrnn.errors import BadInput
 from jobs import paint
-from pipelines import model, storage
+from pipelines import storage
 from pipelines.config import load_recipe
 from pipelines.evaluate import evaluate
 from pipelines.generate import generate
 from pipelines.promote import promote
+from pipelines.sampling import model_files
 from tests.stages.forked import train_forked
 from tests.stages.tiny import NUM_TEST, Run
 
@@ -52,7 +53,7 @@ def test_prompts_are_attributes(run: Run) -> None:
     assert manifest["totals"]["samples"] == NUM_TEST and manifest["totals"]["rejects"] == 0
     uris = [f"{recipe.generate.samples_uri}/{shard['uri']}" for shard in manifest["shards"]]
     rows = storage.read_table(uris).to_pylist()
-    task = load_sampler(model.fetch_files(recipe.generate.model_uri, recipe.tracking))
+    task = load_sampler(model_files.fetch_files(recipe.generate.model_uri, recipe.tracking))
     assert task.prompt_columns == ("attributes",)
     columns = {"prompt_id": [r["prompt_id"] for r in rows], "attributes": [r["attributes"] for r in rows]}
     pictures = task.sample(columns, [(0, row["sample_id"]) for row in rows])
@@ -103,7 +104,7 @@ def test_it_is_scored_and_registered(run: Run) -> None:
     registered = mlflow.pyfunc.load_model("models:/by_attributes@champion")
     rows = pd.DataFrame({"attributes": ['{"colour": "red"}'], "seed": [3], "sample_id": ["x"]})
     picture = registered.predict(rows)["image"][0]
-    task = load_sampler(model.fetch_files(recipe.generate.model_uri, recipe.tracking))
+    task = load_sampler(model_files.fetch_files(recipe.generate.model_uri, recipe.tracking))
     pixels = task.sample({"prompt_id": ["x"], "attributes": [{"colour": "red"}]}, [(3, "x")])
     assert picture == encode_png(pixels[0].permute(1, 2, 0).numpy())
 

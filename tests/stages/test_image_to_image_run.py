@@ -12,11 +12,12 @@ from ganrnn.checkpoint import load_sampler
 from ganrnn.data import images
 from ganrnn.data.images import encode_png
 from jobs import paint
-from pipelines import model, storage
+from pipelines import storage
 from pipelines.evaluate import evaluate
 from pipelines.generate import generate
 from pipelines.ingest import ingest
 from pipelines.promote import promote
+from pipelines.sampling import model_files
 from tests.stages.forked import train_forked
 from tests.stages.tiny import NUM_TEST, Run
 
@@ -57,7 +58,7 @@ def test_prompts_bring_their_pictures(run: Run) -> None:
     uris = [f"{recipe.generate.samples_uri}/{shard['uri']}" for shard in manifest["shards"]]
     rows = storage.read_table(uris).to_pylist()
     assert [row["source_image"]["bytes"] for row in rows] == [row["source_image"]["bytes"] for row in prompts]
-    task = load_sampler(model.fetch_files(recipe.generate.model_uri, recipe.tracking))
+    task = load_sampler(model_files.fetch_files(recipe.generate.model_uri, recipe.tracking))
     columns = {name: [row[name] for row in rows] for name in ("prompt_id", "prompt", "source_image")}
     pictures = task.sample(columns, [(0, row["sample_id"]) for row in rows])
     same = [
@@ -103,7 +104,7 @@ def test_edits_are_scored_and_registered(run: Run) -> None:
     source = storage.read_table([recipe.generate.prompts_uri]).to_pylist()[0]["source_image"]["bytes"]
     rows = pd.DataFrame({"prompt": ["make it red"], "source_image": [source], "seed": [3], "sample_id": ["x"]})
     picture = registered.predict(rows)["image"][0]
-    task = load_sampler(model.fetch_files(recipe.generate.model_uri, recipe.tracking))
+    task = load_sampler(model_files.fetch_files(recipe.generate.model_uri, recipe.tracking))
     columns = {"prompt_id": ["x"], "prompt": ["make it red"], "source_image": [{"bytes": source}]}
     assert picture == encode_png(task.sample(columns, [(3, "x")])[0].permute(1, 2, 0).numpy())
 

@@ -15,7 +15,9 @@ from PIL import Image
 
 from ganrnn.data.scenes import ScenesConfig, is_held_out
 from ganrnn.errors import BadInput
-from pipelines import schemas, storage
+from pipelines import storage
+from pipelines.formats import schemas
+from pipelines.formats.manifest import MANIFEST
 from pipelines.ingest import ingest, split_of
 from tests.stages.datasets import COLOURS, SPLITS, files, png, read, recipe, rejects, rows, write
 
@@ -36,7 +38,7 @@ def test_parquet_becomes_shards_prompts_and_a_manifest_that_fit_together(tmp_pat
     }
     made = recipe(tmp_path, source_uri=source, **settings)
     manifest = ingest(made)
-    assert manifest == storage.read_json(f"{made.ingest.dataset_uri}/{schemas.MANIFEST}")
+    assert manifest == storage.read_json(f"{made.ingest.dataset_uri}/{MANIFEST}")
     assert sorted(f"{s['split']}/{s['uri'][-13:]}" for s in manifest["shards"]) == sorted(
         s["uri"] for s in manifest["shards"]
     )
@@ -84,11 +86,11 @@ def test_two_runs_write_the_same_bytes_and_a_rerun_nothing(tmp_path: Path) -> No
     one, two = (recipe(tmp_path / name, source_uri=source) for name in ("one", "two"))
     ingest(one)
     ingest(two)
-    assert {n: d for n, d in files(one).items() if n != schemas.MANIFEST} == {
-        n: d for n, d in files(two).items() if n != schemas.MANIFEST
+    assert {n: d for n, d in files(one).items() if n != MANIFEST} == {
+        n: d for n, d in files(two).items() if n != MANIFEST
     }
     before = {p: p.stat().st_mtime_ns for p in Path(one.run_uri).rglob("*")}
-    assert ingest(one) == storage.read_json(f"{one.ingest.dataset_uri}/{schemas.MANIFEST}")
+    assert ingest(one) == storage.read_json(f"{one.ingest.dataset_uri}/{MANIFEST}")
     assert {p: p.stat().st_mtime_ns for p in Path(one.run_uri).rglob("*")} == before
     Path(one.run_uri).rename(tmp_path / "moved")
     moved = recipe(tmp_path, source_uri=source, dataset_uri=str(tmp_path / "moved/dataset"))

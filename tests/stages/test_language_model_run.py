@@ -10,10 +10,11 @@ import pytest
 
 from ganrnn import checkpoint
 from ganrnn.errors import BadInput
-from pipelines import model, storage
+from pipelines import storage
 from pipelines.evaluate import evaluate
 from pipelines.generate import generate
 from pipelines.promote import promote
+from pipelines.sampling import model_files
 from pipelines.train import train
 from pipelines.train_worker import train_worker
 from tests.stages.test_guard import job_of
@@ -119,7 +120,7 @@ def test_pictures_are_no_texts(run: Run, trained: Run, tmp_path: Path) -> None:
 
 
 def test_a_model_that_was_altered_is_refused(run: Run, tmp_path: Path) -> None:
-    files = dict(model.fetch_files(run.recipe().generate.model_uri, run.recipe().tracking))
+    files = dict(model_files.fetch_files(run.recipe().generate.model_uri, run.recipe().tracking))
     description = json.loads(files[checkpoint.DESCRIPTION])
     description["vocabulary"]["tokens"] = [*description["vocabulary"]["tokens"][:-1], "?!"]
     files[checkpoint.DESCRIPTION] = json.dumps(description).encode()

@@ -15,8 +15,8 @@ from pipelines import storage
 from pipelines.evaluate import evaluate
 from pipelines.generate import generate
 from pipelines.ingest import ingest
-from pipelines.model import fetch_files
 from pipelines.promote import promote
+from pipelines.sampling.model_files import fetch_files
 from pipelines.train import train
 from pipelines.verify import verify
 from tests.stages.forked import train_forked

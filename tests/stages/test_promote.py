@@ -15,11 +15,12 @@ from ganrnn.data import images
 from ganrnn.errors import BadInput
 from ganrnn.tasks.text_to_image import TextToImage, TextToImageConfig
 from ganrnn.text.captions import Vocabulary
-from pipelines import registry, storage, tracking
+from pipelines import storage
 from pipelines.config import Recipe, TrackingConfig, parse_recipe
 from pipelines.config.promote import PromoteConfig
 from pipelines.promote import Decision, compare, promote, read_report
-from pipelines.registry import RegisteredVersion
+from pipelines.tracking import registry, runs
+from pipelines.tracking.registry import RegisteredVersion
 
 PROMPT = "a red circle"
 METRICS = {"r_precision_100": 0.6, "colour": 0.96, "fid2k_indomain": 9.0}
@@ -93,7 +94,7 @@ def job(store: TrackingConfig, tmp_path: Path) -> Job:
 
 
 def test_champion_then_challenger_then_better_champion(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    train = tracking.start_run(job.recipe.tracking, "train", {}, "training-1", {}, {})
+    train = runs.start_run(job.recipe.tracking, "train", {}, "training-1", {}, {})
     first = promote(job.attempt(1, METRICS))
     assert first == Decision("1", "champion", ["there was no champion"])
     second = promote(job.attempt(2, METRICS | {"r_precision_100": 0.6}))
@@ -142,8 +143,8 @@ def test_a_promotion_cut_off_before_the_alias_goes_on(job: Job, monkeypatch: pyt
     assert job.versions() == ["1"] and job.aliases() == {}
     assert promote(recipe) == Decision("1", "champion", ["there was no champion"])
     assert job.versions() == ["1"]
-    runs = job.client().search_runs(["1"], f"tags.`ganrnn.model_digest` = '{digest_of(1)}'")
-    held = [run for run in runs if run.data.params["promote.registered_model"] == recipe.promote.registered_model]
+    promotions = job.client().search_runs(["1"], f"tags.`ganrnn.model_digest` = '{digest_of(1)}'")
+    held = [run for run in promotions if run.data.params["promote.registered_model"] == recipe.promote.registered_model]
     assert [run.info.status for run in held] == ["FINISHED"]
 
 

@@ -9,7 +9,7 @@ import pytest
 from ganrnn.errors import BadInput
 from pipelines import storage
 from pipelines.config import Recipe
-from pipelines.human_scores import Human
+from pipelines.formats.ratings import Human
 from pipelines.promote import Decision, promote
 from tests.stages.test_promote import METRICS, Job, job, store
 

@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from ganrnn.errors import BadInput
-from pipelines import prompts, unique
-from pipelines.prompts import PromptSet, ShardReader
+from pipelines.formats import prompts, unique_ids
+from pipelines.formats.prompts import PromptSet, ShardReader
 
 
 def write(path: Path, ids: list[str], row_group_rows: int = 7) -> str:
@@ -47,7 +47,7 @@ def test_a_billion_rows_are_planned_by_arithmetic() -> None:
 def test_a_double_id_is_found_among_many_with_and_without_the_disk(
     held: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unique, "_HELD_HASHES", held)
+    monkeypatch.setattr(unique_ids, "_HELD_HASHES", held)
     ids = [f"行{i}" for i in range(5_000)]
     a, b = write(tmp_path / "a.parquet", ids[:3000], 100), write(tmp_path / "b.parquet", ids[3000:], 100)
     assert prompts.plan([a, b], ["prompt"], 512, 0).num_rows == 5_000
@@ -57,8 +57,8 @@ def test_a_double_id_is_found_among_many_with_and_without_the_disk(
 
 
 def test_equal_hashes_of_different_ids_are_no_double(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    hashes = unique._hashes
-    monkeypatch.setattr(unique, "_hashes", lambda ids: hashes(ids) & 0xFF)
+    hashes = unique_ids._hashes
+    monkeypatch.setattr(unique_ids, "_hashes", lambda ids: hashes(ids) & 0xFF)
     uri = write(tmp_path / "a.parquet", [f"p{i}" for i in range(1000)])
     assert prompts.plan([uri], ["prompt"], 512, 0).num_rows == 1000
 

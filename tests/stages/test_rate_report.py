@@ -15,7 +15,7 @@ from ganrnn.metrics.statistics import ratings
 from ganrnn.metrics.statistics.intervals import wilson_interval
 from pipelines import storage
 from pipelines.config.rate import SAMPLES
-from pipelines.human_scores import Human, read_human_scores
+from pipelines.formats.ratings import Human, read_human_scores
 from pipelines.rate_report import report, table
 from pipelines.rate_scores import Judged, counted, scores
 from pipelines.rate_store import Answer

@@ -11,8 +11,9 @@ from PIL import Image
 
 from ganrnn.data import scenes
 from ganrnn.data.images import encode_png
-from pipelines.group_bars import group_bars
-from pipelines.report import Champion, Shown, contact_sheet, format_number, render, score_table, scores
+from pipelines.report.group_bars import group_bars
+from pipelines.report.page import Champion, Shown, contact_sheet, render
+from pipelines.report.scores import format_number, score_table, scores
 
 REPORT: dict[str, Any] = {
     "name": "shapes",

@@ -14,8 +14,9 @@ import pytest
 from PIL import Image
 
 from ganrnn.errors import BadInput
-from pipelines import schemas, storage
+from pipelines import storage
 from pipelines.config import Recipe
+from pipelines.formats import schemas
 from pipelines.ingest import ingest
 from tests.stages.datasets import COLOURS, SPLITS, files, png, read, recipe, rejects, rows, write
 

@@ -9,12 +9,13 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 
 from ganrnn.errors import BadInput, TryAgain
-from pipelines import refusals, storage
+from pipelines import storage
+from pipelines.cluster.errors import accepted, answered
 from pipelines.storage import errors
 from tests.stages.faulty_s3 import FaultyS3
 
 
-def answered(status: int, code: str) -> OSError:
+def store_error(status: int, code: str) -> OSError:
     """As s3fs raises what a store answers."""
     error = OSError(errno.EIO, "it failed")
     said: Any = {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": status}}
@@ -25,10 +26,10 @@ def answered(status: int, code: str) -> OSError:
 @pytest.mark.parametrize(
     ("error", "kind", "reason"),
     [
-        (answered(503, "SlowDown"), TryAgain, "SlowDown no"),
-        (answered(500, "InternalError"), TryAgain, "InternalError no"),
-        (answered(403, "QuotaExceeded"), BadInput, "QuotaExceeded no"),
-        (answered(404, "NoSuchBucket"), BadInput, "NoSuchBucket no"),
+        (store_error(503, "SlowDown"), TryAgain, "SlowDown no"),
+        (store_error(500, "InternalError"), TryAgain, "InternalError no"),
+        (store_error(403, "QuotaExceeded"), BadInput, "QuotaExceeded no"),
+        (store_error(404, "NoSuchBucket"), BadInput, "NoSuchBucket no"),
         (EndpointConnectionError(endpoint_url="http://x"), TryAgain, "Could not connect"),
         (NoCredentialsError(), BadInput, "Unable to locate credentials"),
         (TimeoutError("too slow"), TryAgain, "too slow"),
@@ -49,7 +50,7 @@ def test_the_kind_survives_the_way_from_a_worker() -> None:
             raise kind("no")
 
         with pytest.raises(BadInput, match="no") as caught:
-            refusals.accepted(refusals.answered(act))
+            accepted(answered(act))
         assert type(caught.value) is kind
 
 

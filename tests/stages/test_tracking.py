@@ -20,14 +20,16 @@ from ganrnn.data import images
 from ganrnn.errors import BadInput
 from ganrnn.tasks.text_to_image import TextToImage, TextToImageConfig
 from ganrnn.text.captions import Vocabulary
-from pipelines import model, registry, storage, tracking
+from pipelines import storage
 from pipelines.config import TrackingConfig
+from pipelines.sampling import model_files
+from pipelines.tracking import registry, runs
 
 PROMPTS = ["a red circle", "a blue square"]
 KEYS = [(3, "p0/0"), (4, "p1/0")]
 
 
-def model_files(seed: int) -> dict[str, bytes]:
+def files_of_model(seed: int) -> dict[str, bytes]:
     config = TextToImageConfig(
         height=16, width=16, max_tokens=6, embedding_dim=4, hidden_dim=4, z_dim=4, style_dim=8, feature_dim=8,
         base_channels=4,
@@ -49,13 +51,13 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> TrackingConfig:
 @pytest.fixture(scope="module")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
-    storage.commit_files(str(folder), model_files(seed=1), last=checkpoint.DESCRIPTION)
+    storage.commit_files(str(folder), files_of_model(seed=1), last=checkpoint.DESCRIPTION)
     return folder
 
 
 @pytest.fixture(scope="module")
 def registered(store: TrackingConfig, model_folder: Path) -> registry.RegisteredVersion:
-    run_id = tracking.start_run(store, "promote", {}, "registered", {}, {})
+    run_id = runs.start_run(store, "promote", {}, "registered", {}, {})
     tags = {"ganrnn.report_digest": "r1"}
     version = registry.register(store, run_id, "scenes", model_folder, {"fid": 12.5}, tags, {"prompt": PROMPTS[0]})
     registry.set_alias(store, "scenes", "champion", version.version)
@@ -71,7 +73,7 @@ def test_a_run_holds_params_tags_and_inputs(store: TrackingConfig) -> None:
     recipe = {"task": {"z_dim": 32}, "at_least": {}, "uri": "http://me:secret@host/x", "long": "x" * 7_000}
     recipe |= {f"many{i}": i for i in range(150)}
     inputs = {"train": ("/data/train.parquet", digest)}
-    run = client(store).get_run(tracking.start_run(store, "train", recipe, "id-1", inputs, {"mine": "1"}))
+    run = client(store).get_run(runs.start_run(store, "train", recipe, "id-1", inputs, {"mine": "1"}))
     assert run.data.params["task.z_dim"] == "32" and run.data.params["at_least"] == "{}"
     assert run.data.params["many149"] == "149" and len(run.data.params["long"]) == 6_000
     assert run.data.params["uri"] == "http://***@host/x"
@@ -85,23 +87,23 @@ def test_a_run_holds_params_tags_and_inputs(store: TrackingConfig) -> None:
 
 def test_an_unfinished_run_of_the_same_identity_is_taken_up_again(store: TrackingConfig) -> None:
     inputs = {"train": ("/data", "d")}
-    first = tracking.start_run(store, "train", {"seed": 0, "workers": 1}, "id-2", inputs, {})
-    assert tracking.start_run(store, "generate", {}, "id-2", {}, {}) != first
-    tracking.finish_run(store, first, "FAILED")
-    assert tracking.start_run(store, "train", {"seed": 0, "workers": 2}, "id-2", inputs, {}) == first
+    first = runs.start_run(store, "train", {"seed": 0, "workers": 1}, "id-2", inputs, {})
+    assert runs.start_run(store, "generate", {}, "id-2", {}, {}) != first
+    runs.finish_run(store, first, "FAILED")
+    assert runs.start_run(store, "train", {"seed": 0, "workers": 2}, "id-2", inputs, {}) == first
     run = client(store).get_run(first)
     assert run.info.status == "RUNNING" and len(run.inputs.dataset_inputs) == 1
     assert run.data.params["workers"] == "1" and run.data.tags["ganrnn.changed.workers"] == "2"
     assert "ganrnn.changed.seed" not in run.data.tags
-    tracking.finish_run(store, first, "FINISHED")
-    assert tracking.start_run(store, "train", {"seed": 0}, "id-2", inputs, {}) != first
-    assert tracking.find_run(store, "train", {"ganrnn.identity": "nowhere"}) is None
+    runs.finish_run(store, first, "FINISHED")
+    assert runs.start_run(store, "train", {"seed": 0}, "id-2", inputs, {}) != first
+    assert runs.find_run(store, "train", {"ganrnn.identity": "nowhere"}) is None
 
 
 def test_metrics_are_finite_and_keep_their_steps(store: TrackingConfig) -> None:
-    run_id = tracking.start_run(store, "train", {}, "id-3", {}, {})
-    tracking.log_metrics(store, run_id, {"loss": 0.5, "speed": 10}, step=25)
-    tracking.log_metrics(store, run_id, {"loss": math.nan, "r1": math.inf, "speed": 11}, step=50)
+    run_id = runs.start_run(store, "train", {}, "id-3", {}, {})
+    runs.log_metrics(store, run_id, {"loss": 0.5, "speed": 10}, step=25)
+    runs.log_metrics(store, run_id, {"loss": math.nan, "r1": math.inf, "speed": 11}, step=50)
     history = {
         name: [(m.step, m.value) for m in client(store).get_metric_history(run_id, name)] for name in ("loss", "speed")
     }
@@ -110,11 +112,11 @@ def test_metrics_are_finite_and_keep_their_steps(store: TrackingConfig) -> None:
 
 
 def test_files_and_pictures_are_artifacts(store: TrackingConfig, tmp_path: Path) -> None:
-    run_id = tracking.start_run(store, "train", {}, "id-4", {}, {})
+    run_id = runs.start_run(store, "train", {}, "id-4", {}, {})
     picture = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
     (tmp_path / "here.json").write_bytes(b"{}")
-    tracking.log_image(store, run_id, picture, "samples/step-25.png")
-    tracking.log_file(store, run_id, tmp_path / "here.json", "there.json")
+    runs.log_image(store, run_id, picture, "samples/step-25.png")
+    runs.log_file(store, run_id, tmp_path / "here.json", "there.json")
     folder = Path(client(store).download_artifacts(run_id, "", str(tmp_path)))
     assert (folder / "samples/step-25.png").read_bytes() == images.encode_png(picture)
     assert (folder / "there.json").read_bytes() == b"{}"
@@ -129,7 +131,7 @@ def test_a_registered_model_paints_the_same_bytes_without_pickle(
     folder = Path(client(store).get_model_version_download_uri("scenes", "1").removeprefix("file://"))
     loaded = mlflow.pyfunc.load_model(str(folder))
     rows = pd.DataFrame({"prompt": PROMPTS, "seed": [key[0] for key in KEYS], "sample_id": [key[1] for key in KEYS]})
-    files = model_files(seed=1)
+    files = files_of_model(seed=1)
     assert list(loaded.predict(rows)["image"]) == pngs(files)
     default = checkpoint.load_sampler(files).sample({"prompt": PROMPTS}, [(0, "0")] * 2)
     assert images.encode_png(default[1].permute(1, 2, 0).numpy()) == loaded.predict(rows[["prompt"]])["image"][1]
@@ -146,7 +148,7 @@ def test_a_registered_model_paints_the_same_bytes_without_pickle(
 def test_a_version_carries_metrics_digests_and_its_run(
     store: TrackingConfig, registered: registry.RegisteredVersion
 ) -> None:
-    digest = json.loads(model_files(seed=1)[checkpoint.DESCRIPTION])["model_digest"]
+    digest = json.loads(files_of_model(seed=1)[checkpoint.DESCRIPTION])["model_digest"]
     assert registered.tags["ganrnn.model_digest"] == digest and registered.tags["ganrnn.metric.fid"] == "12.5"
     assert registry.find_alias(store, "scenes", "champion") == registered
     assert registry.find_alias(store, "scenes", "challenger") is None
@@ -161,8 +163,8 @@ def test_a_version_carries_metrics_digests_and_its_run(
 def test_a_version_that_paints_otherwise_is_deleted_again(
     store: TrackingConfig, model_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_id = tracking.start_run(store, "promote", {}, "broken", {}, {})
-    other = checkpoint.load_sampler(model_files(seed=2))
+    run_id = runs.start_run(store, "promote", {}, "broken", {}, {})
+    other = checkpoint.load_sampler(files_of_model(seed=2))
     monkeypatch.setattr(registry, "load_sampler", lambda files: other)
     before = list(sys.path)
     with pytest.raises(RuntimeError, match="models:/broken/1 does not paint what its checkpoint paints"):
@@ -174,7 +176,7 @@ def test_a_version_that_paints_otherwise_is_deleted_again(
 def test_a_version_left_before_it_was_loaded_back_is_not_found(
     store: TrackingConfig, model_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_id = tracking.start_run(store, "promote", {}, "left", {}, {})
+    run_id = runs.start_run(store, "promote", {}, "left", {}, {})
     monkeypatch.setattr(registry, "_check_loaded_back", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
     monkeypatch.setattr(mlflow.MlflowClient, "delete_model_version", lambda *_: None)
     with pytest.raises(KeyboardInterrupt):
@@ -190,7 +192,7 @@ def test_a_version_left_before_it_was_loaded_back_is_not_found(
 def test_a_model_is_fetched_from_the_registry(
     store: TrackingConfig, model_folder: Path, tmp_path: Path, uri: str
 ) -> None:
-    folder = model.fetch(uri, store, tmp_path / "model")
+    folder = model_files.fetch(uri, store, tmp_path / "model")
     for name in checkpoint.SAMPLER_FILES:
         assert (folder / name).read_bytes() == (model_folder / name).read_bytes()
 
@@ -209,19 +211,19 @@ def test_an_unknown_model_is_named_with_what_there_is(
     store: TrackingConfig, tmp_path: Path, uri: str, message: str
 ) -> None:
     with pytest.raises(BadInput, match=message):
-        model.fetch(uri, store, tmp_path)
+        model_files.fetch(uri, store, tmp_path)
 
 
 def test_the_newest_whole_checkpoint_of_a_folder_is_fetched(store: TrackingConfig, tmp_path: Path) -> None:
     for step, seed in ((900, 1), (1_000, 2)):
-        storage.commit_files(str(tmp_path / f"run/step-{step}"), model_files(seed), last=checkpoint.DESCRIPTION)
+        storage.commit_files(str(tmp_path / f"run/step-{step}"), files_of_model(seed), last=checkpoint.DESCRIPTION)
     storage.commit_bytes(str(tmp_path / "run/step-2000/sampler.safetensors"), b"unfinished")
-    newest = model.fetch(str(tmp_path / "run"), store, tmp_path / "newest")
-    named = model.fetch(str(tmp_path / "run/step-900"), store, tmp_path / "named")
-    assert (newest / checkpoint.SAMPLER).read_bytes() == model_files(2)[checkpoint.SAMPLER]
-    assert (named / checkpoint.SAMPLER).read_bytes() == model_files(1)[checkpoint.SAMPLER]
+    newest = model_files.fetch(str(tmp_path / "run"), store, tmp_path / "newest")
+    named = model_files.fetch(str(tmp_path / "run/step-900"), store, tmp_path / "named")
+    assert (newest / checkpoint.SAMPLER).read_bytes() == files_of_model(2)[checkpoint.SAMPLER]
+    assert (named / checkpoint.SAMPLER).read_bytes() == files_of_model(1)[checkpoint.SAMPLER]
     with pytest.raises(BadInput, match="step-2000 holds no model; allowed are"):
-        model.fetch(str(tmp_path / "run/step-2000"), store, tmp_path / "none")
+        model_files.fetch(str(tmp_path / "run/step-2000"), store, tmp_path / "none")
 
 
 def test_a_tracking_uri_that_does_not_answer_is_bad_input(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -234,10 +236,10 @@ def test_a_tracking_uri_that_does_not_answer_is_bad_input(monkeypatch: pytest.Mo
 
 def test_a_deleted_experiment_is_bad_input(store: TrackingConfig) -> None:
     gone = TrackingConfig(store.tracking_uri, store.artifact_uri, "gone")
-    tracking.start_run(gone, "train", {}, "x", {}, {})
+    runs.start_run(gone, "train", {}, "x", {}, {})
     client(store).delete_experiment(client(store).get_experiment_by_name("gone").experiment_id)
     with pytest.raises(BadInput, match=r"tracking.experiment 'gone' was deleted"):
-        tracking.start_run(gone, "train", {}, "x", {}, {})
+        runs.start_run(gone, "train", {}, "x", {}, {})
 
 
 @pytest.mark.usefixtures("registered")
@@ -253,10 +255,10 @@ def test_runs_and_models_go_through_a_server(store: TrackingConfig, model_folder
     try:
         wait_until_open(port, server)
         served = TrackingConfig(address, "/not/used", "served")
-        run_id = tracking.start_run(served, "train", {"seed": 1}, "over-http", {"train": ("/data", "d" * 64)}, {})
-        assert tracking.start_run(served, "train", {"seed": 1}, "over-http", {}, {}) == run_id
-        tracking.log_metrics(served, run_id, {"loss": 0.25}, step=1)
-        tracking.log_file(served, run_id, b"{}", "report.json")
+        run_id = runs.start_run(served, "train", {"seed": 1}, "over-http", {"train": ("/data", "d" * 64)}, {})
+        assert runs.start_run(served, "train", {"seed": 1}, "over-http", {}, {}) == run_id
+        runs.log_metrics(served, run_id, {"loss": 0.25}, step=1)
+        runs.log_file(served, run_id, b"{}", "report.json")
         version = registry.register(served, run_id, "scenes", model_folder, {"fid": 1.0}, {}, {"prompt": PROMPTS[0]})
         registry.set_alias(served, "scenes", "challenger", version.version)
         folder = registry.download_model(served, "models:/scenes@challenger", tmp_path)

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
-_MODULE = "pipelines.sampling"
+_MODULE = "pipelines.sampling.sampler"
 
 
 def prepare() -> None:

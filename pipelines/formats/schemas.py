@@ -3,17 +3,8 @@
 Images stand in the Hugging Face layout, so that datasets, pandas, DuckDB and Ray read the files as they are.
 """
 
-import shutil
-import subprocess
-from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
-from typing import Any
-
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
-MANIFEST = "manifest.json"
 # Key of a samples file's metadata: its counts and its rejects, as JSON.
 SHARD_NOTES = "ganrnn.shard"
 
@@ -143,39 +134,3 @@ def holds_image(kind: pa.DataType) -> bool:
 def is_binary(kind: pa.DataType) -> bool:
     """With offsets of 32 or of 64 bits."""
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
-
-
-def manifest(
-    verb: str,
-    *,
-    inputs: Mapping[str, Any],
-    config: Mapping[str, Any],
-    shards: list[dict[str, Any]],
-    totals: Mapping[str, Any],
-    model_digest: str | None = None,
-) -> dict[str, Any]:
-    """The manifest of a verb's output, written last; `shards` holds {uri, rows, sha256} each."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "verb": verb,
-        "inputs": dict(inputs),
-        "config": dict(config),
-        "code_revision": code_revision(),
-        "model_digest": model_digest,
-        "shards": shards,
-        "totals": dict(totals),
-    }
-
-
-def code_revision() -> str:
-    """The commit of this checkout, or the installed version where there is none."""
-    if git := shutil.which("git"):
-        result = subprocess.run(
-            [git, "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-        )
-        if result.returncode == 0:
-            return result.stdout.strip()
-    try:
-        return version("ganrnn")
-    except PackageNotFoundError:
-        return "unknown"

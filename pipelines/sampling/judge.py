@@ -1,17 +1,32 @@
 """Who judges pictures while others paint: checked, with the files that workers need."""
 
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ganrnn import checkpoint
 from ganrnn.errors import BadInput
-from pipelines import model
-from pipelines.chooser import Chooser
-from pipelines.config import Recipe
+from pipelines.config import ChoiceConfig, Recipe
+from pipelines.sampling import model_files
+
+
+@dataclass(frozen=True)
+class Chooser:
+    """The judge's files, and how it is asked."""
+
+    files: Mapping[str, bytes]
+    digest: str
+    config: ChoiceConfig
+
+    def plan(self) -> dict[str, Any]:
+        """What samples are a function of."""
+        asked = {name: value for name, value in asdict(self.config).items() if name != "judge_uri"}
+        return {"judge_digest": self.digest, **asked}
 
 
 def judge_of(recipe: Recipe, uri: str, place: str, config: Any) -> tuple[dict[str, bytes], str]:
     """The files and the digest of a judge for a model of `config`; BadInput that names `place` where it is no such."""
-    files = model.fetch_files(uri, recipe.tracking)
+    files = model_files.fetch_files(uri, recipe.tracking)
     judge = checkpoint.load_sampler(files, uri)
     if judge.gives != "scores":
         raise BadInput(f"{place} {uri} gives {judge.gives}; allowed is a model of the task match_judge")

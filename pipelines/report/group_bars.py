@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.senses import kind_of, sense
+from pipelines.report.metric_descriptions import kind_of, sense
 
 
 @dataclass(frozen=True)

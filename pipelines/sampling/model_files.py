@@ -27,7 +27,7 @@ def fetch(model_uri: str, tracking: TrackingConfig, directory: Path, files: Sequ
     directory.mkdir(parents=True, exist_ok=True)
     if model_uri.startswith("models:"):
         # Importing mlflow takes seconds and 150 MB, which actors that sample from a folder need not pay.
-        from pipelines.registry import download_model
+        from pipelines.tracking.registry import download_model
 
         download_model(tracking, model_uri, directory, files)
     else:

@@ -29,13 +29,10 @@ from ganrnn.checkpoint import DESCRIPTION, SAMPLER_FILES, describe, load_sampler
 from ganrnn.data.images import encode_png
 from ganrnn.errors import BadInput
 from pipelines.config import TrackingConfig
-from pipelines.prompt_frame import KINDS, frame
-from pipelines.schemas import code_revision
-from pipelines.tracking import all_tags, client_of, first_line
-
-# Tags of a version; METRIC and INTERVAL are followed by a metric's name.
-MODEL, DATASET, PROTOCOL = "ganrnn.model_digest", "ganrnn.dataset_digest", "ganrnn.protocol_digest"
-METRIC, INTERVAL = "ganrnn.metric.", "ganrnn.interval."
+from pipelines.formats.manifest import code_revision
+from pipelines.tracking.model_input import KINDS, frame
+from pipelines.tracking.runs import all_tags, client_of, first_line
+from pipelines.tracking.tags import METRIC
 
 _MODEL_URI = re.compile(r"models:/(?P<name>[^/@]+)(@(?P<alias>[^/@]+)|/(?P<version>\d+))")
 _REQUIREMENTS = ("mlflow", "torch", "numpy", "pillow", "safetensors", "pandas", "tokenizers")

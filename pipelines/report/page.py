@@ -6,7 +6,6 @@ template is report.html.j2. Prompts come from users: everything in the page is e
 
 import base64
 import json
-import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,8 +14,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ganrnn.data import images
-from pipelines.group_bars import group_bars
-from pipelines.senses import SENSES, Sense, kind_of, sense
+from pipelines.report.group_bars import group_bars
+from pipelines.report.metric_descriptions import sense
+from pipelines.report.scores import format_number, scores
 
 
 @dataclass(frozen=True)
@@ -36,27 +36,6 @@ class Champion:
 
     version: str
     metrics: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class Score:
-    """One line of the score table. `floor` is what real pictures reach; NaN, as `champion`, where nothing is known."""
-
-    name: str
-    sense: Sense
-    value: float
-    interval: tuple[float, float] | None
-    std: float
-    floor_name: str
-    floor: float
-    champion: float
-
-    @property
-    def spread(self) -> str:
-        """The 95 % interval, or plus and minus one standard deviation, or nothing."""
-        if self.interval:
-            return "–".join(format_number(bound) for bound in self.interval)
-        return "" if math.isnan(self.std) else f"± {format_number(self.std)}"
 
 
 def contact_sheet(pngs: Sequence[bytes], num_columns: int, zoom: int) -> bytes:
@@ -99,7 +78,7 @@ def render_verdicts(report: Mapping[str, Any], shown: Sequence[Shown], wrong: Se
 
 def _page(report: Mapping[str, Any], **shown: Any) -> str:
     page = Environment(
-        loader=PackageLoader("pipelines", ""),
+        loader=PackageLoader("pipelines.report", ""),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -117,64 +96,6 @@ def _page(report: Mapping[str, Any], **shown: Any) -> str:
         accuracies=[line for line in lines if line.sense.is_accuracy],
         **nothing | shown,
     )
-
-
-def scores(report: Mapping[str, Any], champion: Mapping[str, float] | None = None) -> list[Score]:
-    """Every metric with its sense, spread and floor, in the order of `SENSES`, then of the report."""
-    metrics, floors = report["metrics"], report.get("floors", {})
-    found = []
-    for name, value in metrics.items():
-        if name.endswith("_std") and name.removesuffix("_std") in metrics:
-            continue
-        interval = report.get("intervals", {}).get(name)
-        floor_name = _floor_name(name, floors)
-        found.append(
-            Score(
-                name=name,
-                sense=sense(name),
-                value=value,
-                interval=(float(interval[0]), float(interval[1])) if interval else None,
-                std=metrics.get(f"{name}_std", math.nan),
-                floor_name=floor_name,
-                floor=floors.get(floor_name, math.nan),
-                champion=(champion or {}).get(name, math.nan),
-            )
-        )
-    order = [sense.pattern for sense in SENSES]
-    return sorted(found, key=lambda s: order.index(s.sense.pattern) if s.sense.pattern in order else len(order))
-
-
-def score_table(report: Mapping[str, Any]) -> str:
-    """The scores as aligned plain text for a terminal, a line each: metric, value, spread, floor."""
-    rows = [("metric", "value", "95 % or ± std", "real")]
-    for line in scores(report):
-        floor = "" if math.isnan(line.floor) else format_number(line.floor)
-        other = "" if line.floor_name in ("", line.name) else f" ({line.floor_name})"
-        rows.append((line.name, format_number(line.value), line.spread, floor + other))
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    rows.insert(1, ("-" * widths[0], "-" * widths[1], "-" * widths[2], "-" * widths[3]))
-    lines = [f"{n:<{widths[0]}}  {v:>{widths[1]}}  {s:>{widths[2]}}  {f:>{widths[3]}}".rstrip() for n, v, s, f in rows]
-    return "\n".join([*lines, *(f"* {name}: {why}" for name, why in report.get("marks", {}).items())])
-
-
-def format_number(value: float) -> str:
-    """Counts with thousands separators; other numbers fixed, to three decimals or two significant digits."""
-    if isinstance(value, int):
-        return f"{value:,}"
-    if value == 0 or not math.isfinite(value):
-        return f"{value:g}"
-    size = abs(value)
-    if size < 1e-5:
-        return f"{value:.1e}"
-    num_decimals = 1 if size >= 100 else 2 if size > 1 else 3 if size >= 0.1 else 1 - math.floor(math.log10(size))
-    return f"{value:.{num_decimals}f}"
-
-
-def _floor_name(name: str, floors: Mapping[str, float]) -> str:
-    """The floor of the same metric: of as many pictures, else of another count, else none."""
-    if name in floors:
-        return name
-    return next((other for other in floors if kind_of(other) == kind_of(name)), "")
 
 
 def _pair(shown: Sequence[Shown], real: Sequence[Shown]) -> tuple[list[tuple[Shown, Shown | None]], list[Shown]]:

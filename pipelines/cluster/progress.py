@@ -12,7 +12,7 @@ class RemoteBar:
     """A bar with time left for as long as the block runs; what workers put into `queue` is shown on it.
 
     A report is (done so far, {name: number}), or a line of text for the terminal, or the row of a refusal
-    (pipelines/refusals.py), which is kept as `refused`.
+    (pipelines/cluster/errors.py), which is kept as `refused`.
     """
 
     def __init__(self, description: str, total: int, unit: str) -> None:

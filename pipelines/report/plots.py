@@ -16,7 +16,7 @@ COLOURS = ("#2f7a68", "#b3541e", "#4f5fa8", "#8a3f6b", "#6b6b2f", "#3f7f9f")
 _INK, _QUIET, PAPER = "#1f2023", "#66676c", "#fbfaf7"
 
 
-def draw(sweep: Mapping[str, Any]) -> bytes:
+def draw_sweep(sweep: Mapping[str, Any]) -> bytes:
     """PNG bytes; equal sweeps give equal bytes."""
     figure = Figure(figsize=(11, 5.2), dpi=110, facecolor=PAPER, layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -75,3 +75,25 @@ def dress(axes: Axes, title: str, across: str, up: str) -> None:
     axes.tick_params(colors=_QUIET)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
+
+
+TITLES = {
+    "quick_distance": ("Distance from real pictures", "lower is better ↓"),
+    "quick_diversity": ("Diversity", "as real pictures: 1"),
+}
+
+
+def draw_training(curves: Mapping[str, Sequence[tuple[int, float]]]) -> bytes:
+    """PNG bytes; equal curves give equal bytes."""
+    figure = Figure(figsize=(11, 3.4), dpi=110, facecolor=PAPER, layout="constrained")
+    panels = figure.subplots(1, len(curves), squeeze=False)[0]
+    for axes, (name, curve), colour in zip(panels, curves.items(), COLOURS, strict=False):
+        axes.plot(*zip(*curve, strict=True), marker="o", markersize=4, linewidth=1.6, color=colour)
+        title, meaning = TITLES[name]
+        dress(axes, title, "step", meaning)
+        values = [value for _, value in curve]
+        if 0 < 10 * min(values) < max(values):
+            axes.set_yscale("log")
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
+    return buffer.getvalue()

@@ -4,10 +4,10 @@
     log_metrics(recipe.tracking, run_id, {"loss_g": 0.7}, step=25)
     finish_run(recipe.tracking, run_id, "FINISHED")
 
-Beside pipelines/registry.py, model versions, the only file that imports mlflow, but for pipelines/registered_model.py,
-the code that MLflow stores with a version.
-Every function takes the TrackingConfig and asks its server or database; nothing global is set. Credentials come from
-MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD or MLFLOW_TRACKING_TOKEN.
+Beside pipelines/tracking/registry.py, model versions, the only file that imports mlflow, but for
+pipelines/tracking/registered_model.py, the code that MLflow stores with a version. Every function takes the
+TrackingConfig and asks its server or database; nothing global is set. Credentials come from MLFLOW_TRACKING_USERNAME
+and MLFLOW_TRACKING_PASSWORD or MLFLOW_TRACKING_TOKEN.
 """
 
 import functools
@@ -31,7 +31,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ganrnn.data.images import encode_png
 from ganrnn.errors import BadInput
 from pipelines.config import TrackingConfig
-from pipelines.schemas import code_revision
+from pipelines.formats.manifest import code_revision
 
 for _name in ("alembic", "mlflow"):
     logging.getLogger(_name).setLevel(logging.WARNING)

@@ -11,7 +11,7 @@ from ganrnn.errors import BadInput
 from ganrnn.task import Batch, Batches, Task
 from pipelines import storage
 from pipelines.config import TrainConfig
-from pipelines.schemas import MANIFEST
+from pipelines.formats.manifest import MANIFEST
 
 
 def read_manifest(dataset_uri: str) -> dict[str, Any]:

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 
 from ganrnn.errors import BadInput
 from pipelines import storage
-from pipelines.schemas import ATTRIBUTES, IMAGE, MATCH_SCORE, PROMPT_COLUMNS, holds_image, samples
-from pipelines.unique import UniqueIds
+from pipelines.formats.schemas import ATTRIBUTES, IMAGE, MATCH_SCORE, PROMPT_COLUMNS, holds_image, samples
+from pipelines.formats.unique_ids import UniqueIds
 
 _HIVE = re.compile(r"(?:^|/)([^/=]+)=([^/]+)(?=/)")
 
