@@ -9,23 +9,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from jobs import cli
-from pipelines import dreams, storage
+from pipelines import storage
+from pipelines.closed_loop import lineage
 from pipelines.cluster import session
 from pipelines.config import Recipe
-from pipelines.evaluate import evaluate
+from pipelines.evaluate.driver import evaluate
 from pipelines.formats.manifest import MANIFEST
-from pipelines.generate import generate
+from pipelines.generate.driver import generate
 
 
 def act(recipe: Recipe) -> None:
     """From the dreamer's prompts to a report on the pictures, in one Ray session; then say what came of it."""
-    dreamer = dreams.dreamer_of(recipe)
+    dreamer = lineage.dreamer_of(recipe)
     with session.session():
         generate(dreamer)
-        dreams.commit_prompts(dreamer.generate.samples_uri, recipe.generate.prompts_uri)
+        lineage.commit_prompts(dreamer.generate.samples_uri, recipe.generate.prompts_uri)
         generate(recipe)
         evaluate(recipe)
-    whole = dreams.commit_manifest(recipe, dreamer)
+    whole = lineage.commit_manifest(recipe, dreamer)
     totals = whole["totals"]
     print()
     print(f"sentences dreamt      {totals['dreamt']:,}, of which {totals['different']:,} differ")

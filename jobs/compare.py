@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from jobs import cli
 from pipelines import storage
-from pipelines.comparison import Line, compare
+from pipelines.evaluate.compare import Line, compare
 from pipelines.report.scores import format_number
 
 

@@ -5,7 +5,7 @@ python -m jobs.evaluate jobs/recipes/demo.yaml
 
 from jobs import cli
 from pipelines.config import Recipe
-from pipelines.evaluate import evaluate
+from pipelines.evaluate.driver import evaluate
 from pipelines.report import scores
 
 

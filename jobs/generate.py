@@ -6,8 +6,8 @@ python -m jobs.generate jobs/recipes/demo.yaml --verify --set generate.verify_sh
 
 from jobs import cli
 from pipelines.config import Recipe
-from pipelines.generate import generate, generate_increment
-from pipelines.verify import verify
+from pipelines.generate.driver import generate, generate_increment
+from pipelines.generate.verify import verify
 
 
 def act(recipe: Recipe) -> None:

@@ -5,7 +5,7 @@ python -m jobs.ingest jobs/recipes/demo.yaml
 
 from jobs import cli
 from pipelines.config import Recipe
-from pipelines.ingest import ingest
+from pipelines.ingest.driver import ingest
 
 
 def act(recipe: Recipe) -> None:

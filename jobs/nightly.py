@@ -8,10 +8,10 @@ Each verb does only what is missing, so a night that was cut short is finished b
 from jobs import cli, promote
 from pipelines.cluster import session
 from pipelines.config import Recipe
-from pipelines.evaluate import evaluate
-from pipelines.generate import generate
-from pipelines.ingest import ingest
-from pipelines.train import train
+from pipelines.evaluate.driver import evaluate
+from pipelines.generate.driver import generate
+from pipelines.ingest.driver import ingest
+from pipelines.train.driver import train
 
 
 def act(recipe: Recipe) -> int:

@@ -5,7 +5,7 @@ python -m jobs.promote jobs/recipes/demo.yaml
 
 from jobs import cli
 from pipelines.config import Recipe
-from pipelines.promote import promote
+from pipelines.promote.driver import promote
 
 NOT_PROMOTED = 3
 

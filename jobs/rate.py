@@ -9,9 +9,10 @@ ganrnn rate runs/demo/samples runs/demo/dataset --report
 import argparse
 
 from jobs import cli
-from pipelines import rate, storage
+from pipelines import storage
 from pipelines.config import bare_recipe, load_recipe
 from pipelines.formats.ratings import REPORT
+from pipelines.rate import driver
 
 
 def act(given: argparse.Namespace) -> None:
@@ -19,14 +20,14 @@ def act(given: argparse.Namespace) -> None:
     recipe = load_recipe(given.recipe, given.overrides) if given.recipe else bare_recipe("rate", given.overrides)
     sources = storage.absolute(given.samples_uri), storage.absolute(given.reference_uri)
     if given.invite is not None:
-        print(*rate.invite(recipe, *sources, given.invite), sep="\n")
+        print(*driver.invite(recipe, *sources, given.invite), sep="\n")
     elif given.report:
-        from pipelines import rate_report  # MLflow takes seconds to load, which the page does not need
+        from pipelines.rate import report  # MLflow takes seconds to load, which the page does not need
 
-        print(rate_report.table(rate_report.report(recipe, *sources)))
+        print(report.table(report.report(recipe, *sources)))
         print(f"{recipe.rate.study_uri}/{REPORT}")
     else:
-        rate.serve(recipe, *sources)
+        driver.serve(recipe, *sources)
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from jobs import cli
 from pipelines import storage
-from pipelines.status import Status, status
+from pipelines.generate.status import Status, status
 
 
 def show(samples_uri: str) -> None:

@@ -5,7 +5,7 @@ python -m jobs.train jobs/recipes/demo.yaml
 
 from jobs import cli
 from pipelines.config import Recipe
-from pipelines.train import train
+from pipelines.train.driver import train
 
 
 def act(recipe: Recipe) -> None:

@@ -19,11 +19,11 @@ from record import Figure, digits
 from ganrnn.checkpoint import SAMPLER_FILES, load_sampler
 from ganrnn.tasks.text_to_image import TextToImage
 from pipelines import storage
-from pipelines.checkpoints import Checkpoints
 from pipelines.config import Recipe, parse_recipe
-from pipelines.ingest import ingest
-from pipelines.train_quality import PictureQuality
-from pipelines.train_worker import train_worker
+from pipelines.ingest.driver import ingest
+from pipelines.train.checkpoints import Checkpoints
+from pipelines.train.validation import PictureQuality
+from pipelines.train.worker import train_worker
 from tests.stages.test_guard import job_of
 
 BAD_STEP = 430

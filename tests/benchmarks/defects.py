@@ -18,10 +18,10 @@ from ganrnn.noise import permutation
 from pipelines import storage
 from pipelines.cluster import session
 from pipelines.config import Recipe, load_recipe
-from pipelines.evaluate import evaluate
+from pipelines.evaluate.driver import evaluate
 from pipelines.formats.dataset import read_manifest, shard_uris
 from pipelines.formats.manifest import MANIFEST
-from pipelines.ingest import ingest
+from pipelines.ingest.driver import ingest
 
 NUM_SAMPLES, NUM_SOUND = 1_000, 5
 Rows = list[dict[str, Any]]

@@ -2,8 +2,8 @@
 
     PYTHONPATH=. python tests/benchmarks/evaluation_memory.py NUM_ROWS      one side, prints its peak in MiB
 
-Blocks are drawn by their numbers and come to what `evaluate` adds them up with (pipelines/collected.py) as they come
-from its workers, some of them before their turn.
+Blocks are drawn by their numbers and come to what `evaluate` adds them up with (pipelines/evaluate/images/collector.py)
+as they come from its workers, some of them before their turn.
 """
 
 import os
@@ -19,8 +19,8 @@ from record import ROOT, Figure, digits
 
 from ganrnn.metrics.images.frechet import frechet_distance
 from ganrnn.metrics.statistics.moments import Moments
-from pipelines.collected import Collected
-from pipelines.set_scores import IN_DOMAIN
+from pipelines.evaluate.images.collector import Collected
+from pipelines.evaluate.images.set_statistics import IN_DOMAIN
 
 WIDTH, BLOCK_ROWS, KEPT_ROWS = 256, 2_000, 10_000
 FEW_ROWS, MANY_ROWS = 100_000, 1_000_000

@@ -16,15 +16,16 @@ from defects import as_samples, rows_of
 from record import ROOT, Figure, digits, ratio_figure
 from safetensors.torch import save
 
-from pipelines import indomain
 from pipelines.cluster import session
-from pipelines.collected import Collected
 from pipelines.config import Recipe, load_recipe
-from pipelines.evaluate import protocol_of, score_blocks
+from pipelines.evaluate.images import indomain_network
+from pipelines.evaluate.images.collector import Collected
+from pipelines.evaluate.images.evaluation import score_blocks
+from pipelines.evaluate.images.protocol import protocol_of
+from pipelines.evaluate.images.worker import load
+from pipelines.evaluate.inputs import subject_of
 from pipelines.formats.dataset import read_manifest, shard_uris
-from pipelines.ingest import ingest
-from pipelines.scoring import load
-from pipelines.subject import subject_of
+from pipelines.ingest.driver import ingest
 from tests.unit.inception_weights import random_weights
 
 NUM_PICTURES, BLOCK_ROWS, NUM_REPEATS = 768, 32, 3
@@ -89,7 +90,7 @@ def _pass(recipe: Recipe, num_workers: int) -> tuple[float, float, str]:
     manifest = read_manifest(recipe.ingest.dataset_uri)
     splits = [shard_uris(recipe.ingest.dataset_uri, manifest, split) for split in ("val", "test")]
     protocol = protocol_of(recipe, manifest, *splits, load(recipe.evaluate.extractor))
-    network, digest = indomain.ensure(recipe, manifest)
+    network, digest = indomain_network.ensure(recipe, manifest)
     _, blocks, made_by = subject_of(recipe)
     collected = _Clocked(recipe.evaluate.num_kid_features)
     start = time.perf_counter()

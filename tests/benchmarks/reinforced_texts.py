@@ -15,8 +15,9 @@ from record import ROOT, Figure, digits
 from ganrnn.data import scenes
 from ganrnn.decoding.rules import Decoding
 from ganrnn.metrics.texts.diversity import distinct, duplicates, self_bleu
-from pipelines import storage, text_scoring
+from pipelines import storage
 from pipelines.config import Recipe, SamplingConfig, load_recipe
+from pipelines.evaluate.texts import metrics
 from pipelines.formats.dataset import read_manifest, shard_uris
 from pipelines.sampling.model_files import fetch_files
 from pipelines.sampling.sampler import ModelSampler
@@ -79,7 +80,7 @@ def _scores(recipe: Recipe, step: int, temperature: float) -> dict[str, float]:
     assert not failed, failed
     held_out = _rows(recipe, "test")
     total, num_tokens = sampler.task.negative_log_likelihood({"text": held_out})
-    likelihood = text_scoring.likelihood(total, num_tokens, sum(map(len, held_out)))
+    likelihood = metrics.likelihood(total, num_tokens, sum(map(len, held_out)))
     found = _of_texts(recipe, [one.text for one in written])
     found["perplexity_test"] = digits(likelihood["perplexity_test"])
     print(f"  {place} at {temperature:g}: {found}", flush=True)

@@ -15,7 +15,7 @@ from record import ROOT, Figure, digits
 
 from pipelines import storage
 from pipelines.config import load_recipe
-from pipelines.evaluate import evaluate
+from pipelines.evaluate.driver import evaluate
 
 TEMPERATURES = (0.6, 0.8, 1.0, 1.2)
 POEM_STEPS = 1_000

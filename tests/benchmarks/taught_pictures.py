@@ -16,11 +16,11 @@ from retrieved_pairs import hits, paired
 
 from pipelines import storage
 from pipelines.config import Recipe, load_recipe
-from pipelines.evaluate import evaluate
+from pipelines.evaluate.driver import evaluate
 from pipelines.formats.dataset import read_manifest, shard_uris
-from pipelines.generate import generate
-from pipelines.ingest import ingest
-from pipelines.train import train
+from pipelines.generate.driver import generate
+from pipelines.ingest.driver import ingest
+from pipelines.train.driver import train
 
 JUDGE = "scene_judge"
 NUM_SEEN = 2_000

@@ -11,8 +11,8 @@ from jobs import cli
 from pipelines.config import Recipe
 from pipelines.formats.dataset import read_manifest, shard_uris
 from pipelines.tracking import runs
-from pipelines.train import build_vocabulary, training_identity
-from pipelines.train_worker import train_worker
+from pipelines.train.driver import build_vocabulary, training_identity
+from pipelines.train.worker import train_worker
 
 
 class Unread:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.rate_study import open_study
+from pipelines.rate.study import open_study
 from tests.stack.browser import Browser, Page
 from tests.stack.debian import Unavailable
 from tests.stages import rating

@@ -14,8 +14,8 @@ from ray import cloudpickle
 from torch import distributed as dist
 
 from pipelines.config import Recipe
-from pipelines.train import train
-from pipelines.train_worker import train_worker
+from pipelines.train.driver import train
+from pipelines.train.worker import train_worker
 
 multiprocessing.set_forkserver_preload([__name__])
 
@@ -28,7 +28,7 @@ class Reports(list[Any]):
 
 def train_forked(recipe: Recipe) -> str:
     """`train` in all that the driver does; gloo workers from a fork server stand where those of Ray Train are."""
-    with mock.patch("pipelines.train._fit", _fit):
+    with mock.patch("pipelines.train.driver._fit", _fit):
         return train(recipe)
 
 

@@ -25,9 +25,9 @@ from ganrnn.data.images import encode_png
 from pipelines import storage
 from pipelines.config import Recipe, bare_recipe
 from pipelines.config.rate import RateConfig
-from pipelines.rate_access import Invites
-from pipelines.rate_server import make_app
-from pipelines.rate_study import Study
+from pipelines.rate.access import Invites
+from pipelines.rate.server import make_app
+from pipelines.rate.study import Study
 from tests.stages.tiny import ROOT, wait_until
 
 SECRET = "0123456789abcdef0123456789abcdef"

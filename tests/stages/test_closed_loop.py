@@ -14,7 +14,8 @@ from ganrnn.errors import BadInput
 from ganrnn.tasks.latent_text_gan import LatentTextGan, LatentTextGanConfig
 from ganrnn.tasks.match_judge import MatchJudge, MatchJudgeConfig
 from jobs import closed_loop
-from pipelines import dreams, storage
+from pipelines import storage
+from pipelines.closed_loop import lineage
 from pipelines.config import load_recipe
 from pipelines.formats import prompts
 from pipelines.formats.manifest import build_manifest
@@ -213,7 +214,7 @@ def write_samples(folder: Path, **further: Any) -> dict[str, list[str]]:
 def test_texts_become_prompts_that_can_be_painted(tmp_path: Path) -> None:
     texts = write_samples(tmp_path / "samples", share=0.5, reference="a person's", attributes="of another text")
     commit = (f"{tmp_path}/samples", f"{tmp_path}/prompts")
-    dreams.commit_prompts(*commit)
+    lineage.commit_prompts(*commit)
     first = tiny.contents(tmp_path / "prompts")
     assert first.keys() == texts.keys()
     for number, (name, held) in enumerate(texts.items()):
@@ -228,22 +229,22 @@ def test_texts_become_prompts_that_can_be_painted(tmp_path: Path) -> None:
         prompts.plan(storage.list_files(commit[1]), ["prompt"], 2, 0.2)
     (tmp_path / "prompts/d-000000.parquet").unlink()
     made = (tmp_path / "prompts/d-000001.parquet").stat().st_mtime_ns
-    dreams.commit_prompts(*commit)
+    lineage.commit_prompts(*commit)
     assert tiny.contents(tmp_path / "prompts") == first
     assert (tmp_path / "prompts/d-000001.parquet").stat().st_mtime_ns == made
 
 
 def test_what_is_no_finished_generation_of_texts_gives_no_prompts(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"samples/manifest.json does not exist; run generate for it first, to its end"):
-        dreams.commit_prompts(f"{tmp_path}/samples", f"{tmp_path}/prompts")
+        lineage.commit_prompts(f"{tmp_path}/samples", f"{tmp_path}/prompts")
     write_samples(tmp_path / "twice", dreamer_digest="cd34")
     with pytest.raises(BadInput, match="has a column 'dreamer_digest', which dreamt prompts have themselves; rename"):
-        dreams.commit_prompts(f"{tmp_path}/twice", f"{tmp_path}/prompts")
+        lineage.commit_prompts(f"{tmp_path}/twice", f"{tmp_path}/prompts")
     write_samples(tmp_path / "pictures")
     uri = f"{tmp_path}/pictures/d-000000.parquet"
     storage.commit_table(uri, storage.read_table([uri]).drop_columns(["text"]))
     with pytest.raises(BadInput, match=r"d-000000.parquet has no column 'text'"):
-        dreams.commit_prompts(f"{tmp_path}/pictures", f"{tmp_path}/prompts")
+        lineage.commit_prompts(f"{tmp_path}/pictures", f"{tmp_path}/prompts")
     assert not (tmp_path / "prompts").exists()
 
 
@@ -251,5 +252,5 @@ def test_a_folder_of_other_prompts_is_left_alone(tmp_path: Path) -> None:
     write_samples(tmp_path / "samples")
     storage.commit_table(f"{tmp_path}/prompts/mine.parquet", pa.table({"prompt_id": ["a"], "prompt": ["a dog"]}))
     with pytest.raises(BadInput, match=r"prompts/mine.parquet is no prompt of what .*/samples holds; choose another"):
-        dreams.commit_prompts(f"{tmp_path}/samples", f"{tmp_path}/prompts")
+        lineage.commit_prompts(f"{tmp_path}/samples", f"{tmp_path}/prompts")
     assert [path.name for path in (tmp_path / "prompts").iterdir()] == ["mine.parquet"]

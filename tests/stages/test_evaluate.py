@@ -15,12 +15,12 @@ from PIL import Image
 from ganrnn.data.images import encode_png
 from ganrnn.errors import BadInput
 from pipelines import storage
-from pipelines.beside import champion_beside, training_curves
-from pipelines.evaluate import evaluate
+from pipelines.evaluate.driver import evaluate
+from pipelines.evaluate.images.metrics import count_name
+from pipelines.evaluate.tracked_context import champion_beside, training_curves
 from pipelines.formats.dataset import read_manifest, shard_uris
-from pipelines.generate import generate
-from pipelines.picture_scores import count_name
-from pipelines.promote import promote
+from pipelines.generate.driver import generate
+from pipelines.promote.driver import promote
 from tests.stages import tiny
 from tests.stages.tiny import NUM_TEST, Run
 

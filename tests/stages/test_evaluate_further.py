@@ -13,7 +13,7 @@ from safetensors.torch import save
 from ganrnn.metrics.images.frechet import frechet_distance
 from ganrnn.metrics.statistics.moments import Moments
 from pipelines import storage
-from pipelines.evaluate import evaluate
+from pipelines.evaluate.driver import evaluate
 from tests.stages.tiny import NUM_TEST, Run
 
 WIDTH = 12

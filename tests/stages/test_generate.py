@@ -17,7 +17,7 @@ from ganrnn import checkpoint
 from ganrnn.data import images
 from ganrnn.errors import BadInput
 from pipelines import storage
-from pipelines.generate import generate
+from pipelines.generate.driver import generate
 from tests.stages import tiny
 from tests.stages.tiny import NUM_TEST, Run
 

@@ -13,13 +13,13 @@ from ganrnn import checkpoint
 from ganrnn.checkpoint import load_sampler
 from ganrnn.errors import BadInput
 from ganrnn.tasks.text_to_image import TextToImage
-from pipelines.checkpoints import Checkpoints
 from pipelines.config import Recipe
 from pipelines.formats.dataset import read_manifest, shard_uris
 from pipelines.sampling import model_files
 from pipelines.tracking import runs
-from pipelines.train import build_vocabulary, training_identity
-from pipelines.train_worker import train_worker
+from pipelines.train.checkpoints import Checkpoints
+from pipelines.train.driver import build_vocabulary, training_identity
+from pipelines.train.worker import train_worker
 from tests.stages.forked import Reports
 from tests.stages.tiny import NUM_STEPS, Run
 

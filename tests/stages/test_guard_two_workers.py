@@ -11,9 +11,9 @@ from torch import distributed as dist
 from ganrnn import checkpoint
 from ganrnn.checkpoint import load_sampler
 from ganrnn.tasks.text_to_image import TextToImage
-from pipelines.checkpoints import Checkpoints
 from pipelines.config import load_recipe
-from pipelines.train_worker import train_worker
+from pipelines.train.checkpoints import Checkpoints
+from pipelines.train.worker import train_worker
 from tests.stages.test_guard import BAD_STEP, job_of
 from tests.stages.tiny import NUM_STEPS, ROOT, Run
 

@@ -14,9 +14,9 @@ from ganrnn.errors import BadInput
 from jobs import paint
 from pipelines import storage
 from pipelines.config import load_recipe
-from pipelines.evaluate import evaluate
-from pipelines.generate import generate
-from pipelines.promote import promote
+from pipelines.evaluate.driver import evaluate
+from pipelines.generate.driver import generate
+from pipelines.promote.driver import promote
 from pipelines.sampling import model_files
 from tests.stages.forked import train_forked
 from tests.stages.tiny import NUM_TEST, Run

@@ -13,10 +13,10 @@ from ganrnn.data import images
 from ganrnn.data.images import encode_png
 from jobs import paint
 from pipelines import storage
-from pipelines.evaluate import evaluate
-from pipelines.generate import generate
-from pipelines.ingest import ingest
-from pipelines.promote import promote
+from pipelines.evaluate.driver import evaluate
+from pipelines.generate.driver import generate
+from pipelines.ingest.driver import ingest
+from pipelines.promote.driver import promote
 from pipelines.sampling import model_files
 from tests.stages.forked import train_forked
 from tests.stages.tiny import NUM_TEST, Run

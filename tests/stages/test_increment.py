@@ -15,9 +15,9 @@ from ganrnn.errors import BadInput
 from jobs import cli
 from pipelines import storage
 from pipelines.config import Recipe
-from pipelines.generate import generate, generate_increment
+from pipelines.generate.driver import generate, generate_increment
+from pipelines.generate.verify import verify
 from pipelines.storage import lease
-from pipelines.verify import verify
 from tests.stages import tiny
 from tests.stages.test_generate import pictures, prompts_of, shards, write
 from tests.stages.tiny import Run

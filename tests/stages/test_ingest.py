@@ -18,7 +18,7 @@ from ganrnn.errors import BadInput
 from pipelines import storage
 from pipelines.formats import schemas
 from pipelines.formats.manifest import MANIFEST
-from pipelines.ingest import ingest, split_of
+from pipelines.ingest.driver import ingest, split_of
 from tests.stages.datasets import COLOURS, SPLITS, files, png, read, recipe, rejects, rows, write
 
 DATA = Path(__file__).parents[2] / "../shared/data"

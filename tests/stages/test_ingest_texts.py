@@ -7,7 +7,7 @@ import pytest
 
 from ganrnn.errors import BadInput
 from pipelines import storage
-from pipelines.ingest import ingest
+from pipelines.ingest.driver import ingest
 from tests.stages.datasets import SPLITS, read, recipe, write
 
 

@@ -11,12 +11,12 @@ import pytest
 from ganrnn import checkpoint
 from ganrnn.errors import BadInput
 from pipelines import storage
-from pipelines.evaluate import evaluate
-from pipelines.generate import generate
-from pipelines.promote import promote
+from pipelines.evaluate.driver import evaluate
+from pipelines.generate.driver import generate
+from pipelines.promote.driver import promote
 from pipelines.sampling import model_files
-from pipelines.train import train
-from pipelines.train_worker import train_worker
+from pipelines.train.driver import train
+from pipelines.train.worker import train_worker
 from tests.stages.test_guard import job_of
 from tests.stages.texts import (
     NUM_TEST,

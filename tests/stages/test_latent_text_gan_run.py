@@ -13,10 +13,10 @@ import torch
 from ganrnn import checkpoint
 from ganrnn.tasks.latent_text_gan import LatentTextGan
 from pipelines import storage
-from pipelines.checkpoints import Checkpoints
-from pipelines.evaluate import evaluate
-from pipelines.generate import generate
-from pipelines.promote import promote
+from pipelines.evaluate.driver import evaluate
+from pipelines.generate.driver import generate
+from pipelines.promote.driver import promote
+from pipelines.train.checkpoints import Checkpoints
 from tests.stages.test_guard import trained
 from tests.stages.texts import (
     NUM_TEST,

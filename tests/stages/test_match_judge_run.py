@@ -12,13 +12,13 @@ import yaml
 
 from ganrnn.checkpoint import load_sampler
 from pipelines import storage
-from pipelines.evaluate import evaluate
-from pipelines.generate import generate
-from pipelines.ingest import ingest
-from pipelines.promote import promote
+from pipelines.evaluate.driver import evaluate
+from pipelines.generate.driver import generate
+from pipelines.generate.verify import verify
+from pipelines.ingest.driver import ingest
+from pipelines.promote.driver import promote
 from pipelines.sampling.model_files import fetch_files
-from pipelines.train import train
-from pipelines.verify import verify
+from pipelines.train.driver import train
 from tests.stages.forked import train_forked
 from tests.stages.tiny import NUM_TEST, Run
 

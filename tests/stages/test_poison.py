@@ -8,7 +8,7 @@ import pytest
 from ganrnn.data import images
 from ganrnn.errors import BadInput
 from pipelines import storage
-from pipelines.generate import generate
+from pipelines.generate.driver import generate
 from tests.stages.test_generate import pictures, prompts_of, write
 from tests.stages.tiny import Run
 

@@ -18,7 +18,9 @@ from ganrnn.text.captions import Vocabulary
 from pipelines import storage
 from pipelines.config import Recipe, TrackingConfig, parse_recipe
 from pipelines.config.promote import PromoteConfig
-from pipelines.promote import Decision, compare, promote, read_report
+from pipelines.promote.decision import Decision, compare
+from pipelines.promote.driver import promote
+from pipelines.promote.scored_report import read_report
 from pipelines.tracking import registry, runs
 from pipelines.tracking.registry import RegisteredVersion
 

@@ -10,7 +10,8 @@ from ganrnn.errors import BadInput
 from pipelines import storage
 from pipelines.config import Recipe
 from pipelines.formats.ratings import Human
-from pipelines.promote import Decision, promote
+from pipelines.promote.decision import Decision
+from pipelines.promote.driver import promote
 from tests.stages.test_promote import METRICS, Job, job, store
 
 __all__ = ["job", "store"]  # fixtures

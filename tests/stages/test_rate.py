@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from jobs import cli
-from pipelines.rate_study import open_study
+from pipelines.rate.study import open_study
 from tests.stages import rating
 from tests.stages.rating import Rater
 

@@ -13,8 +13,8 @@ from ganrnn.data.images import encode_png
 from ganrnn.errors import BadInput
 from pipelines import storage
 from pipelines.config.rate import RateConfig
-from pipelines.rate_items import read_items
-from pipelines.rate_trials import Design
+from pipelines.rate.items import read_items
+from pipelines.rate.trials import Design
 from tests.stages import rating
 
 

@@ -16,11 +16,11 @@ from ganrnn.metrics.statistics.intervals import wilson_interval
 from pipelines import storage
 from pipelines.config.rate import SAMPLES
 from pipelines.formats.ratings import Human, read_human_scores
-from pipelines.rate_report import report, table
-from pipelines.rate_scores import Judged, counted, scores
-from pipelines.rate_store import Answer
-from pipelines.rate_study import Study, open_study
-from pipelines.rate_trials import CHOICES
+from pipelines.rate.report import report, table
+from pipelines.rate.scores import Judged, counted, scores
+from pipelines.rate.store import Answer
+from pipelines.rate.study import Study, open_study
+from pipelines.rate.trials import CHOICES
 from tests.stages import rating
 
 ANSWER = Answer("a", 0, "rated", (0,), "real", "real", True, 1.5, "en", 1_700_000_000.0)

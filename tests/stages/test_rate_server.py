@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from pipelines.rate_access import Buckets, Invites
-from pipelines.rate_study import Study, open_study
+from pipelines.rate.access import Buckets, Invites
+from pipelines.rate.study import Study, open_study
 from tests.stages import rating
 from tests.stages.rating import Rater
 

@@ -12,10 +12,10 @@ import yaml
 from ganrnn import checkpoint
 from ganrnn.task import task_class
 from pipelines import storage
-from pipelines.checkpoints import Checkpoints
 from pipelines.config import Recipe, load_recipe
-from pipelines.ingest import ingest
-from pipelines.train_worker import train_worker
+from pipelines.ingest.driver import ingest
+from pipelines.train.checkpoints import Checkpoints
+from pipelines.train.worker import train_worker
 from tests.stages.test_guard import job_of
 from tests.stages.tiny import ROOT
 

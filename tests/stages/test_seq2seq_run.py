@@ -8,9 +8,9 @@ import pytest
 
 from ganrnn.errors import BadInput
 from pipelines import storage
-from pipelines.evaluate import evaluate
-from pipelines.generate import generate
-from pipelines.train import train
+from pipelines.evaluate.driver import evaluate
+from pipelines.generate.driver import generate
+from pipelines.train.driver import train
 from tests.stages.texts import NUM_TEST, require_the_same_in_any_company, text_run, texts, with_rules
 from tests.stages.tiny import Run
 

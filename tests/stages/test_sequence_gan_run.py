@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from pipelines.evaluate import evaluate
-from pipelines.generate import generate
-from pipelines.promote import promote
+from pipelines.evaluate.driver import evaluate
+from pipelines.generate.driver import generate
+from pipelines.promote.driver import promote
 from tests.stages.texts import require_the_same_after_a_death, require_the_same_in_any_company, text_run, with_rules
 from tests.stages.tiny import Run
 

@@ -9,7 +9,7 @@ import pytest
 from ganrnn.data.images import decode
 from ganrnn.errors import BadInput
 from pipelines import storage
-from pipelines.ingest import ingest
+from pipelines.ingest.driver import ingest
 from tests.stages.datasets import COLOURS, SPLITS, png, read, recipe, rejects, rows, write
 
 

@@ -17,7 +17,7 @@ from ganrnn.errors import BadInput
 from pipelines import storage
 from pipelines.config import Recipe
 from pipelines.formats import schemas
-from pipelines.ingest import ingest
+from pipelines.ingest.driver import ingest
 from tests.stages.datasets import COLOURS, SPLITS, files, png, read, recipe, rejects, rows, write
 
 

@@ -1,7 +1,7 @@
 """Scores of texts whose rows ask for different things."""
 
 from ganrnn.decoding.rules import Decoding
-from pipelines import text_scoring
+from pipelines.evaluate.texts import metrics
 
 
 def test_each_poem_is_held_to_its_own_form_and_prose_to_none() -> None:
@@ -11,6 +11,6 @@ def test_each_poem_is_held_to_its_own_form_and_prose_to_none() -> None:
         Decoding(constraint="poem", num_lines=2, chars_per_line=5, heads="月"),
         Decoding(),
     ]
-    scores = text_scoring.form(texts, rules)
+    scores = metrics.form(texts, rules)
     assert scores.metrics == {"in_form": 0.5}
     assert [round(bound, 4) for bound in scores.intervals["in_form"]] == [0.0945, 0.9055]

@@ -12,8 +12,8 @@ import pytest
 from ganrnn import checkpoint
 from ganrnn.errors import BadInput
 from pipelines import storage
-from pipelines.checkpoints import Checkpoints
-from pipelines.train import train
+from pipelines.train.checkpoints import Checkpoints
+from pipelines.train.driver import train
 from tests.stages import tiny
 from tests.stages.tiny import NUM_STEPS, Run
 

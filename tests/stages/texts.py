@@ -9,10 +9,10 @@ import yaml
 
 from ganrnn import checkpoint
 from pipelines import storage
-from pipelines.checkpoints import Checkpoints
-from pipelines.generate import generate
-from pipelines.ingest import ingest
-from pipelines.train_worker import train_worker
+from pipelines.generate.driver import generate
+from pipelines.ingest.driver import ingest
+from pipelines.train.checkpoints import Checkpoints
+from pipelines.train.worker import train_worker
 from tests.stages.forked import train_forked
 from tests.stages.test_guard import job_of
 from tests.stages.tiny import Run, write_here

@@ -16,9 +16,9 @@ import yaml
 
 from pipelines import storage
 from pipelines.config import Recipe, load_recipe
-from pipelines.ingest import ingest
-from pipelines.shard_writer import ShardWriter
-from pipelines.shards import plan, prompt_files
+from pipelines.generate.plan import plan, prompt_files
+from pipelines.generate.worker import ShardWriter
+from pipelines.ingest.driver import ingest
 from tests.stages.forked import train_forked
 
 ROOT = Path(__file__).parents[2]

@@ -1,0 +1,93 @@
+"""Blocks of images: where they are read, and what is known of their rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import torch
+
+from ganrnn.data import images as pictures
+from ganrnn.errors import BadInput
+from pipelines import storage
+from pipelines.formats import prompts
+
+
+@dataclass(frozen=True)
+class Block:
+    """What one call scores. `set_name` says to which set it belongs: reference, real, training or samples."""
+
+    set_name: str
+    index: int
+    num_rows: int
+    uri: str = ""
+    row_group: int = 0
+    shard: prompts.Shard | None = None
+
+    @property
+    def name(self) -> str:
+        """Sorts as the blocks of a set stand."""
+        return f"{self.set_name}/{self.index:08d}"
+
+
+def blocks_of_files(set_name: str, uris: Sequence[str]) -> list[Block]:
+    """A block for each row group."""
+    groups = [
+        (uri, group, file.metadata.row_group(group).num_rows)
+        for uri in uris
+        for file in [storage.open_parquet(uri)]
+        for group in range(file.num_row_groups)
+    ]
+    return [Block(set_name, index, rows, uri, group) for index, (uri, group, rows) in enumerate(groups)]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The rows of a block: images and, where they were made from others, sources uint8 [N, 3, H, W]; pngs encoded.
+
+    `groups` are empty where a row belongs to none.
+    """
+
+    ids: list[str]
+    texts: list[str]
+    attributes: list[dict[str, str]]
+    groups: list[str]
+    images: torch.Tensor
+    pngs: list[bytes]
+    sources: torch.Tensor | None
+
+
+def decode_images(uri: str, ids: Sequence[str], pngs: Sequence[bytes]) -> torch.Tensor:
+    """Pictures uint8 [N, 3, H, W]; BadInput that names the first one that is none, or of another size."""
+    images = []
+    for name, png in zip(ids, pngs, strict=True):
+        try:
+            images.append(pictures.to_tensor([png])[0])
+        except BadInput as error:
+            raise BadInput(f"picture {name!r} of {uri} cannot be read: {error}") from error
+        if images[-1].shape != images[0].shape:
+            sizes = [f"{image.shape[1]} x {image.shape[2]}" for image in (images[-1], images[0])]
+            raise BadInput(f"picture {name!r} of {uri} has {sizes[0]} pixels, others {sizes[1]}; one size is needed")
+    return torch.stack(images) if images else torch.empty(0)
+
+
+def source_images(table: pa.Table, images: torch.Tensor) -> torch.Tensor | None:
+    """The pictures that some were made from, at their size; None unless all of them have one."""
+    if "source_image" not in table.column_names or table.column("source_image").null_count or not len(images):
+        return None
+    height, width = images.shape[2:]
+    return pictures.to_tensor([image["bytes"] for image in table.column("source_image").to_pylist()], (height, width))
+
+
+def attributes_of(table: pa.Table) -> list[dict[str, str]]:
+    if "attributes" not in table.column_names:
+        return [{}] * table.num_rows
+    return [dict(pairs or []) for pairs in table.column("attributes").to_pylist()]
+
+
+def groups_of(group_by: str, texts: list[str], attributes: list[dict[str, str]], table: pa.Table) -> list[str]:
+    if group_by == "text":
+        return texts
+    if group_by == "label":
+        labels = table.column("label").to_pylist() if "label" in table.column_names else [None] * len(texts)
+        return ["" if label is None else str(label) for label in labels]
+    return [held.get(group_by, "") for held in attributes]

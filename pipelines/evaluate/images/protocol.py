@@ -1,0 +1,108 @@
+"""What scores of images depend on."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ganrnn.data import scenes
+from ganrnn.errors import BadInput
+from ganrnn.metrics.extractors.load import Extractor
+from ganrnn.text.captions import meaning_key
+from pipelines import storage
+from pipelines.config import Recipe
+from pipelines.config.evaluate import MOST_GROUPS
+from pipelines.evaluate.images import indomain_network
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What must be equal for two scores to be comparable, beside the pictures."""
+
+    caption_texts: tuple[str, ...]  # one of each distinct meaning
+    caption_keys: tuple[str, ...]
+    posterior_texts: tuple[str, ...]  # the classes of the Inception Score
+    num_candidates: int
+    num_splits: int
+    num_kid_features: int
+    seed: int
+    group_by: str  # text, label or the name of an attribute; empty for no groups
+    extractor_digest: str  # of a further network whose features count; empty for none
+    captions: str  # what the network reads of a row: text or attributes
+    built_in: scenes.Kind | None  # the kind of scenes, whose attributes can be read back from pictures
+    has_seam: bool
+
+
+def protocol_of(
+    recipe: Recipe,
+    manifest: Mapping[str, Any],
+    reference: Sequence[str],
+    real: Sequence[str],
+    extractor: Extractor | None,
+) -> Protocol:
+    """What scores of this recipe depend on; BadInput where the data set cannot give it."""
+    captions = distinct_captions(recipe, real)
+    classes = distinct_captions(recipe, reference)
+    chosen = sorted(classes)[:100]
+    ingested = manifest["config"]["ingest"]
+    if recipe.evaluate.num_candidates > len(captions):
+        raise BadInput(
+            f"evaluate.num_candidates is {recipe.evaluate.num_candidates}; "
+            f"the prompts hold {len(captions)} distinct captions, allowed are 2 to {len(captions)}"
+        )
+    _require_groups(recipe.evaluate.group_by, real)
+    return Protocol(
+        caption_texts=tuple(captions[key] for key in sorted(captions)),
+        caption_keys=tuple(sorted(captions)),
+        posterior_texts=tuple(classes[key] for key in chosen),
+        num_candidates=recipe.evaluate.num_candidates,
+        num_splits=recipe.evaluate.num_splits,
+        num_kid_features=recipe.evaluate.num_kid_features,
+        seed=recipe.seed,
+        group_by=recipe.evaluate.group_by,
+        extractor_digest=extractor.digest if extractor else "",
+        built_in=ingested["scenes"]["kind"] if ingested["source"] == "scenes" else None,
+        captions=recipe.evaluate.captions,
+        has_seam=recipe.task.wrap_horizontally,
+    )
+
+
+def _require_groups(group_by: str, uris: Sequence[str]) -> None:
+    """Raises BadInput where real pictures have no such groups, or more than a page can show."""
+    if not group_by:
+        return
+    values, names = set[str](), {"text", "label"}
+    for uri in uris:
+        for batch in storage.read_batches(uri, ["text", "label", "attributes"]):
+            for row in batch.to_pylist():
+                attributes = dict(row["attributes"] or {})
+                names |= {*attributes}
+                value = (attributes | {"text": row["text"], "label": row["label"]}).get(group_by)
+                values |= set() if value is None else {str(value)}
+    if not 0 < len(values) <= MOST_GROUPS:
+        raise BadInput(
+            f"evaluate.group_by is {group_by!r}, of which the test split has {len(values)} values; "
+            f"1 to {MOST_GROUPS} are needed, of {', '.join(sorted(names))}"
+        )
+
+
+def distinct_captions(recipe: Recipe, uris: Sequence[str]) -> dict[str, str]:
+    """One text for each meaning, the first in code point order."""
+    found: dict[str, str] = {}
+    for uri in uris:
+        for batch in storage.read_batches(uri, ["text", "attributes"]):
+            texts, held = (column.to_pylist() for column in batch.columns)
+            captions = indomain_network.captions(recipe.evaluate.captions, texts, held)
+            for text, caption, attributes in zip(texts, captions, held, strict=True):
+                key = str(meaning_key(text, attributes))
+                found[key] = min(found.get(key, caption), caption)
+    return found
+
+
+def protocol_digest(
+    protocol: Protocol, network_digest: str, subject: Mapping[str, Any], counts: Mapping[str, int]
+) -> str:
+    """Equal for two reports whose numbers may be compared, as far as the protocol goes."""
+    held = [asdict(protocol), network_digest, subject["prompts_digest"], counts]
+    held += [subject[name] for name in ("choice", "judge_digest") if name in subject]
+    return storage.sha256(json.dumps(held, sort_keys=True).encode())

@@ -1,0 +1,55 @@
+"""What evaluate finds out once for a data set: scores of its own pictures, kept beside it by digest."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import pyarrow as pa
+
+from pipelines import storage
+from pipelines.config import Recipe
+from pipelines.evaluate.images.blocks import Block, blocks_of_files
+from pipelines.evaluate.images.collector import Collected
+from pipelines.evaluate.images.protocol import Protocol
+from pipelines.evaluate.images.set_statistics import SetScores
+from pipelines.formats.dataset import shard_uris
+
+SPLITS = {"reference": "val", "real": "test", "training": "train"}  # by set
+_VERSION = 2  # of what BlockScorer makes of a picture of the data set; to be raised when that changes
+
+
+class KnownScores:
+    """The scores of the sets of the data set, of an earlier evaluation or none yet.
+
+    Where features are to be written, pictures are looked at once more.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        manifest: Mapping[str, Any],
+        network_digest: str,
+        protocol: Protocol,
+        judge_digest: str | None,
+    ) -> None:
+        dataset = manifest["totals"]["dataset_digest"]
+        identity = json.dumps([_VERSION, asdict(protocol), network_digest, judge_digest, dataset], sort_keys=True)
+        folder = f"scores-{storage.sha256(identity.encode())[:12]}"
+        self.uri = storage.join(recipe.ingest.dataset_uri, folder, "sets.parquet")
+        self.missing: list[Block] = []
+        self.is_known = storage.exists(self.uri) and not recipe.evaluate.features_uri
+        if not self.is_known:
+            for name, split in SPLITS.items():
+                self.missing += blocks_of_files(name, shard_uris(recipe.ingest.dataset_uri, dict(manifest), split))
+
+    def complete(self, collected: Collected) -> None:
+        """Bring what is known in, or keep what has been found out now."""
+        if self.is_known:
+            for row in storage.read_table([self.uri]).to_pylist():
+                collected.sets[row["set"]] = SetScores.from_row(row)
+                collected.pictures[row["set"]] = {"first": row["first"], "best": [], "worst": []}
+        else:
+            sets = [(name, collected.sets[name]) for name in SPLITS]
+            rows = [{"set": name, "first": collected.pictures[name]["first"], **held.to_row()} for name, held in sets]
+            storage.commit_table(self.uri, pa.Table.from_pylist(rows))

@@ -1,0 +1,162 @@
+"""The part of evaluate that scores what fits in a table: texts beside what people wrote, verdicts beside the truth."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import pyarrow as pa
+
+from ganrnn import checkpoint
+from ganrnn.errors import BadInput
+from pipelines import storage
+from pipelines.config import Recipe
+from pipelines.evaluate.publish import publish
+from pipelines.evaluate.texts import judge_metrics, metrics
+from pipelines.evaluate.texts.metrics import Scores
+from pipelines.evaluate.texts.temperature_sweep import sweep
+from pipelines.formats import prompts
+from pipelines.formats.dataset import shard_uris
+from pipelines.formats.manifest import MANIFEST, code_revision
+from pipelines.report import page, plots
+from pipelines.sampling import model_files
+from pipelines.sampling.decoding_columns import decodings
+from pipelines.sampling.sampler import ModelSampler
+from pipelines.sampling.samples import draw, samples_table
+
+NUM_SHOWN = 64
+
+
+def evaluate_tables(recipe: Recipe, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Score samples, or prompts and a model; write report.json and report.html and return the content of the first."""
+    files = model_files.fetch_files(recipe.generate.model_uri, recipe.tracking)
+    task = checkpoint.load_sampler(files, recipe.generate.model_uri)
+    samples, subject = _samples(recipe, files, task)
+    if subject["model_digest"] != task.model_digest:
+        raise BadInput(
+            f"{recipe.generate.samples_uri} was made by model {subject['model_digest'][:12]}, "
+            f"{recipe.generate.model_uri} holds {task.model_digest[:12]}; generate again"
+        )
+    if not samples.num_rows:
+        raise BadInput(f"{recipe.generate.samples_uri} holds no sample; nothing can be scored")
+    splits = ("train", "test") if task.gives == "texts" else ("test",)
+    rows = {split: _rows(recipe, manifest, split, task) for split in splits}
+    if task.gives == "texts":
+        scores, floors = _scores(recipe, task, samples, rows)
+    else:
+        scores, floors = judge_metrics.scores(samples, *task.negative_log_likelihood(rows["test"])), Scores.none()
+    result = _report(recipe, manifest, subject, scores, floors, {"samples": samples.num_rows, **_counts(rows)})
+    if recipe.evaluate.sweep.temperatures:
+        result["sweep"] = sweep(recipe, files, *(rows[split][_written(task)] for split in splits))
+    publish(recipe, result, _pages(result, samples, task.gives))
+    return result
+
+
+def _pages(result: Mapping[str, Any], samples: pa.Table, gives: str) -> dict[str, bytes]:
+    if gives == "scores":
+        return {"report.html": page.render_verdicts(result, *judge_metrics.shown(samples, NUM_SHOWN)).encode()}
+    columns = [name for name in ("sample_id", "prompt", "text", "reference") if name in samples.column_names]
+    plot = plots.draw_sweep(result["sweep"]) if "sweep" in result else None
+    html = page.render_texts(result, samples.select(columns).slice(0, NUM_SHOWN).to_pylist(), plot)
+    return {"report.html": html.encode()} | ({"quality_diversity.png": plot} if plot else {})
+
+
+def _samples(recipe: Recipe, files: Mapping[str, bytes], task: Any) -> tuple[pa.Table, dict[str, Any]]:
+    config = recipe.generate
+    if recipe.evaluate.from_prompts:
+        uris = prompts.find(config.prompts_uri, config.since, config.where)
+        shard_rows, share = config.sampling.shard_rows, config.max_reject_share
+        prompt_set = prompts.plan(list(uris), task.prompt_columns, shard_rows, share, task.gives)
+        sampler, reader = ModelSampler(files, config.sampling), prompts.ShardReader()
+        assert config.seed is not None
+        tables = [
+            samples_table(sampler, draw(sampler, reader.read(prompt_set.shard(index)), config.seed))
+            for index in range(prompt_set.num_shards)
+        ]
+        digests = {"prompts_digest": prompt_set.digest, "samples_manifest_digest": None}
+        return pa.concat_tables(tables), {"model_digest": task.model_digest, **digests}
+    uri = storage.join(config.samples_uri, MANIFEST)
+    if not storage.exists(uri):
+        raise BadInput(f"{uri} does not exist; run generate first, or set evaluate.from_prompts=true")
+    held = storage.read_json(uri)
+    table = storage.read_table([storage.join(config.samples_uri, shard["uri"]) for shard in held["shards"]])
+    digests = {"prompts_digest": held["inputs"]["prompts_digest"], "samples_manifest_digest": storage.file_digest(uri)}
+    return table, {"model_digest": held["model_digest"], **digests}
+
+
+def _rows(recipe: Recipe, manifest: Mapping[str, Any], split: str, task: Any) -> dict[str, list[str]]:
+    uris = shard_uris(recipe.ingest.dataset_uri, dict(manifest), split)
+    rows: dict[str, list[str]] = storage.read_table(uris, list(task.input_columns)).to_pydict()
+    return rows
+
+
+def _written(task: Any) -> str:
+    """The data set's column that the model learns to write."""
+    return "text" if task.kind == "texts" else "target"
+
+
+def _counts(rows: Mapping[str, Mapping[str, list[str]]]) -> dict[str, int]:
+    return {split: len(next(iter(held.values()))) for split, held in rows.items()}
+
+
+def _scores(
+    recipe: Recipe, task: Any, samples: pa.Table, rows: Mapping[str, Mapping[str, list[str]]]
+) -> tuple[Scores, Scores]:
+    """Of the samples, and of as many real texts."""
+    config = recipe.evaluate
+    written = _written(task)
+    texts: list[str] = samples.column("text").to_pylist()
+    real, training = rows["test"][written], rows["train"][written]
+    total, num_tokens = task.negative_log_likelihood(rows["test"])
+    parts = [
+        Scores(metrics.likelihood(total, num_tokens, sum(map(len, real))), {}, {}),
+        metrics.diversity(texts, config, recipe.seed),
+        metrics.memorised(texts, training),
+    ]
+    floors = [metrics.diversity(real, config, recipe.seed), metrics.memorised(real, training)]
+    if task.kind == "pairs" and "reference" in samples.column_names:
+        parts.append(metrics.overlap(texts, samples.column("reference").to_pylist(), config))
+    rules, _ = decodings(samples, recipe.generate.sampling.decoding)
+    if any(rule.constraint == "poem" for rule in rules):
+        parts.append(metrics.form(texts, rules))
+    if config.molecules:
+        parts.append(metrics.chemistry(texts, training, real))
+        floors.append(metrics.chemistry(real, training, real))
+    lengths = samples.column("num_tokens").to_pylist()
+    cost = sum(samples.column("constraint_cost").to_pylist()) / max(1, sum(lengths))
+    if any(rule.constraint != "none" for rule in rules):
+        parts.append(Scores({"constraint_nats_per_token": cost}, {}, {}))
+    return metrics.joined(parts), metrics.joined(floors)
+
+
+def _report(
+    recipe: Recipe,
+    manifest: Mapping[str, Any],
+    subject: Mapping[str, Any],
+    scores: Scores,
+    floors: Scores,
+    counts: Mapping[str, int],
+) -> dict[str, Any]:
+    protocol = [
+        asdict(recipe.evaluate) | {"report_uri": "", "num_workers": 0, "from_prompts": False, "sweep": None},
+        subject["prompts_digest"],
+        dict(counts),
+        recipe.seed,
+    ]
+    return {
+        "name": recipe.name,
+        "metrics": scores.metrics,
+        "intervals": scores.intervals,
+        "signatures": scores.signatures,
+        "floors": floors.metrics,
+        "counts": dict(counts),
+        "digests": {**subject, "dataset_digest": manifest["totals"]["dataset_digest"]},
+        "model_digest": subject["model_digest"],
+        "dataset_digest": manifest["totals"]["dataset_digest"],
+        "protocol_digest": storage.sha256(json.dumps(protocol, sort_keys=True).encode()),
+        "samples_manifest_digest": subject["samples_manifest_digest"],
+        "model_uri": recipe.generate.model_uri,
+        "seed": {"evaluation": recipe.seed, "generation": recipe.generate.seed},
+        "config": recipe.as_dict(),
+        "code_revision": code_revision(),
+    }

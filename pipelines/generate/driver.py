@@ -1,0 +1,203 @@
+"""Generate from a prompts Parquet: Ray Data, an actor pool, exactly one file a shard.
+
+A shard's file is named and filled as a function of (model digest, prompts digest, run seed, shard index) and appears by
+one atomic commit. Run again, only missing shards are made; the manifest is written last.
+
+Ray Data's own job checkpoint is not used: it knows the ids of rows, not what they were made from, and holds them all in
+memory. Of Ray Data this takes the pool of actors, their restarts and retries, and back-pressure.
+"""
+
+import json
+import warnings
+from collections.abc import Generator, Mapping
+from contextlib import closing
+from typing import Any
+
+import pyarrow as pa
+import ray
+from ray.util.annotations import RayDeprecationWarning
+
+from ganrnn.errors import BadInput
+from pipelines import storage
+from pipelines.cluster import pool, session
+from pipelines.config import Recipe
+from pipelines.formats.manifest import MANIFEST, build_manifest
+from pipelines.formats.schemas import REJECTS
+from pipelines.generate import crash_isolation
+from pipelines.generate.plan import PLAN, Output, Work, plan, prompt_files
+from pipelines.generate.progress import Progress
+from pipelines.generate.worker import ShardWriter
+from pipelines.storage import lease
+from pipelines.storage.folder_identity import claim, require_unclaimed
+
+# A task of an actor makes up to this many shards, so that one is uploaded while the next is sampled ...
+_SHARDS_PER_TASK = 4
+# ... unless the driver would have more tasks than this to keep account of.
+_MOST_TASKS = 4_096
+# How often a task is tried whose actor dies, before its shards are looked into one by one.
+_ATTEMPTS = 3
+
+Receipts = dict[int, dict[str, Any]]
+
+
+def generate(recipe: Recipe) -> dict[str, Any]:
+    """Sample every prompt into one folder; returns the manifest.
+
+    Raises BadInput when the prompts or the model cannot be used, the folder holds samples of another plan, or another
+    driver works on it.
+    """
+    if recipe.generate.incremental:
+        raise BadInput("generate.incremental is true; only `ganrnn generate` takes that, evaluate reads one folder")
+    return _fill(recipe, prompt_files(recipe))[0]
+
+
+def generate_increment(recipe: Recipe) -> list[dict[str, Any]]:
+    """Sample every prompt file into a folder of its own, but those that are done; returns the manifests of the others.
+
+    A file that is done is known again by its size; BadInput where that differs.
+    """
+    waiting = {}
+    for folder, files in prompt_files(recipe).items():
+        place = storage.join(folder, MANIFEST)
+        if not storage.exists(place):
+            waiting[folder] = files
+        elif (before := storage.read_json(place)["inputs"]["prompts_bytes"]) != sum(files.values()):
+            raise BadInput(
+                f"{next(iter(files))} has {sum(files.values())} bytes and had {before} when {folder} was made; "
+                "put new prompts in a new file"
+            )
+    return _fill(recipe, waiting) if waiting else []
+
+
+def _fill(recipe: Recipe, sets: Mapping[str, Mapping[str, int]]) -> list[dict[str, Any]]:
+    """Fill each folder with the samples of its prompt files; returns the manifests."""
+    work = plan(recipe, sets)
+    advice = "choose another generate.samples_uri"
+    for output in work.outputs:
+        require_unclaimed(output.uri, PLAN, output.plan, advice)
+    done = [storage.join(output.uri, MANIFEST) for output in work.outputs]
+    if all(map(storage.exists, done)):
+        return [storage.read_json(uri) for uri in done]
+    with lease.held(recipe.generate.samples_uri):
+        for output in work.outputs:
+            claim(output.uri, PLAN, output.plan, advice)
+        receipts = _sample(recipe, work)
+        sizes = [sum(files.values()) for files in sets.values()]
+        return [_finish(recipe, *made) for made in zip(work.outputs, sizes, receipts, strict=True)]
+
+
+def _sample(recipe: Recipe, work: Work) -> list[Receipts]:
+    """Have every shard made that is not there; returns shard index -> receipt for each output."""
+    receipts: list[Receipts] = [{} for _ in work.outputs]
+    with session.session(), Progress(recipe, work.outputs) as progress:
+        session.require(
+            "generate.sampling",
+            work.sampling.num_workers,
+            work.sampling.cpus_per_worker,
+            work.sampling.gpus_per_worker,
+        )
+        with closing(_rows(work)) as rows:  # whoever leaves the loop early leaves no thread of Ray Data behind
+            for row in rows:
+                if not any(receipts):
+                    for output in work.outputs:
+                        _open_run(recipe, output)
+                made = dict(enumerate(json.loads(row["receipts"]), row["start"]))
+                receipts[row["output"]] |= made
+                progress.update(made.values())
+    return receipts
+
+
+def _rows(work: Work) -> Generator[dict[str, Any], None, None]:
+    """What ShardWriter returns, from the pool; then, one by one, the shards on which its actors died too often."""
+    items = _items(work)
+    # Blocks that are there already: reading them takes no CPU, which the pool may hold all of.
+    dataset = ray.data.from_items(items, override_num_blocks=len(items))
+    dataset.context.max_errored_blocks = -1
+    sampling = work.sampling
+    most = min(sampling.num_workers, len(items))
+    with warnings.catch_warnings():
+        # Ray 2.60 has no other way to bound the retries of an actor's task, and will have none until 2.64.
+        warnings.simplefilter("ignore", RayDeprecationWarning)
+        written = dataset.map(
+            ShardWriter,  # type: ignore[arg-type]  # an actor class, whose instances are the function
+            fn_constructor_args=[work],
+            compute=ray.data.ActorPoolStrategy(min_size=min(sampling.min_workers or most, most), max_size=most),
+            num_cpus=sampling.cpus_per_worker,
+            num_gpus=sampling.gpus_per_worker,
+            max_task_retries=_ATTEMPTS - 1,
+        )
+    returned = set()
+    for row in pool.rows(written):
+        returned.add((row["output"], row["start"]))
+        yield row
+    for item in items:
+        if (item["output"], item["start"]) not in returned:
+            for index in range(item["start"], item["stop"]):
+                yield crash_isolation.write(work, item["output"], index)
+
+
+def _items(work: Work) -> list[dict[str, Any]]:
+    """Runs of shards, each of one output: {"output", "start", "stop"}."""
+    total = sum(output.prompt_set.num_shards for output in work.outputs)
+    few = min(_SHARDS_PER_TASK, total // (4 * work.sampling.num_workers))
+    step = max(1, few, -(-total // _MOST_TASKS))
+    return [
+        {"output": number, "start": start, "stop": min(start + step, output.prompt_set.num_shards)}
+        for number, output in enumerate(work.outputs)
+        for start in range(0, output.prompt_set.num_shards, step)
+    ]
+
+
+def _finish(recipe: Recipe, output: Output, prompts_bytes: int, receipts: Receipts) -> dict[str, Any]:
+    """Remove what killed writers left, write the rejects, and the manifest last."""
+    storage.delete_unfinished(output.uri)
+    ordered = [(index, receipts[index]) for index in range(output.prompt_set.num_shards)]
+    uris = output.prompt_set.uris
+    rejects = [
+        {"place": uris[0] if len(uris) == 1 else recipe.generate.prompts_uri, "id": prompt_id, "reason": reason}
+        for _, receipt in ordered
+        for prompt_id, reason in sorted(receipt["rejects"].items())
+    ]
+    shards = [
+        {"uri": output.shard_name(index)} | {name: receipt[name] for name in ("rows", "bytes", "sha256")}
+        for index, receipt in ordered
+    ]
+    storage.commit_table(storage.join(output.uri, "rejects.parquet"), pa.Table.from_pylist(rejects, REJECTS))
+    whole = build_manifest(
+        "generate",
+        inputs={"prompts_uri": recipe.generate.prompts_uri, "prompts_bytes": prompts_bytes, **output.plan},
+        config=recipe.as_dict(),
+        shards=shards,
+        totals={
+            "samples": sum(shard["rows"] for shard in shards),
+            "prompts": output.prompt_set.num_rows,
+            "rejects": len(rejects),
+            "unknown_tokens": sum(receipt["unknown_tokens"] for _, receipt in ordered),
+        },
+        model_digest=output.model_digest,
+    )
+    digest = storage.commit_json(storage.join(output.uri, MANIFEST), whole)
+    _close_run(recipe, output, whole["totals"], digest)
+    return whole
+
+
+def _open_run(recipe: Recipe, output: Output, **tags: str) -> str:
+    """The MLflow run of a folder, the same again after a crash: which model made which samples of which prompts."""
+    from pipelines.tracking import runs  # takes seconds, in which the pool is at work already
+
+    return runs.start_run(
+        recipe.tracking,
+        "generate",
+        recipe.as_dict(),
+        storage.sha256(json.dumps([output.uri, output.plan], sort_keys=True).encode()),
+        {"prompts": (recipe.generate.prompts_uri, output.prompt_set.digest)},
+        {"model_digest": output.model_digest, **tags},
+    )
+
+
+def _close_run(recipe: Recipe, output: Output, totals: Mapping[str, int], manifest_digest: str) -> None:
+    from pipelines.tracking import runs
+
+    run_id = _open_run(recipe, output, samples_manifest_digest=manifest_digest)
+    runs.log_metrics(recipe.tracking, run_id, {name: float(count) for name, count in totals.items()}, 0)
+    runs.finish_run(recipe.tracking, run_id, "FINISHED")

@@ -1,0 +1,161 @@
+"""Pictures with captions, texts or pairs to a dataset: checked, one size, no duplicates, split so that no group leaks.
+
+    python -m jobs.ingest jobs/recipes/demo.yaml
+
+Writes train/, val/ and test/ shards, prompts.parquet (the captions and source pictures of test), rejects.parquet and,
+last, manifest.json.
+The output is a function of the source and the config. Memory holds one shard a split, 16-byte digests of what was
+seen, and the captions of test.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ganrnn.data.scenes import Split
+from ganrnn.errors import BadInput
+from pipelines import storage
+from pipelines.config import Recipe
+from pipelines.config.ingest import IngestConfig
+from pipelines.formats.manifest import MANIFEST, SCHEMA_VERSION, build_manifest
+from pipelines.ingest.prepare import PreparedRow
+from pipelines.ingest.row_filter import REJECTS, RowFilter
+from pipelines.ingest.source_row import SPLITS
+from pipelines.ingest.sources import describe, raw_rows
+from pipelines.ingest.split_writer import PROMPTS, SplitWriter
+
+_SHARD = re.compile(r"\d{5,}\.parquet")
+
+
+def ingest(recipe: Recipe) -> dict[str, Any]:
+    """Write the dataset of a recipe and return its manifest; a dataset made already from the same is left as it is.
+
+    Raises BadInput for a source that cannot be read, more rejects than allowed, a split without rows, and a
+    `dataset_uri` that holds a dataset made otherwise or anything not written here.
+    """
+    config = recipe.ingest
+    _refuse_overlap(config)
+    settings = {"ingest": recipe.as_dict()["ingest"], "seed": recipe.seed}
+    inputs = {"source": describe(config, None if config.source == "scenes" else config.source_uri, recipe.seed)}
+    for name, uri in (("holdout", config.holdout_uri), ("test", config.test_uri)):
+        if uri:
+            inputs[name] = describe(config, uri, recipe.seed)
+    manifest_uri = storage.join(config.dataset_uri, MANIFEST)
+    if storage.exists(manifest_uri):
+        manifest: dict[str, Any] = storage.read_json(manifest_uri)
+        now = {"schema_version": SCHEMA_VERSION, "config": settings, "inputs": inputs}
+        _require_same(manifest, now, manifest_uri)
+        return manifest
+    storage.delete_folder(storage.join(config.dataset_uri, REJECTS))
+    _delete_rows(config.dataset_uri)
+    try:
+        shards, totals = _write_rows(recipe)
+    except BadInput:
+        _delete_rows(config.dataset_uri)
+        raise
+    manifest = build_manifest("ingest", inputs=inputs, config=settings, shards=shards, totals=totals)
+    storage.commit_json(manifest_uri, manifest)
+    return manifest
+
+
+def split_of(group: str, seed: int, holdout_share: float) -> Split:
+    """The side of a group: a keyed hash sends `holdout_share` of all groups to val and test, half to each."""
+    digest = hashlib.blake2b(group.encode(), digest_size=8, key=str(seed).encode()).digest()
+    position = int.from_bytes(digest, "big") / 2**64
+    if position < holdout_share / 2:
+        return "val"
+    return "test" if position < holdout_share else "train"
+
+
+def _write_rows(recipe: Recipe) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """All files but the manifest; returns the shards in order and the totals."""
+    config = recipe.ingest
+    sieve = RowFilter(config)
+    writers = {split: SplitWriter(config, split) for split in SPLITS}
+    for split, row in _split_rows(recipe, sieve):
+        writers[split].add(row)
+    sieve.write_rejects()
+    for writer in writers.values():
+        writer.flush()
+        if not writer.shards:
+            raise BadInput(
+                f"{config.source_uri}: no row is left for {writer.split} out of {sieve.counts['read']} read; "
+                f"change ingest.holdout_share ({config.holdout_share}) or holdout_uri, or give more groups of rows"
+            )
+    writers["test"].write_prompts()
+    shards = [shard for split in SPLITS for shard in writers[split].shards]
+    rows: dict[str, int] = {split: sum(shard["rows"] for shard in writers[split].shards) for split in SPLITS}
+    kinds = ("read", "duplicates", "images_without_caption", "held_out_elsewhere")
+    return shards, {
+        **rows,
+        **{kind: sieve.counts[kind] for kind in kinds},
+        "rejects": len(sieve.rejects),
+        **({"height": config.height, "width": config.width} if config.kind == "images" else {}),
+        "dataset_digest": storage.sha256("".join(shard["sha256"] for shard in shards).encode()),
+    }
+
+
+def _split_rows(recipe: Recipe, sieve: RowFilter) -> Iterator[tuple[Split, PreparedRow]]:
+    """Every accepted row with its side; rows whose group was held out before them are left out and counted."""
+    config = recipe.ingest
+    if config.source == "scenes" or not config.holdout_uri:
+        uri = None if config.source == "scenes" else config.source_uri
+        for row in sieve.passed(raw_rows(config, uri, recipe.seed)):
+            yield row.split or split_of(row.group, recipe.seed, config.holdout_share), row
+        return
+    held_out: set[str] = set()
+    sides: list[tuple[str | None, Split | None]] = [(config.holdout_uri, None), (config.source_uri, "train")]
+    if config.test_uri:
+        sides = [(config.test_uri, "test"), (config.holdout_uri, "val"), (config.source_uri, "train")]
+    for uri, side in sides:
+        groups = set()
+        for row in sieve.passed(raw_rows(config, uri, recipe.seed)):
+            if row.group in held_out:
+                sieve.counts["held_out_elsewhere"] += 1
+                continue
+            groups.add(row.group)
+            yield side or split_of(row.group, recipe.seed, holdout_share=1.0), row
+        held_out |= groups
+
+
+def _refuse_overlap(config: IngestConfig) -> None:
+    """A dataset inside its source would become part of it, and be deleted or read by the next run."""
+    dataset = storage.absolute(config.dataset_uri).rstrip("/") + "/"
+    for name in ("source_uri", "holdout_uri", "test_uri"):
+        uri = getattr(config, name)
+        source = storage.absolute(uri).rstrip("/") + "/" if uri else None
+        if source and (source.startswith(dataset) or dataset.startswith(source)):
+            raise BadInput(f"ingest.{name} {uri} and dataset_uri {config.dataset_uri} overlap; give a folder apart")
+
+
+def _require_same(manifest: Mapping[str, Any], now: Mapping[str, Any], uri: str) -> None:
+    """Raise BadInput naming the first key in which a dataset was made otherwise than it would be now."""
+    before, after = _flat(manifest), _flat(now)
+    compared = [key for key in before if key.split(".")[0] in now]
+    for key in dict.fromkeys([*after, *compared]):
+        # A dataset may be moved: where it lies is no difference.
+        if key != "config.ingest.dataset_uri" and before.get(key) != after.get(key):
+            raise BadInput(
+                f"{uri}: {key.removeprefix('config.')} was {before.get(key)!r} when this dataset was made and is "
+                f"{after.get(key)!r} now; give another run_uri or ingest.dataset_uri, or delete the folder"
+            )
+
+
+def _flat(value: Any, key: str = "") -> dict[str, Any]:
+    """Nested mappings and lists to dotted keys, tuples being lists as in JSON."""
+    if not isinstance(value, Mapping | list | tuple):
+        return {key: value}
+    items = value.items() if isinstance(value, Mapping) else enumerate(value)
+    return {name: leaf for part, inner in items for name, leaf in _flat(inner, f"{key}.{part}".strip(".")).items()}
+
+
+def _delete_rows(dataset_uri: str) -> None:
+    """Remove what an unfinished run left, and nothing else: unknown files are BadInput."""
+    for split in SPLITS:
+        folder = storage.join(dataset_uri, split)
+        for file in storage.list_files(folder):
+            if not _SHARD.fullmatch(storage.relative(file, folder)):
+                raise BadInput(f"{file} was not written by ingest; give an ingest.dataset_uri of its own")
+        storage.delete_folder(folder)
+    storage.delete_folder(storage.join(dataset_uri, PROMPTS))

@@ -1,0 +1,112 @@
+"""Parquet files as a source, dialogues turn by turn."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+
+from ganrnn.errors import BadInput
+from pipelines import storage
+from pipelines.config.ingest import IngestConfig
+from pipelines.formats.schemas import holds_image, is_binary
+from pipelines.ingest.source_row import RawRow, Values, id_column_of, raw_row, source_files, wanted_columns
+from pipelines.storage import errors
+from pipelines.storage.errors import STORE_ERRORS
+
+_BATCH_ROWS = 128
+
+
+def parquet_rows(config: IngestConfig, uri: str) -> Iterator[RawRow]:
+    for file in source_files(uri, ".parquet"):
+        columns = parquet_columns(config, file)
+        for place, values in table_rows(file, columns):
+            if isinstance(values, str):
+                yield RawRow(place, problem=values)
+                continue
+            if config.kind != "images":
+                yield from _turns(config, raw_row(config, place, values, None, None, None))
+                continue
+            data = _image_bytes(values[config.image_column])
+            problem = None if data else f"column {config.image_column!r} holds no image bytes"
+            source = _image_bytes(values[config.source_image_column]) if config.source_image_column else None
+            yield raw_row(config, place, values, data, source, problem)
+
+
+def _turns(config: IngestConfig, row: RawRow) -> Iterator[RawRow]:
+    """A row of texts as it is or, of a dialogue, each turn as the answer to those before it, all in one group."""
+    if not config.turn_separator or not isinstance(row.source_text, str):
+        yield row
+        return
+    dialogue = row.source_text if row.id is None else row.id
+    turns = [turn for turn in row.source_text.split(config.turn_separator) if turn.strip()]
+    if len(turns) < 2:
+        yield replace(row, problem="the dialogue has no second turn")
+    for number in range(1, len(turns)):
+        before = config.turn_separator.join(turns[:number])
+        yield replace(
+            row,
+            place=f"{row.place} turn {number}",
+            text=turns[number],
+            source_text=before,
+            id=None if row.id is None else f"{row.id}-{number}",
+            group=dialogue if row.group is None else row.group,
+        )
+
+
+def _image_bytes(value: Any) -> Any:
+    return value["bytes"] if isinstance(value, dict) else value
+
+
+def parquet_columns(config: IngestConfig, uri: str) -> list[str]:
+    """The columns to read from a file, all there and of a type that can serve."""
+    schema = storage.open_parquet(uri).schema_arrow
+    picture = config.image_column if config.kind == "images" else None
+    wanted = wanted_columns(config, schema.names, picture)
+    storage.require_columns(uri, schema, wanted)
+    allowed_types = (
+        (
+            (picture, config.source_image_column),
+            _holds_images,
+            "struct<bytes: binary, path: string> or binary",
+        ),
+        ((config.text_column, config.source_column if config.kind == "pairs" else None), _is_text, "string"),
+        ((config.label_column,), lambda kind: pa.types.is_integer(kind) or pa.types.is_boolean(kind), "whole numbers"),
+        (
+            (id_column_of(config, schema.names), config.group_column, *config.attribute_columns),
+            lambda kind: not (pa.types.is_nested(kind) or is_binary(kind)),
+            "plain values",
+        ),
+    )
+    for names, fits, allowed in allowed_types:
+        for name in filter(None, names):
+            if not fits(schema.field(name).type):
+                kind = schema.field(name).type
+                raise BadInput(f"{uri}: column {name!r} is of type {kind}; allowed is {allowed}")
+    return wanted
+
+
+def _holds_images(kind: pa.DataType) -> bool:
+    return is_binary(kind) or holds_image(kind)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def table_rows(uri: str, columns: Sequence[str]) -> Iterator[tuple[str, Values | str]]:
+    """Each row of a Parquet file with its place, read some at a time; a problem instead where text is not UTF-8."""
+    index = 0
+    try:
+        for batch in storage.open_parquet(uri).iter_batches(_BATCH_ROWS, columns=list(columns)):
+            for i in range(batch.num_rows):
+                values: Values | str
+                try:
+                    (values,) = batch.slice(i, 1).to_pylist()
+                except UnicodeDecodeError as error:
+                    values = f"a text is not UTF-8 ({error})"
+                yield f"{uri} row {index}", values
+                index += 1
+    except (*STORE_ERRORS, pa.ArrowException) as error:
+        text = f"{uri} cannot be read as Parquet after row {index}"
+        raise errors.refusal(text, error, "; it may be truncated") from error

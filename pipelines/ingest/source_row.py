@@ -1,0 +1,93 @@
+"""What every source yields: raw rows, and how their columns are chosen."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ganrnn.data.scenes import Split
+from ganrnn.errors import BadInput
+from ganrnn.text.captions import caption_of
+from pipelines import storage
+from pipelines.config.ingest import IngestConfig
+
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+
+FILE_NAME = "file_name"
+
+
+Values = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class RawRow:
+    """A row as its source holds it; nothing but `place` has been checked.
+
+    `image` is an encoded picture, or uint8 [height, width, 3] where the source draws it. `split` is given where the
+    source decides it. Without `id` the content names the row. `source_text` is what `text` is a translation, a summary
+    or an answer of.
+    """
+
+    place: str
+    image: bytes | np.ndarray | None = None
+    source_image: bytes | np.ndarray | None = None
+    text: Any = None
+    source_text: Any = None
+    id: Any = None
+    label: Any = None
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    group: Any = None
+    split: Split | None = None
+    problem: str | None = None
+    has_caption: bool = True
+
+
+def raw_row(
+    config: IngestConfig, place: str, values: Values, image: bytes | None, source: bytes | None, problem: str | None
+) -> RawRow:
+    id_column = id_column_of(config, values)
+    values = {name: None if value == "" else value for name, value in values.items()}
+    for name in (id_column, config.label_column):
+        if name and values[name] is None:
+            problem = problem or f"column {name!r} is empty"
+    label = values[config.label_column] if config.label_column else None
+    attributes = {name: values[name] for name in config.attribute_columns if values[name] is not None}
+    return RawRow(
+        place,
+        image,
+        source,
+        values[config.text_column] if config.text_column else caption_of(attributes) or f"label {label}",
+        values[config.source_column] if config.kind == "pairs" else None,
+        values[id_column] if id_column else None,
+        label,
+        attributes,
+        values[config.group_column] if config.group_column else None,
+        problem=problem,
+    )
+
+
+def id_column_of(config: IngestConfig, present: Mapping[str, Any] | Sequence[str]) -> str | None:
+    return config.id_column or ("id" if "id" in present else None)
+
+
+def wanted_columns(config: IngestConfig, present: Mapping[str, Any] | Sequence[str], first: str | None) -> list[str]:
+    """The columns that the config reads, `first` being the one of the picture."""
+    named = (
+        first,
+        config.source_column if config.kind == "pairs" else None,
+        config.source_image_column,
+        config.text_column,
+        id_column_of(config, present),
+        config.label_column,
+        config.group_column,
+    )
+    return list(dict.fromkeys(name for name in (*named, *config.attribute_columns) if name))
+
+
+def source_files(uri: str, ending: str) -> list[str]:
+    files = storage.list_files(uri, ending)
+    if not files:
+        raise BadInput(f"{uri} holds no {ending} file; give an existing file or folder of files that end in {ending}")
+    return files

@@ -1,0 +1,58 @@
+"""The shards of a split, and the prompts of the test split."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ganrnn.data.scenes import Split
+from pipelines import storage
+from pipelines.config.ingest import IngestConfig
+from pipelines.formats import schemas
+from pipelines.ingest.prepare import PreparedRow
+
+PROMPTS = "prompts.parquet"
+
+
+@dataclass
+class SplitWriter:
+    """Collects the rows of a split and commits a file whenever `shard_rows` are there."""
+
+    config: IngestConfig
+    split: Split
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    shards: list[dict[str, Any]] = field(default_factory=list)
+    prompts: list[pa.Table] = field(default_factory=list)
+
+    def add(self, row: PreparedRow) -> None:
+        self.rows.append(row.columns)
+        if len(self.rows) == self.config.shard_rows:
+            self.flush()
+
+    def flush(self) -> None:
+        if not self.rows:
+            return
+        table = pa.Table.from_pylist(self.rows, schema=schemas.dataset(self.config.kind, self.config.has_sources))
+        name = f"{self.split}/{len(self.shards):05d}.parquet"
+        digest = storage.commit_table(storage.join(self.config.dataset_uri, name), table, self.config.row_group_rows)
+        self.shards.append({"uri": name, "rows": len(self.rows), "sha256": digest, "split": self.split})
+        if self.split == "test":
+            self.prompts.append(_prompts(table, self.config))
+        self.rows = []
+
+    def write_prompts(self) -> None:
+        uri = storage.join(self.config.dataset_uri, PROMPTS)
+        storage.commit_table(uri, pa.concat_tables(self.prompts), self.config.row_group_rows)
+
+
+def _prompts(rows: pa.Table, config: IngestConfig) -> pa.Table:
+    """What rows of test ask for."""
+    schema = schemas.prompts(config.kind, config.has_sources)
+    if config.kind == "images":
+        return rows.drop_columns(["image"]).rename_columns(schema.names).cast(schema)
+    texts = rows.column("text" if config.kind == "texts" else "source")
+    begun = pc.utf8_slice_codeunits(texts, 0, config.prompt_characters) if config.kind == "texts" else texts
+    reference = texts if config.kind == "texts" else rows.column("target")
+    columns = [rows.column("id"), begun, reference, rows.column("label"), rows.column("attributes")]
+    return pa.table(columns, schema=schema)

@@ -1,0 +1,152 @@
+"""Promote a model: register it with its scores, then let thresholds and the present champion decide about its alias.
+
+    decision = promote(load_recipe("jobs/recipes/demo.yaml"))
+
+A model becomes `champion` when every threshold of the recipe holds and it beats the present champion on
+`promote.champion_metric`, measured under the same protocol on the same data set, by more than chance where the metric
+has an interval; else it becomes `challenger`, with the reasons. With `promote.ratings_uri`, a study that `ganrnn rate`
+reported on, thresholds and the comparison may be about what people said (metrics `human_*`). The alias moves only after
+the registered version was loaded back and painted as its checkpoint does. Written beside the report, promotion.json
+holds the decision and the lineage from the data set over run and version to the samples.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+from ganrnn.checkpoint import DESCRIPTION, SAMPLER_FILES, describe, load_sampler
+from ganrnn.errors import BadInput
+from ganrnn.task import Task
+from pipelines import storage
+from pipelines.config import Recipe
+from pipelines.formats.ratings import read_human_scores
+from pipelines.promote.decision import Decision, compare, failed_thresholds
+from pipelines.promote.scored_report import Report, read_report, with_people
+from pipelines.sampling import model_files
+from pipelines.tracking import registry, runs
+from pipelines.tracking.registry import RegisteredVersion
+from pipelines.tracking.tags import DATASET, INTERVAL, MODEL, PROTOCOL, RATINGS_PROTOCOL, SAMPLES_MANIFEST
+
+REPORT, PROMOTION = "report.json", "promotion.json"
+
+
+def promote(recipe: Recipe) -> Decision:
+    """Register the evaluated model and decide about its alias; the same model and report again give the same decision.
+
+    Raises BadInput when the report is missing or incomplete, lacks a metric that the recipe names, or speaks of another
+    model than `generate.model_uri`.
+    """
+    config, name = recipe.promote, recipe.promote.registered_model
+    report = read_report(storage.join(recipe.evaluate.report_uri, REPORT))
+    if config.ratings_uri:
+        report = with_people(report, read_human_scores(config.ratings_uri, report.model_digest))
+    failures = failed_thresholds(config, report)
+    report.value(config.champion_metric, "promote.champion_metric")
+    with TemporaryDirectory() as scratch:
+        folder = model_files.fetch(recipe.generate.model_uri, recipe.tracking, Path(scratch))
+        description = describe((folder / DESCRIPTION).read_bytes(), recipe.generate.model_uri)
+        if description["model_digest"] != report.model_digest:
+            raise BadInput(
+                f"{report.uri} scores model {report.model_digest[:12]}, {recipe.generate.model_uri} holds "
+                f"{description['model_digest'][:12]}; evaluate this model first"
+            )
+        version = registry.find_version(recipe.tracking, name, _digests(report))
+        if version and (settled := _settled(recipe, version)):
+            return settled
+        champion = registry.find_alias(recipe.tracking, name, "champion")
+        won, comparison = compare(config, report, champion, version)
+        alias: Literal["champion", "challenger"] = "champion" if won and not failures else "challenger"
+        run_id = _start(recipe, report)
+        version = version or _register(recipe, report, folder, description, run_id)
+    decision = Decision(version.version, alias, [*failures, comparison])
+    registry.set_alias(recipe.tracking, name, alias, version.version)
+    _write(recipe, report, decision, version, run_id)
+    runs.finish_run(recipe.tracking, run_id, "FINISHED")
+    return decision
+
+
+def _settled(recipe: Recipe, version: RegisteredVersion) -> Decision | None:
+    """The decision on this version, where it was written down for the same thresholds and its alias still stands."""
+    uri = storage.join(recipe.evaluate.report_uri, PROMOTION)
+    if not storage.exists(uri):
+        return None
+    written = storage.read_json(uri)
+    decision = Decision(**written["decision"])
+    standing = registry.find_alias(recipe.tracking, recipe.promote.registered_model, decision.alias)
+    same = written["promote"] == asdict(recipe.promote) and decision.version == version.version
+    return decision if same and standing == version else None
+
+
+def _digests(report: Report) -> dict[str, str]:
+    """Tags by which a version and a run are known."""
+    ratings = report.people.digest if report.people else "none"
+    return {MODEL: report.model_digest, "ganrnn.report_digest": report.digest, "ganrnn.ratings_digest": ratings}
+
+
+def _start(recipe: Recipe, report: Report) -> str:
+    digests = _digests(report)
+    identity = storage.sha256(json.dumps(sorted(digests.items())).encode())
+    datasets = {"reference": (recipe.ingest.dataset_uri, report.dataset_digest)}
+    run_id = runs.start_run(recipe.tracking, "promote", recipe.as_dict(), identity, datasets, digests)
+    runs.log_file(recipe.tracking, run_id, storage.read_bytes(report.uri), REPORT)
+    return run_id
+
+
+def _register(
+    recipe: Recipe, report: Report, folder: Path, description: Mapping[str, Any], run_id: str
+) -> RegisteredVersion:
+    """A version that belongs to the run that trained it, or to this one where that run is not known here."""
+    training = description["position"].get("identity")
+    trained = runs.find_run(recipe.tracking, "train", {"ganrnn.identity": training}) if training else None
+    tags = {
+        DATASET: report.dataset_digest,
+        PROTOCOL: report.protocol_digest,
+        **_digests(report),
+        RATINGS_PROTOCOL: report.people.main.protocol_digest if report.people else "none",
+        SAMPLES_MANIFEST: report.samples_manifest_digest or "none",
+        **{INTERVAL + metric: json.dumps(interval) for metric, interval in report.intervals.items()},
+    }
+    files = {file: (folder / file).read_bytes() for file in SAMPLER_FILES}
+    example = _first_prompt(recipe.generate.prompts_uri, load_sampler(files))
+    name = recipe.promote.registered_model
+    return registry.register(recipe.tracking, trained or run_id, name, folder, report.metrics, tags, example)
+
+
+def _first_prompt(uri: str, task: Task) -> dict[str, Any]:
+    """The example that the registry shows and on which the version is tried: what the model reads of a prompt."""
+    files = storage.list_files(uri, ".parquet")
+    if not files:
+        raise BadInput(f"{uri} holds no Parquet file; generate.prompts_uri names the prompts that were evaluated")
+    file = storage.open_parquet(files[0])
+    storage.require_columns(files[0], file.schema_arrow, task.prompt_columns)
+    columns = [*task.prompt_columns, *(name for name in task.optional_columns if name in file.schema_arrow.names)]
+    for batch in file.iter_batches(batch_size=1, columns=columns or None):
+        return {name: batch.column(name)[0].as_py() for name in columns}
+    raise BadInput(f"{files[0]} holds no row; generate.prompts_uri names the prompts that were evaluated")
+
+
+def _write(recipe: Recipe, report: Report, decision: Decision, version: RegisteredVersion, run_id: str) -> None:
+    name = recipe.promote.registered_model
+    promotion = {
+        "decision": asdict(decision),
+        "promote": asdict(recipe.promote),
+        "model_uri": f"models:/{name}/{decision.version}",
+        "metrics": dict(report.metrics),
+        "lineage": {
+            "dataset_digest": report.dataset_digest,
+            "run_id": version.run_id,
+            "promote_run_id": run_id,
+            "registered_model": name,
+            "version": decision.version,
+            "model_digest": report.model_digest,
+            "report_digest": report.digest,
+            "ratings_digest": report.people.digest if report.people else None,
+            "samples_manifest_digest": report.samples_manifest_digest,
+        },
+    }
+    uri = storage.join(recipe.evaluate.report_uri, PROMOTION)
+    storage.commit_json(uri, promotion)
+    runs.log_file(recipe.tracking, run_id, storage.read_bytes(uri), PROMOTION)

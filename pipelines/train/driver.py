@@ -1,0 +1,171 @@
+"""Train a task: Ray Train, data-parallel workers, one loop for all tasks.
+
+Run again, a training goes on at its last checkpoint, whether a worker, the driver or the machine was killed: the loop
+looks for checkpoints itself. Ray Train's own checkpoint upload is not used, because it drops files in silence when an
+object store refuses them; ours are committed and read back by `pipelines.storage`.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import ray.train
+from ray.train.torch import TorchTrainer
+
+from ganrnn import checkpoint
+from ganrnn.data.row_order import RowOrder
+from ganrnn.errors import BadInput
+from ganrnn.task import task_class
+from ganrnn.training.guard import Memory
+from pipelines import storage
+from pipelines.cluster import errors, session
+from pipelines.cluster.progress import RemoteBar
+from pipelines.config import Recipe
+from pipelines.formats.dataset import read_manifest, shard_uris
+from pipelines.sampling.judge import judge_of
+from pipelines.storage.folder_identity import claim, require_unclaimed
+from pipelines.tracking import runs
+from pipelines.train.checkpoints import Checkpoints
+from pipelines.train.worker import is_over, train_worker
+
+RUN_FILE = "run.json"
+
+
+def train(recipe: Recipe) -> str:
+    """Train until `task.num_steps` steps are done or patience has run out; returns the URI of the last checkpoint.
+
+    Raises BadInput when the data set does not fit the task, the folder holds another training, a checkpoint cannot be
+    written, or the guard has given up.
+    """
+    manifest = read_manifest(recipe.ingest.dataset_uri)
+    _check_fit(recipe, manifest)
+    uris = shard_uris(recipe.ingest.dataset_uri, manifest, "train")
+    judge_files, judge_digest = _judge(recipe)
+    identity = training_identity(recipe, manifest, judge_digest)
+    checkpoints = Checkpoints(recipe.train.checkpoint_uri, recipe.train.keep_checkpoints)
+    place = (recipe.train.checkpoint_uri, RUN_FILE, identity, "choose another run_uri")
+    require_unclaimed(*place)
+    if (done := _done(recipe, checkpoints)) is not None:
+        return done
+    vocabulary = build_vocabulary(recipe, uris)
+    with session.session():
+        session.require("train", recipe.train.num_workers, recipe.train.cpus_per_worker, float(recipe.train.use_gpu))
+        claim(*place)
+        run_id = runs.start_run(
+            recipe.tracking,
+            "train",
+            recipe.as_dict(),
+            identity["digest"],
+            {"train": (recipe.ingest.dataset_uri, identity["dataset_digest"])},
+            {},
+        )
+        job = {
+            "recipe": recipe,
+            "uris": uris,
+            "val_uris": shard_uris(recipe.ingest.dataset_uri, manifest, "val"),
+            "vocabulary": asdict(vocabulary),
+            "run_id": run_id,
+            "identity": identity["digest"],
+            "judge": judge_files,
+        }
+        with RemoteBar("train", recipe.task.num_steps, "step") as bar:
+            _fit({**job, "reports": bar.queue})
+        errors.accepted(bar.refused)
+    done = _done(recipe, checkpoints)
+    assert done is not None
+    runs.finish_run(recipe.tracking, run_id, "FINISHED")
+    return done
+
+
+def _done(recipe: Recipe, checkpoints: Checkpoints) -> str | None:
+    """The URI of the last checkpoint of a training that is done."""
+    newest = checkpoints.newest()
+    if newest is None:
+        return None
+    position = json.loads(newest.read(())[checkpoint.DESCRIPTION])["position"]
+    return newest.uri if is_over(recipe, newest.step, Memory.from_dict(position["guard"])) else None
+
+
+def _judge(recipe: Recipe) -> tuple[dict[str, bytes] | None, str | None]:
+    """The files and the digest of the judge that the generator learns from, if there is one."""
+    weight, uri = getattr(recipe.task, "judge_weight", 0.0), recipe.train.judge_uri
+    if bool(weight) != bool(uri):
+        raise BadInput(
+            f"train.judge_uri is {uri or 'missing'} and task.judge_weight {weight:g}; "
+            "a judge needs a weight above 0 in a task that has it (text_to_image), and a weight a judge"
+        )
+    return judge_of(recipe, uri, "train.judge_uri", recipe.task) if uri else (None, None)
+
+
+def training_identity(recipe: Recipe, manifest: Mapping[str, Any], judge_digest: str | None = None) -> dict[str, Any]:
+    """What makes a training the one it is: everything that its weights are a function of, and the digest of that."""
+    identity: dict[str, Any] = {
+        "task": asdict(recipe.task),
+        "seed": recipe.seed,
+        "dataset_digest": manifest["totals"]["dataset_digest"],
+        "train": {
+            name: getattr(recipe.train, name) for name in ("num_workers", "use_gpu", "global_batch_size", "window_rows")
+        },
+        "guard": asdict(recipe.train.guard),
+        **({"judge_digest": judge_digest} if judge_digest else {}),
+    }
+    return identity | {"digest": storage.sha256(json.dumps(identity, sort_keys=True).encode())}
+
+
+def build_vocabulary(recipe: Recipe, uris: list[str]) -> Any:
+    """The task's vocabulary of the training rows."""
+    task = task_class(recipe.task.name)
+    columns = task.vocabulary_columns(recipe.task)
+    rows = (
+        row
+        for uri in uris
+        for batch in storage.read_batches(uri, columns)
+        for row in zip(*(column.to_pylist() for column in batch.columns), strict=True)
+    )
+    return task.build_vocabulary(recipe.task, rows)
+
+
+def _check_fit(recipe: Recipe, manifest: Mapping[str, Any]) -> None:
+    uri, ingested = recipe.ingest.dataset_uri, manifest["config"]["ingest"]
+    kind = task_class(recipe.task.name).kind
+    if kind != ingested["kind"]:
+        raise BadInput(f"task.name is {recipe.task.name}, which learns from {kind}; {uri} holds {ingested['kind']}")
+    if kind != "images":
+        return
+    # Here and not only in the workers: they would be started again as after a crash.
+    RowOrder([manifest["totals"]["train"]], recipe.train.global_batch_size, recipe.train.window_rows, recipe.seed)
+    for side in ("height", "width"):
+        wanted, there = getattr(recipe.task, side), manifest["totals"][side]
+        if wanted != there:
+            raise BadInput(f"task.{side} is {wanted}; the pictures of {uri} have {side} {there}")
+
+
+def _fit(job: dict[str, Any]) -> None:
+    """Run the workers to the end; those that die are started again from the last checkpoint."""
+    recipe: Recipe = job["recipe"]
+    trainer = TorchTrainer(
+        train_worker,
+        train_loop_config=job,
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=recipe.train.num_workers,
+            use_gpu=recipe.train.use_gpu,
+            resources_per_worker={"CPU": recipe.train.cpus_per_worker, "GPU": int(recipe.train.use_gpu)},
+        ),
+        run_config=ray.train.RunConfig(
+            name="ray_train",
+            storage_path=recipe.train.checkpoint_uri,
+            failure_config=ray.train.FailureConfig(
+                max_failures=recipe.train.max_failures,
+                controller_failure_limit=recipe.train.max_failures,  # type: ignore[call-arg]  # Ray Train V2 has it
+            ),
+        ),
+    )
+    try:
+        trainer.fit()
+    except ray.train.TrainingFailedError as error:
+        for cause in getattr(error, "worker_failures", {}).values():
+            refusal = getattr(cause, "cause", cause)
+            if isinstance(refusal, BadInput):
+                raise type(refusal)(str(refusal)) from error
+        raise
