@@ -11,7 +11,7 @@ from typing import Any
 from jobs import cli
 from pipelines import storage
 from pipelines.closed_loop import lineage
-from pipelines.cluster import session
+from pipelines.cluster.session import session
 from pipelines.config import Recipe
 from pipelines.evaluate.driver import evaluate
 from pipelines.formats.manifest import MANIFEST
@@ -21,7 +21,7 @@ from pipelines.generate.driver import generate
 def act(recipe: Recipe) -> None:
     """From the dreamer's prompts to a report on the pictures, in one Ray session; then say what came of it."""
     dreamer = lineage.dreamer_of(recipe)
-    with session.session():
+    with session():
         generate(dreamer)
         lineage.commit_prompts(dreamer.generate.samples_uri, recipe.generate.prompts_uri)
         generate(recipe)

@@ -6,7 +6,7 @@ Each verb does only what is missing, so a night that was cut short is finished b
 """
 
 from jobs import cli, promote
-from pipelines.cluster import session
+from pipelines.cluster.session import session
 from pipelines.config import Recipe
 from pipelines.evaluate.driver import evaluate
 from pipelines.generate.driver import generate
@@ -17,7 +17,7 @@ from pipelines.train.driver import train
 def act(recipe: Recipe) -> int:
     """The picture of the system, from left to right; the verbs that need Ray share a session."""
     ingest(recipe)
-    with session.session():
+    with session():
         train(recipe)
         generate(recipe)
         evaluate(recipe)

@@ -1,43 +1,25 @@
-"""Progress of work that runs elsewhere, shown on the driver's terminal."""
+"""A progress bar on the driver's terminal for work that runs elsewhere."""
 
-import threading
-from types import TracebackType
-from typing import Any
-
-from ray.util.queue import Queue
 from tqdm import tqdm
 
+from pipelines.cluster.messages import Line, Message, Progress, Refusal, Reports
 
-class RemoteBar:
-    """A bar with time left for as long as the block runs; what workers put into `queue` is shown on it.
 
-    A report is (done so far, {name: number}), or a line of text for the terminal, or the row of a refusal
-    (pipelines/cluster/errors.py), which is kept as `refused`.
-    """
+class Bar:
+    """Shows messages as they come. `reports` is what remote work puts them into, `refusal` the last one that came."""
 
     def __init__(self, description: str, total: int, unit: str) -> None:
-        self.bar: dict[str, Any] = {"desc": description, "total": total, "unit": unit, "mininterval": 0.5}
-        self.queue = Queue(actor_options={"num_cpus": 0})
-        self.refused: dict[str, Any] = {}
-        self.shown = threading.Thread(target=self._show, daemon=True)
+        self.tqdm = tqdm(desc=description, total=total, unit=unit, mininterval=0.5)
+        self.refusal: Refusal | None = None
+        self.reports: Reports = self
 
-    def __enter__(self) -> "RemoteBar":
-        self.shown.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.queue.put(None)
-        self.shown.join()
-        self.queue.shutdown()
-
-    def _show(self) -> None:
-        with tqdm(**self.bar) as bar:
-            while (report := self.queue.get()) is not None:
-                if isinstance(report, str):
-                    bar.write(report)
-                elif isinstance(report, dict):
-                    self.refused = report
-                else:
-                    done, metrics = report
-                    bar.set_postfix({name: f"{value:.3g}" for name, value in metrics.items()}, refresh=False)
-                    bar.update(done - bar.n)
+    def put(self, message: Message) -> None:
+        """Show a message; with it the bar of the driver's process is itself a place for reports."""
+        match message:
+            case Line(text):
+                self.tqdm.write(text)
+            case Refusal():
+                self.refusal = message
+            case Progress(done, metrics):
+                self.tqdm.set_postfix({name: f"{value:.3g}" for name, value in metrics.items()}, refresh=False)
+                self.tqdm.update(done - self.tqdm.n)

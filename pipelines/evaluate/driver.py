@@ -1,24 +1,20 @@
 """Evaluate samples, or prompts and a model, against the reference split: report.json, report.html, contact_sheet.png.
 
-Ray Data scores fixed blocks; their partials merge in a fixed order. Every score stands beside that of real pictures of
-the same prompts, the floor that no model can be expected to pass.
+Every score stands next to that of real images, or texts, of the same prompts: what no model can be expected to pass.
 """
 
 from typing import Any
 
 from ganrnn.errors import BadInput
 from ganrnn.task import task_class
-from pipelines.cluster import session
 from pipelines.config import Recipe
-from pipelines.evaluate.images import indomain_network
-from pipelines.evaluate.images.collector import Collected
-from pipelines.evaluate.images.evaluation import build_report, score_blocks, write_report
-from pipelines.evaluate.images.protocol import protocol_of
-from pipelines.evaluate.images.reference_cache import SPLITS, KnownScores
-from pipelines.evaluate.images.worker import load
-from pipelines.evaluate.inputs import counting_judge, subject_of
+from pipelines.evaluate.images.evaluation import evaluate_images
+from pipelines.evaluate.publish import publish
 from pipelines.evaluate.texts.evaluation import evaluate_tables
-from pipelines.formats.dataset import read_manifest, shard_uris
+from pipelines.evaluate.tracked_context import comparable_champion, training_curves
+from pipelines.formats.dataset import read_manifest
+from pipelines.sampling.judge import Judge, judge_of
+from pipelines.sampling.sample_source import SampleSource, sample_source
 
 
 def evaluate(recipe: Recipe) -> dict[str, Any]:
@@ -27,33 +23,43 @@ def evaluate(recipe: Recipe) -> dict[str, Any]:
     Raises BadInput when the samples, the model or the reference cannot be used.
     """
     manifest = read_manifest(recipe.ingest.dataset_uri)
+    _check_keys(recipe)
+    source = sample_source(recipe)
+    if task_class(recipe.task.name).gives == "images":
+        evaluation = evaluate_images(recipe, manifest, source, _independent_judge(recipe, source))
+        report = evaluation.report
+        curves = training_curves(recipe, source.model_digest)
+        pages = evaluation.pages(curves, comparable_champion(recipe, report))
+    else:
+        report, pages = evaluate_tables(recipe, manifest, source)
+    publish(recipe, report, pages)
+    return report
+
+
+def _check_keys(recipe: Recipe) -> None:
+    """BadInput for keys that mean nothing for what the recipe's task gives."""
     config, gives = recipe.evaluate, task_class(recipe.task.name).gives
-    for key, is_asked, whose in (
+    for key, is_set, required in (
         ("sweep", config.sweep.temperatures, "texts"),
         ("judge_uri", config.judge_uri, "images"),
         ("extractor", config.extractor.weights_uri, "images"),
         ("group_by", config.group_by, "images"),
         ("features_uri", config.features_uri, "images"),
     ):
-        if is_asked and gives != whose:
-            raise BadInput(f"evaluate.{key} is for tasks that give {whose}; {recipe.task.name} gives {gives}")
-    if gives != "images":
-        return evaluate_tables(recipe, manifest)
-    extractor = load(config.extractor)
-    subject, blocks, made_by = subject_of(recipe)
-    judge_files, judged = counting_judge(recipe, subject)
-    made_by, subject = {**made_by, "judge_files": judge_files}, subject | judged
-    reference, real = (shard_uris(recipe.ingest.dataset_uri, manifest, split) for split in ("val", "test"))
-    protocol = protocol_of(recipe, manifest, reference, real, extractor)
-    with session.session():
-        session.require("evaluate", config.num_workers, 1, 0)
-        network, digest = indomain_network.ensure(recipe, manifest)
-        known = KnownScores(recipe, manifest, digest, protocol, subject.get("judge_digest"))
-        names = ["samples", *([] if known.is_known else SPLITS)]
-        collected = Collected(names, config.num_kid_features)
-        score_blocks(recipe, [*blocks, *known.missing], network, digest, protocol, made_by, collected)
-    collected.finish()
-    known.complete(collected)
-    result = build_report(recipe, manifest, collected.sets, subject, digest, protocol, extractor)
-    write_report(recipe, manifest, result, collected)
-    return result
+        if is_set and gives != required:
+            raise BadInput(f"evaluate.{key} is for tasks that give {required}; {recipe.task.name} gives {gives}")
+
+
+def _independent_judge(recipe: Recipe, source: SampleSource) -> Judge | None:
+    """The judge whose scores count, if there is one; BadInput where it has taught the generator or chosen samples."""
+    if not (uri := recipe.evaluate.judge_uri):
+        return None
+    judge = judge_of(recipe, uri, "evaluate.judge_uri", recipe.task)
+    taught_by = recipe.train.judge_uri and judge_of(recipe, recipe.train.judge_uri, "train.judge_uri", recipe.task)
+    for digest, reason in (
+        (taught_by and taught_by.digest, "the generator has learnt from it"),
+        ((source.choice or {}).get("judge_digest"), "it has chosen the samples"),
+    ):
+        if digest == judge.digest:
+            raise BadInput(f"evaluate.judge_uri {uri} cannot count: {reason}; train one with another seed")
+    return judge

@@ -13,7 +13,7 @@ from pipelines.sampling import model_files
 from pipelines.tracking import registry, runs, tags
 
 Curve = list[tuple[int, float]]
-CURVES = ("quick_distance", "quick_diversity")  # as train_quality.py names them
+CURVES = ("quick_distance", "quick_diversity")  # as pipelines/train/validation.py names them
 
 
 def training_curves(recipe: Recipe, model_digest: str) -> dict[str, Curve]:
@@ -32,7 +32,7 @@ def training_curves(recipe: Recipe, model_digest: str) -> dict[str, Curve]:
     return {name: curve for name, curve in curves.items() if len(curve) > 1}
 
 
-def champion_beside(recipe: Recipe, result: Mapping[str, Any]) -> Champion | None:
+def comparable_champion(recipe: Recipe, result: Mapping[str, Any]) -> Champion | None:
     """None where there is no champion, it is this model, or it was scored in another way."""
     version = registry.find_alias(recipe.tracking, recipe.promote.registered_model, "champion")
     if version is None or version.tags.get(tags.MODEL) == result["model_digest"]:

@@ -1,5 +1,6 @@
 """Dataset Parquet as ingest wrote it: its manifest, its captions, its rows by training step."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from ganrnn.errors import BadInput
@@ -16,6 +17,6 @@ def read_manifest(dataset_uri: str) -> dict[str, Any]:
     return manifest
 
 
-def shard_uris(dataset_uri: str, manifest: dict[str, Any], split: str) -> list[str]:
+def shard_uris(dataset_uri: str, manifest: Mapping[str, Any], split: str) -> list[str]:
     """The files of a split in order."""
     return [storage.join(dataset_uri, s["uri"]) for s in manifest["shards"] if s["split"] == split]

@@ -1,4 +1,4 @@
-"""Generate from a prompts Parquet: Ray Data, an actor pool, exactly one file a shard.
+"""Generate from a prompts Parquet: a pool of actors, exactly one file a shard.
 
 A shard's file is named and filled as a function of (model digest, prompts digest, run seed, shard index) and appears by
 one atomic commit. Run again, only missing shards are made; the manifest is written last.
@@ -8,24 +8,24 @@ memory. Of Ray Data this takes the pool of actors, their restarts and retries, a
 """
 
 import json
-import warnings
 from collections.abc import Generator, Mapping
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
-import ray
-from ray.util.annotations import RayDeprecationWarning
 
 from ganrnn.errors import BadInput
 from pipelines import storage
-from pipelines.cluster import pool, session
+from pipelines.cluster.runner import Runner
+from pipelines.cluster.session import session
 from pipelines.config import Recipe
 from pipelines.formats.manifest import MANIFEST, build_manifest
 from pipelines.formats.schemas import REJECTS
-from pipelines.generate import crash_isolation
-from pipelines.generate.plan import PLAN, Output, Work, plan, prompt_files
-from pipelines.generate.progress import Progress
+from pipelines.generate.crash_isolation import IsolatedShard
+from pipelines.generate.plan import PLAN, Output, ShardRange, Work, plan, prompt_files
+from pipelines.generate.progress import GenerationProgress
+from pipelines.generate.receipts import Receipt
 from pipelines.generate.worker import ShardWriter
 from pipelines.storage import lease
 from pipelines.storage.folder_identity import claim, require_unclaimed
@@ -37,7 +37,7 @@ _MOST_TASKS = 4_096
 # How often a task is tried whose actor dies, before its shards are looked into one by one.
 _ATTEMPTS = 3
 
-Receipts = dict[int, dict[str, Any]]
+Receipts = dict[int, Receipt]  # by shard index
 
 
 def generate(recipe: Recipe) -> dict[str, Any]:
@@ -89,60 +89,39 @@ def _fill(recipe: Recipe, sets: Mapping[str, Mapping[str, int]]) -> list[dict[st
 def _sample(recipe: Recipe, work: Work) -> list[Receipts]:
     """Have every shard made that is not there; returns shard index -> receipt for each output."""
     receipts: list[Receipts] = [{} for _ in work.outputs]
-    with session.session(), Progress(recipe, work.outputs) as progress:
-        session.require(
-            "generate.sampling",
-            work.sampling.num_workers,
-            work.sampling.cpus_per_worker,
-            work.sampling.gpus_per_worker,
-        )
-        with closing(_rows(work)) as rows:  # whoever leaves the loop early leaves no thread of Ray Data behind
-            for row in rows:
+    with session() as runner, GenerationProgress(recipe, work.outputs) as progress:
+        runner.require("generate.sampling", work.workers)
+        with closing(_written(runner, work)) as ranges:  # whoever leaves the loop early leaves no thread behind
+            for shards, written in ranges:
                 if not any(receipts):
                     for output in work.outputs:
                         _open_run(recipe, output)
-                made = dict(enumerate(json.loads(row["receipts"]), row["start"]))
-                receipts[row["output"]] |= made
-                progress.update(made.values())
+                receipts[shards.output] |= dict(enumerate(written, shards.start))
+                progress.update(written)
     return receipts
 
 
-def _rows(work: Work) -> Generator[dict[str, Any], None, None]:
-    """What ShardWriter returns, from the pool; then, one by one, the shards on which its actors died too often."""
-    items = _items(work)
-    # Blocks that are there already: reading them takes no CPU, which the pool may hold all of.
-    dataset = ray.data.from_items(items, override_num_blocks=len(items))
-    dataset.context.max_errored_blocks = -1
-    sampling = work.sampling
-    most = min(sampling.num_workers, len(items))
-    with warnings.catch_warnings():
-        # Ray 2.60 has no other way to bound the retries of an actor's task, and will have none until 2.64.
-        warnings.simplefilter("ignore", RayDeprecationWarning)
-        written = dataset.map(
-            ShardWriter,  # type: ignore[arg-type]  # an actor class, whose instances are the function
-            fn_constructor_args=[work],
-            compute=ray.data.ActorPoolStrategy(min_size=min(sampling.min_workers or most, most), max_size=most),
-            num_cpus=sampling.cpus_per_worker,
-            num_gpus=sampling.gpus_per_worker,
-            max_task_retries=_ATTEMPTS - 1,
-        )
+def _written(runner: Runner, work: Work) -> Generator[tuple[ShardRange, list[Receipt]], None, None]:
+    """Ranges of shards from the pool; then, one by one, the shards on which its actors died too often."""
+    ranges = _shard_ranges(work)
     returned = set()
-    for row in pool.rows(written):
-        returned.add((row["output"], row["start"]))
-        yield row
-    for item in items:
-        if (item["output"], item["start"]) not in returned:
-            for index in range(item["start"], item["stop"]):
-                yield crash_isolation.write(work, item["output"], index)
+    for shards, receipts in runner.map(partial(ShardWriter, work), ranges, work.workers, attempts=_ATTEMPTS):
+        returned.add(shards)
+        yield shards, receipts
+    for shards in ranges:
+        if shards not in returned:
+            for index in range(shards.start, shards.stop):
+                receipt = IsolatedShard(runner, work, shards.output, index).write()
+                yield ShardRange(shards.output, index, index + 1), [receipt]
 
 
-def _items(work: Work) -> list[dict[str, Any]]:
-    """Runs of shards, each of one output: {"output", "start", "stop"}."""
+def _shard_ranges(work: Work) -> list[ShardRange]:
+    """Runs of shards, each of one output."""
     total = sum(output.prompt_set.num_shards for output in work.outputs)
     few = min(_SHARDS_PER_TASK, total // (4 * work.sampling.num_workers))
     step = max(1, few, -(-total // _MOST_TASKS))
     return [
-        {"output": number, "start": start, "stop": min(start + step, output.prompt_set.num_shards)}
+        ShardRange(number, start, min(start + step, output.prompt_set.num_shards))
         for number, output in enumerate(work.outputs)
         for start in range(0, output.prompt_set.num_shards, step)
     ]
@@ -156,10 +135,15 @@ def _finish(recipe: Recipe, output: Output, prompts_bytes: int, receipts: Receip
     rejects = [
         {"place": uris[0] if len(uris) == 1 else recipe.generate.prompts_uri, "id": prompt_id, "reason": reason}
         for _, receipt in ordered
-        for prompt_id, reason in sorted(receipt["rejects"].items())
+        for prompt_id, reason in sorted(receipt.rejects.items())
     ]
     shards = [
-        {"uri": output.shard_name(index)} | {name: receipt[name] for name in ("rows", "bytes", "sha256")}
+        {
+            "uri": output.shard_name(index),
+            "rows": receipt.num_rows,
+            "bytes": receipt.num_bytes,
+            "sha256": receipt.sha256,
+        }
         for index, receipt in ordered
     ]
     storage.commit_table(storage.join(output.uri, "rejects.parquet"), pa.Table.from_pylist(rejects, REJECTS))
@@ -172,7 +156,7 @@ def _finish(recipe: Recipe, output: Output, prompts_bytes: int, receipts: Receip
             "samples": sum(shard["rows"] for shard in shards),
             "prompts": output.prompt_set.num_rows,
             "rejects": len(rejects),
-            "unknown_tokens": sum(receipt["unknown_tokens"] for _, receipt in ordered),
+            "unknown_tokens": sum(receipt.unknown_tokens for _, receipt in ordered),
         },
         model_digest=output.model_digest,
     )

@@ -13,6 +13,7 @@ from typing import Any
 from ganrnn import checkpoint
 from ganrnn.decoding.rules import Decoding
 from pipelines import storage
+from pipelines.cluster.runner import Workers
 from pipelines.config import Recipe, SamplingConfig
 from pipelines.formats import prompts
 from pipelines.sampling import model_files
@@ -63,6 +64,15 @@ class Output:
 
 
 @dataclass(frozen=True)
+class ShardRange:
+    """Shards [start, stop) of the job's output number `output`."""
+
+    output: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
 class Work:
     """All that a worker has to know: the model's files, how to sample, who chooses, and the folders to fill."""
 
@@ -70,6 +80,14 @@ class Work:
     sampling: SamplingConfig
     outputs: tuple[Output, ...]
     chooser: Chooser | None = None
+
+    @property
+    def workers(self) -> Workers:
+        """The pool that samples."""
+        sampling = self.sampling
+        return Workers(
+            sampling.num_workers, sampling.cpus_per_worker, sampling.gpus_per_worker, min_workers=sampling.min_workers
+        )
 
     def sampler(self) -> ModelSampler:
         """The model at work."""

@@ -1,19 +1,19 @@
 """Progress of generation: on the driver's terminal, and as metrics of Ray's own Prometheus exporter."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from types import TracebackType
-from typing import Any
 
-from ray.util.metrics import Counter, Gauge
 from tqdm import tqdm
 
 from ganrnn.errors import BadInput
+from pipelines.cluster.metrics import counter, gauge
 from pipelines.config import Recipe
 from pipelines.generate.plan import Output
+from pipelines.generate.receipts import Receipt
 
 
-class Progress:
+class GenerationProgress:
     """A bar with prompts/s and time left, rejects and, where a price is known, what a million prompts cost.
 
     Ray exports the same numbers as `ray_ganrnn_prompts_total`, `ray_ganrnn_rejects_total` (once there is one),
@@ -27,38 +27,37 @@ class Progress:
         self.done = self.made = self.rejects = 0
         self.since = time.monotonic()
         self.bar = tqdm(total=self.total, desc="generate", unit="prompt")
-        tags = {"tag_keys": ("output",)}
+        output = self.config.samples_uri
         self.counters = {
-            "prompts": Counter("ganrnn_prompts_total", "prompts done by this driver", **tags),
-            "rejects": Counter("ganrnn_rejects_total", "prompts without samples", **tags),
+            "prompts": counter("ganrnn_prompts_total", "prompts done by this driver", output=output),
+            "rejects": counter("ganrnn_rejects_total", "prompts without samples", output=output),
         }
+        rate, cost = "prompts done a second since the start of this driver", "in the currency of the configured price"
         self.gauges = {
-            "left": Gauge("ganrnn_prompts_left", "prompts to do", **tags),
-            "rate": Gauge("ganrnn_prompts_per_second", "prompts done a second since the start of this driver", **tags),
-            "cost": Gauge("ganrnn_cost_per_million_prompts", "in the currency of the configured price", **tags),
+            "left": gauge("ganrnn_prompts_left", "prompts to do", output=output),
+            "rate": gauge("ganrnn_prompts_per_second", rate, output=output),
+            "cost": gauge("ganrnn_cost_per_million_prompts", cost, output=output),
         }
-        for metric in (*self.counters.values(), *self.gauges.values()):
-            metric.set_default_tags({"output": self.config.samples_uri})
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> "GenerationProgress":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.bar.close()
 
-    def update(self, receipts: Iterable[Mapping[str, Any]]) -> None:
+    def update(self, receipts: Iterable[Receipt]) -> None:
         """Count shards that are there now. BadInput once more prompts are rejected than may be."""
         for receipt in receipts:
-            self.done += receipt["prompts"]
-            if receipt["made_now"]:
-                self.made += receipt["prompts"]
+            self.done += receipt.num_prompts
+            if receipt.is_new:
+                self.made += receipt.num_prompts
             else:
-                self.bar.initial += receipt["prompts"]  # no part of the speed
-            self.rejects += len(receipt["rejects"])
-            self.counters["prompts"].inc(receipt["prompts"])
-            if receipt["rejects"]:
-                self.counters["rejects"].inc(len(receipt["rejects"]))
-            self.bar.update(receipt["prompts"])
+                self.bar.initial += receipt.num_prompts  # no part of the speed
+            self.rejects += len(receipt.rejects)
+            self.counters["prompts"].inc(receipt.num_prompts)
+            if receipt.rejects:
+                self.counters["rejects"].inc(len(receipt.rejects))
+            self.bar.update(receipt.num_prompts)
         rate = self.made / (time.monotonic() - self.since)
         cost = cost_per_million(self.config.sampling.price_per_worker_hour, self.config.sampling.num_workers, rate)
         self.gauges["left"].set(self.total - self.done)

@@ -3,22 +3,23 @@
 Every file is hashed; a share of the shards, chosen by their digests, is sampled anew and compared row by row.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import ray
 
 from ganrnn.data import images
 from ganrnn.errors import BadInput
 from pipelines import storage
-from pipelines.cluster import errors, pool, session
+from pipelines.cluster.session import session
 from pipelines.config import Recipe
 from pipelines.formats.manifest import MANIFEST
 from pipelines.formats.prompts import ShardReader
 from pipelines.generate.plan import Output, Work, plan, prompt_files
-from pipelines.generate.receipts import receipt
+from pipelines.generate.receipts import receipt_of
 from pipelines.sampling.samples import draw, samples_table
 from pipelines.storage.folder_identity import require_same
 
@@ -35,23 +36,52 @@ def verify(recipe: Recipe) -> dict[str, int]:
     if not sets:
         raise BadInput(f"{config.samples_uri} holds no {MANIFEST}; generate has not finished here, run it first")
     work = plan(recipe, sets)
-    items = []
+    shards = []
     for number, output in enumerate(work.outputs):
-        held = storage.read_json(storage.join(output.uri, MANIFEST))
+        manifest = storage.read_json(storage.join(output.uri, MANIFEST))
         if not config.incremental:
-            require_same(output.uri, held["inputs"], output.plan, "give the recipe that made it")
-        _check_names(output, held)
-        is_same = held["inputs"]["model_digest"] == output.model_digest
-        items += [
-            {"output": number, "index": index, **shard, "again": is_same and _chosen(shard, config.verify_share)}
-            for index, shard in enumerate(held["shards"])
+            require_same(output.uri, manifest["inputs"], output.plan, "give the recipe that made it")
+        _check_names(output, manifest)
+        is_same_model = manifest["inputs"]["model_digest"] == output.model_digest
+        shards += [
+            StatedShard(
+                number,
+                index,
+                shard["uri"],
+                shard["rows"],
+                shard["bytes"],
+                shard["sha256"],
+                sample_again=is_same_model and _is_drawn(shard["sha256"], config.verify_share),
+            )
+            for index, shard in enumerate(manifest["shards"])
         ]
-    counts = {"shards": 0, "rows": 0, "shards_made_again": 0, "rows_made_again": 0, "rows_rounded": 0}
-    with session.session():
-        for row in _checked(work, items):
-            for name in counts:
-                counts[name] += row[name]
-    return counts
+    with session() as runner:
+        checked = list(runner.map(partial(ShardChecker, work), shards, work.workers))
+    return {field.name: sum(getattr(shard, field.name) for shard in checked) for field in fields(Checked)}
+
+
+@dataclass(frozen=True)
+class StatedShard:
+    """A shard as the manifest of output number `output` states it, and whether its samples are made again."""
+
+    output: int
+    index: int
+    file_name: str
+    num_rows: int
+    num_bytes: int
+    sha256: str
+    sample_again: bool
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Counts over checked shards: all, and those that were made again, with rows that differ by rounding alone."""
+
+    shards: int
+    rows: int
+    shards_made_again: int
+    rows_made_again: int
+    rows_rounded: int
 
 
 def _check_names(output: Output, held: Mapping[str, Any]) -> None:
@@ -63,21 +93,9 @@ def _check_names(output: Output, held: Mapping[str, Any]) -> None:
             raise BadInput(f"{output.uri} {problem} {min(names)}; run generate again or remove it")
 
 
-def _chosen(shard: Mapping[str, Any], share: float) -> bool:
-    """A digest is as good as a die, and the same for everyone."""
-    return int(shard["sha256"][:8], 16) < share * 2**32
-
-
-def _checked(work: Work, items: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    most = min(work.sampling.num_workers, len(items))
-    dataset = ray.data.from_items(items, override_num_blocks=min(len(items), 64 * most)).map(
-        ShardChecker,  # type: ignore[arg-type]  # an actor class, whose instances are the function
-        fn_constructor_args=[work],
-        compute=ray.data.ActorPoolStrategy(size=most),
-        num_cpus=work.sampling.cpus_per_worker,
-        num_gpus=work.sampling.gpus_per_worker,
-    )
-    return pool.rows(dataset)
+def _is_drawn(digest: str, share: float) -> bool:
+    """Whether a shard belongs to the share that is made again: a digest is as good as a die, the same for everyone."""
+    return int(digest[:8], 16) < share * 2**32
 
 
 class ShardChecker:
@@ -88,31 +106,23 @@ class ShardChecker:
         self.sampler = work.sampler()
         self.reader = ShardReader()
 
-    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        return errors.answered(lambda: self._check(row))
-
-    def _check(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        output = self.outputs[row["output"]]
-        uri = storage.join(output.uri, row["uri"])
-        found = receipt(uri)
-        for name in ("rows", "bytes", "sha256"):
-            if found[name] != row[name]:
+    def __call__(self, shard: StatedShard) -> Checked:
+        output = self.outputs[shard.output]
+        uri = storage.join(output.uri, shard.file_name)
+        receipt = receipt_of(uri)
+        for key, name in (("rows", "num_rows"), ("bytes", "num_bytes"), ("sha256", "sha256")):
+            actual, stated = getattr(receipt, name), getattr(shard, name)
+            if actual != stated:
                 raise BadInput(
-                    f"{uri} has {name} {found[name]}, its manifest says {row[name]}; the file is damaged: delete it "
+                    f"{uri} has {key} {actual}, its manifest says {stated}; the file is damaged: delete it "
                     f"and {MANIFEST}, and run generate again"
                 )
         num_again = num_rounded = 0
-        if row["again"]:
-            rows = self.reader.read(output.prompt_set.shard(row["index"]))
-            made = samples_table(self.sampler, draw(self.sampler, rows, output.seed, found["rejects"]))
-            num_again, num_rounded = made.num_rows, _num_rounded(uri, storage.read_table([uri]), made)
-        return {
-            "shards": 1,
-            "rows": found["rows"],
-            "shards_made_again": int(row["again"]),
-            "rows_made_again": num_again,
-            "rows_rounded": num_rounded,
-        }
+        if shard.sample_again:
+            rows = self.reader.read(output.prompt_set.shard(shard.index))
+            samples = samples_table(self.sampler, draw(self.sampler, rows, output.seed, receipt.rejects))
+            num_again, num_rounded = samples.num_rows, _num_rounded(uri, storage.read_table([uri]), samples)
+        return Checked(1, receipt.num_rows, int(shard.sample_again), num_again, num_rounded)
 
 
 def _num_rounded(uri: str, there: pa.Table, made: pa.Table) -> int:

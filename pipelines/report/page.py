@@ -20,7 +20,7 @@ from pipelines.report.scores import format_number, scores
 
 
 @dataclass(frozen=True)
-class Shown:
+class ReportPicture:
     """One picture of the page. `correct`: attribute name -> whether the picture shows it, None where unknown."""
 
     sample_id: str
@@ -45,11 +45,11 @@ def contact_sheet(pngs: Sequence[bytes], num_columns: int, zoom: int) -> bytes:
 
 def render(
     report: Mapping[str, Any],
-    shown: Sequence[Shown],
-    real: Sequence[Shown],
-    best: Sequence[Shown],
-    worst: Sequence[Shown],
-    neighbours: Sequence[tuple[Shown, Shown, float]] = (),
+    shown: Sequence[ReportPicture],
+    real: Sequence[ReportPicture],
+    best: Sequence[ReportPicture],
+    worst: Sequence[ReportPicture],
+    neighbours: Sequence[tuple[ReportPicture, ReportPicture, float]] = (),
     course: bytes = b"",
     champion: Champion | None = None,
 ) -> str:
@@ -71,7 +71,7 @@ def render_texts(
     return _page(report, texts=texts, plot=plot or b"")
 
 
-def render_verdicts(report: Mapping[str, Any], shown: Sequence[Shown], wrong: Sequence[Shown]) -> str:
+def render_verdicts(report: Mapping[str, Any], shown: Sequence[ReportPicture], wrong: Sequence[ReportPicture]) -> str:
     """The same for pictures with a statement and a score each; `wrong` are those that a judge was surest of."""
     return _page(report, verdicts=shown, wrong=wrong)
 
@@ -98,13 +98,15 @@ def _page(report: Mapping[str, Any], **shown: Any) -> str:
     )
 
 
-def _pair(shown: Sequence[Shown], real: Sequence[Shown]) -> tuple[list[tuple[Shown, Shown | None]], list[Shown]]:
+def _pair(
+    shown: Sequence[ReportPicture], real: Sequence[ReportPicture]
+) -> tuple[list[tuple[ReportPicture, ReportPicture | None]], list[ReportPicture]]:
     """Each generated picture with a real one of its prompt, taken in turn, and the real ones of other prompts."""
-    by_prompt: dict[str, list[Shown]] = defaultdict(list)
+    by_prompt: dict[str, list[ReportPicture]] = defaultdict(list)
     for picture in real:
         by_prompt[picture.prompt].append(picture)
     turn = Counter[str]()
-    pairs: list[tuple[Shown, Shown | None]] = []
+    pairs: list[tuple[ReportPicture, ReportPicture | None]] = []
     for picture in shown:
         held = by_prompt.get(picture.prompt)
         pairs.append((picture, held[turn[picture.prompt] % len(held)] if held else None))

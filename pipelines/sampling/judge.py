@@ -1,4 +1,4 @@
-"""Who judges pictures while others paint: checked, with the files that workers need."""
+"""A model that judges whether pictures fit their prompts: checked, with the files that workers need."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -11,40 +11,52 @@ from pipelines.sampling import model_files
 
 
 @dataclass(frozen=True)
-class Chooser:
-    """The judge's files, and how it is asked."""
+class Judge:
+    """The files of a model of the task match_judge, and their digest."""
 
     files: Mapping[str, bytes]
     digest: str
+
+
+@dataclass(frozen=True)
+class Chooser:
+    """A judge that keeps the best of several candidates, with all that its choice depends on."""
+
+    judge: Judge
     config: ChoiceConfig
 
     def plan(self) -> dict[str, Any]:
         """What samples are a function of."""
-        asked = {name: value for name, value in asdict(self.config).items() if name != "judge_uri"}
-        return {"judge_digest": self.digest, **asked}
+        settings = {name: value for name, value in asdict(self.config).items() if name != "judge_uri"}
+        return {"judge_digest": self.judge.digest, **settings}
 
 
-def judge_of(recipe: Recipe, uri: str, place: str, config: Any) -> tuple[dict[str, bytes], str]:
-    """The files and the digest of a judge for a model of `config`; BadInput that names `place` where it is no such."""
+def judge_of(recipe: Recipe, uri: str, key: str, config: Any) -> Judge:
+    """The judge at a URI.
+
+    Raises BadInput, naming the key, if the model is not a judge or sees images of another size than `config` has.
+    """
     files = model_files.fetch_files(uri, recipe.tracking)
     judge = checkpoint.load_sampler(files, uri)
     if judge.gives != "scores":
-        raise BadInput(f"{place} {uri} gives {judge.gives}; allowed is a model of the task match_judge")
-    seen, painted = ((one.height, one.width) for one in (judge.config, config))
-    if seen != painted:
+        raise BadInput(f"{key} {uri} gives {judge.gives}; allowed is a model of the task match_judge")
+    judged, generated = ((one.height, one.width) for one in (judge.config, config))
+    if judged != generated:
         raise BadInput(
-            f"{place} {uri} judges pictures of {seen[0]} x {seen[1]} pixels; "
-            f"the model paints {painted[0]} x {painted[1]}"
+            f"{key} {uri} judges pictures of {judged[0]} x {judged[1]} pixels; "
+            f"the model paints {generated[0]} x {generated[1]}"
         )
-    return files, judge.model_digest
+    return Judge(files, judge.model_digest)
 
 
 def chooser_of(recipe: Recipe, task: Any) -> Chooser | None:
-    """That of a recipe whose model is `task`, if it has one; BadInput where the two do not belong together."""
+    """The judge that picks among the candidates of `task`, or None if the recipe names none.
+
+    Raises BadInput where the two do not belong together.
+    """
     config = recipe.generate.choice
     if not config.judge_uri:
         return None
     if task.gives != "images" or "prompt" not in task.prompt_columns:
         raise BadInput("generate.choice is for pictures that are made from words; this model makes others, or none")
-    files, digest = judge_of(recipe, config.judge_uri, "generate.choice.judge_uri", task.config)
-    return Chooser(files, digest, config)
+    return Chooser(judge_of(recipe, config.judge_uri, "generate.choice.judge_uri", task.config), config)

@@ -36,7 +36,7 @@ class ModelSampler:
         self.sampling, self.micro_batch_size = sampling, sampling.micro_batch_size
         self.device = "cuda" if sampling.gpus_per_worker else "cpu"
         self.half = sampling.precision == "bfloat16"
-        self.chooser, self.judge = chooser, ModelSampler(chooser.files, sampling) if chooser else None
+        self.chooser, self.judge = chooser, ModelSampler(chooser.judge.files, sampling) if chooser else None
         for network in self.task.networks.values():
             network.to(self.device)
 

@@ -10,23 +10,21 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-import ray.train
-from ray.train.torch import TorchTrainer
-
 from ganrnn import checkpoint
 from ganrnn.data.row_order import RowOrder
 from ganrnn.errors import BadInput
 from ganrnn.task import task_class
 from ganrnn.training.guard import Memory
 from pipelines import storage
-from pipelines.cluster import errors, session
-from pipelines.cluster.progress import RemoteBar
+from pipelines.cluster.runner import Workers
+from pipelines.cluster.session import session
 from pipelines.config import Recipe
 from pipelines.formats.dataset import read_manifest, shard_uris
-from pipelines.sampling.judge import judge_of
+from pipelines.sampling.judge import Judge, judge_of
 from pipelines.storage.folder_identity import claim, require_unclaimed
 from pipelines.tracking import runs
 from pipelines.train.checkpoints import Checkpoints
+from pipelines.train.job import TrainJob
 from pipelines.train.worker import is_over, train_worker
 
 RUN_FILE = "run.json"
@@ -41,16 +39,17 @@ def train(recipe: Recipe) -> str:
     manifest = read_manifest(recipe.ingest.dataset_uri)
     _check_fit(recipe, manifest)
     uris = shard_uris(recipe.ingest.dataset_uri, manifest, "train")
-    judge_files, judge_digest = _judge(recipe)
-    identity = training_identity(recipe, manifest, judge_digest)
+    judge = _judge(recipe)
+    identity = training_identity(recipe, manifest, judge.digest if judge else None)
     checkpoints = Checkpoints(recipe.train.checkpoint_uri, recipe.train.keep_checkpoints)
     place = (recipe.train.checkpoint_uri, RUN_FILE, identity, "choose another run_uri")
     require_unclaimed(*place)
     if (done := _done(recipe, checkpoints)) is not None:
         return done
     vocabulary = build_vocabulary(recipe, uris)
-    with session.session():
-        session.require("train", recipe.train.num_workers, recipe.train.cpus_per_worker, float(recipe.train.use_gpu))
+    workers = Workers(recipe.train.num_workers, recipe.train.cpus_per_worker, float(recipe.train.use_gpu))
+    with session() as runner:
+        runner.require("train", workers)
         claim(*place)
         run_id = runs.start_run(
             recipe.tracking,
@@ -60,18 +59,20 @@ def train(recipe: Recipe) -> str:
             {"train": (recipe.ingest.dataset_uri, identity["dataset_digest"])},
             {},
         )
-        job = {
-            "recipe": recipe,
-            "uris": uris,
-            "val_uris": shard_uris(recipe.ingest.dataset_uri, manifest, "val"),
-            "vocabulary": asdict(vocabulary),
-            "run_id": run_id,
-            "identity": identity["digest"],
-            "judge": judge_files,
-        }
-        with RemoteBar("train", recipe.task.num_steps, "step") as bar:
-            _fit({**job, "reports": bar.queue})
-        errors.accepted(bar.refused)
+        with runner.bar("train", recipe.task.num_steps, "step") as bar:
+            job = TrainJob(
+                recipe=recipe,
+                train_uris=tuple(uris),
+                val_uris=tuple(shard_uris(recipe.ingest.dataset_uri, manifest, "val")),
+                vocabulary=asdict(vocabulary),
+                run_id=run_id,
+                identity=identity["digest"],
+                reports=bar.reports,
+                judge_files=judge.files if judge else None,
+            )
+            runner.train(train_worker, job, workers, recipe.train.checkpoint_uri, recipe.train.max_failures)
+        if bar.refusal:
+            raise bar.refusal.error()
     done = _done(recipe, checkpoints)
     assert done is not None
     runs.finish_run(recipe.tracking, run_id, "FINISHED")
@@ -87,15 +88,15 @@ def _done(recipe: Recipe, checkpoints: Checkpoints) -> str | None:
     return newest.uri if is_over(recipe, newest.step, Memory.from_dict(position["guard"])) else None
 
 
-def _judge(recipe: Recipe) -> tuple[dict[str, bytes] | None, str | None]:
-    """The files and the digest of the judge that the generator learns from, if there is one."""
+def _judge(recipe: Recipe) -> Judge | None:
+    """The judge that the generator learns from, if there is one."""
     weight, uri = getattr(recipe.task, "judge_weight", 0.0), recipe.train.judge_uri
     if bool(weight) != bool(uri):
         raise BadInput(
             f"train.judge_uri is {uri or 'missing'} and task.judge_weight {weight:g}; "
             "a judge needs a weight above 0 in a task that has it (text_to_image), and a weight a judge"
         )
-    return judge_of(recipe, uri, "train.judge_uri", recipe.task) if uri else (None, None)
+    return judge_of(recipe, uri, "train.judge_uri", recipe.task) if uri else None
 
 
 def training_identity(recipe: Recipe, manifest: Mapping[str, Any], judge_digest: str | None = None) -> dict[str, Any]:
@@ -139,33 +140,3 @@ def _check_fit(recipe: Recipe, manifest: Mapping[str, Any]) -> None:
         wanted, there = getattr(recipe.task, side), manifest["totals"][side]
         if wanted != there:
             raise BadInput(f"task.{side} is {wanted}; the pictures of {uri} have {side} {there}")
-
-
-def _fit(job: dict[str, Any]) -> None:
-    """Run the workers to the end; those that die are started again from the last checkpoint."""
-    recipe: Recipe = job["recipe"]
-    trainer = TorchTrainer(
-        train_worker,
-        train_loop_config=job,
-        scaling_config=ray.train.ScalingConfig(
-            num_workers=recipe.train.num_workers,
-            use_gpu=recipe.train.use_gpu,
-            resources_per_worker={"CPU": recipe.train.cpus_per_worker, "GPU": int(recipe.train.use_gpu)},
-        ),
-        run_config=ray.train.RunConfig(
-            name="ray_train",
-            storage_path=recipe.train.checkpoint_uri,
-            failure_config=ray.train.FailureConfig(
-                max_failures=recipe.train.max_failures,
-                controller_failure_limit=recipe.train.max_failures,  # type: ignore[call-arg]  # Ray Train V2 has it
-            ),
-        ),
-    )
-    try:
-        trainer.fit()
-    except ray.train.TrainingFailedError as error:
-        for cause in getattr(error, "worker_failures", {}).values():
-            refusal = getattr(cause, "cause", cause)
-            if isinstance(refusal, BadInput):
-                raise type(refusal)(str(refusal)) from error
-        raise

@@ -9,14 +9,16 @@ import torch
 from ganrnn.data import images
 from ganrnn.training.metric_window import MetricWindow
 from pipelines import storage
+from pipelines.cluster.messages import Progress
 from pipelines.config import Recipe
 from pipelines.tracking import runs
+from pipelines.train.job import TrainJob
 
 
 class TrainLog:
     """Speaks to MLflow and to the driver's progress bar."""
 
-    def __init__(self, recipe: Recipe, job: Mapping[str, Any], task: Any) -> None:
+    def __init__(self, recipe: Recipe, job: TrainJob, task: Any) -> None:
         self.recipe, self.job, self.task = recipe, job, task
         self.prompts = _fixed_prompts(recipe, task)
         self.window = MetricWindow()
@@ -31,18 +33,18 @@ class TrainLog:
             seconds = time.monotonic() - self.since
             speed = "images_per_second" if self.task.kind == "images" else "tokens_per_second"
             means[speed] = train.log_every_steps * means.pop("tokens", train.global_batch_size) / seconds
-            runs.log_metrics(self.recipe.tracking, self.job["run_id"], means, step)
-            self.job["reports"].put((step, {n: means[n] for n in (*self.task.headline, speed)}))
+            runs.log_metrics(self.recipe.tracking, self.job.run_id, means, step)
+            self.job.reports.put(Progress(step, {name: means[name] for name in (*self.task.headline, speed)}))
             self.since = time.monotonic()
         if step % train.sample_every_steps == 0 or step == self.recipe.task.num_steps:
             keys = [(self.recipe.seed, f"grid/{i}") for i in range(len(self.prompts["prompt_id"]))]
             place, samples = f"samples/step-{step:08d}", self.task.sample(self.prompts, keys)
             if self.task.gives == "images":
                 sheet = images.grid(samples, num_columns=8, zoom=2)
-                runs.log_image(self.recipe.tracking, self.job["run_id"], sheet, f"{place}.png")
+                runs.log_image(self.recipe.tracking, self.job.run_id, sheet, f"{place}.png")
             else:
                 page = "\n\n".join(self._lines(samples)).encode()
-                runs.log_file(self.recipe.tracking, self.job["run_id"], page, f"{place}.txt")
+                runs.log_file(self.recipe.tracking, self.job.run_id, page, f"{place}.txt")
 
     def _lines(self, samples: Any) -> list[str]:
         """Texts as they are, scores with what they are of."""

@@ -11,14 +11,15 @@ from ganrnn.training.guard import Guard, Memory
 from ganrnn.training.metric_window import MetricWindow
 from pipelines.config import Recipe
 from pipelines.tracking import runs
+from pipelines.train.job import TrainJob
 from pipelines.train.validation import LikelihoodQuality, PictureQuality
 
 
 class Watch:
     """Judges at `check_every_steps` and before every checkpoint, so that none is written of a training that is lost."""
 
-    def __init__(self, recipe: Recipe, job: Mapping[str, Any], memory: Memory) -> None:
-        self.recipe, self.run_id = recipe, job["run_id"]
+    def __init__(self, recipe: Recipe, job: TrainJob, memory: Memory) -> None:
+        self.recipe, self.run_id = recipe, job.run_id
         self.config = recipe.train.guard
         self.guard = Guard(self.config, memory)
         self.window = MetricWindow()

@@ -1,7 +1,6 @@
 """How good is what a training makes just now? Looked at before every checkpoint, on rows of val that no step reads."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -12,6 +11,7 @@ from ganrnn.metrics.images.quick_score import QuickScore
 from ganrnn.training.guard import Quality
 from pipelines import storage
 from pipelines.config import Recipe
+from pipelines.train.job import TrainJob
 
 _MICRO_BATCH = 64
 _FEWEST_ROWS = 16
@@ -22,8 +22,8 @@ _SOURCES = {"prompt": "text"}
 class PictureQuality:
     """Distance from real pictures, and diversity, of samples for the captions of real ones."""
 
-    def __init__(self, recipe: Recipe, job: Mapping[str, Any]) -> None:
-        self.recipe, self.uris = recipe, job["val_uris"]
+    def __init__(self, recipe: Recipe, job: TrainJob) -> None:
+        self.recipe, self.uris = recipe, job.val_uris
         self.score: QuickScore | None = None
 
     def __call__(self, task: Any) -> tuple[Quality, dict[str, float]] | None:
@@ -63,8 +63,8 @@ class LikelihoodQuality:
     Diversity is the task's own, since nothing is made.
     """
 
-    def __init__(self, recipe: Recipe, job: Mapping[str, Any]) -> None:
-        self.recipe, self.uris = recipe, job["val_uris"]
+    def __init__(self, recipe: Recipe, job: TrainJob) -> None:
+        self.recipe, self.uris = recipe, job.val_uris
         self.rows: dict[str, list[Any]] = {}
 
     def __call__(self, task: Any) -> tuple[Quality, dict[str, float]]:

@@ -4,23 +4,23 @@ Where the watch sees trouble, all workers go back to a checkpoint and on from th
 rates, higher penalties, the rows in another order.
 """
 
-from collections.abc import Mapping
 from contextlib import nullcontext
-from typing import Any
 
 import torch
 from torch import distributed as dist
 
 from ganrnn import checkpoint, cpu, distributed
 from ganrnn.config import from_plain
+from ganrnn.errors import BadInput
 from ganrnn.task import Caution, task_class
 from ganrnn.training.activation_memory import SavedBytes
 from ganrnn.training.guard import Accident, Memory
-from pipelines.cluster.errors import answered
+from pipelines.cluster.messages import Line, Refusal
 from pipelines.config import Recipe
 from pipelines.tracking import runs
 from pipelines.train.batches import training_batches
 from pipelines.train.checkpoints import Checkpoints
+from pipelines.train.job import TrainJob
 from pipelines.train.log import TrainLog
 from pipelines.train.monitor import Watch
 
@@ -33,38 +33,42 @@ def is_over(recipe: Recipe, step: int, memory: Memory) -> bool:
 
 
 class Refused(Exception):
-    """What all workers refuse together, as the row of a refusal. Nothing waits for a worker that is gone."""
+    """What all ranks refuse together. Nothing waits for a rank that is gone."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.text)
+        self.refusal = refusal
 
 
-def train_worker(job: dict[str, Any]) -> None:
+def train_worker(job: TrainJob) -> None:
     """Train to the end, set back as often as the guard allows. What is refused is told to the driver, not raised.
 
     Raised, it would make Ray Train start the workers again, as after a crash.
     """
-    cpu.prepare(max(1, int(job["recipe"].train.cpus_per_worker)))
+    cpu.prepare(max(1, int(job.recipe.train.cpus_per_worker)))
     caution = None
     try:
         while (trouble := (attempt := Attempt(job, caution)).run()) is not None:
             caution = attempt.set_back(trouble)
-    except Refused as refusal:
+    except Refused as refused:
         if distributed.rank() == 0:
-            job["reports"].put(refusal.args[0])
+            job.reports.put(refused.refusal)
 
 
 class Attempt:
     """A training taken up at its newest checkpoint, or begun; `caution` replaces that of the checkpoint."""
 
-    def __init__(self, job: Mapping[str, Any], caution: Caution | None) -> None:
+    def __init__(self, job: TrainJob, caution: Caution | None) -> None:
         self.job = job
-        self.recipe: Recipe = job["recipe"]
+        self.recipe = job.recipe
         train = self.recipe.train
         self.rank, self.world_size = distributed.rank(), distributed.world_size()
         self.device = torch.device("cuda", torch.cuda.current_device()) if train.use_gpu else torch.device("cpu")
         task_type = task_class(self.recipe.task.name)
-        vocabulary = from_plain(task_type.vocabulary_type, job["vocabulary"])
+        vocabulary = from_plain(task_type.vocabulary_type, job.vocabulary)
         self.task = task_type(self.recipe.task, vocabulary, self.recipe.seed)
-        if job.get("judge"):
-            self.task.judge = checkpoint.load_sampler(job["judge"])
+        if job.judge_files:
+            self.task.judge = checkpoint.load_sampler(job.judge_files)
             self.task.judge.average.to(self.device)
         for network in self.task.networks.values():
             network.to(self.device)
@@ -74,7 +78,7 @@ class Attempt:
             self.task.caution = caution
         # The rows that led astray come in another order.
         seed = self.recipe.seed + (self.task.caution.times << 32)
-        self.batches = training_batches(self.task, job["uris"], train, seed, self.rank, self.world_size)
+        self.batches = training_batches(self.task, job.train_uris, train, seed, self.rank, self.world_size)
         self.log = TrainLog(self.recipe, job, self.task) if self.rank == 0 else None
 
     def run(self) -> str | None:
@@ -117,13 +121,12 @@ class Attempt:
         best = self.watch.memory.best_step
         if caution.times > config.max_interventions:
             there = f"checkpoint step-{best:08d} is its best" if best is not None else "there is no checkpoint"
-            raise Refused(
-                {
-                    "bad_input": f"{self.recipe.train.checkpoint_uri}: stopped at step {step} after "
-                    f"{config.max_interventions} interventions, because {trouble}; {there}; lower the learning rates, "
-                    "raise task.penalty_weight or set train.guard.max_interventions, and choose another run_uri"
-                }
+            sentence = (
+                f"{self.recipe.train.checkpoint_uri}: stopped at step {step} after {config.max_interventions} "
+                f"interventions, because {trouble}; {there}; lower the learning rates, raise task.penalty_weight or "
+                "set train.guard.max_interventions, and choose another run_uri"
             )
+            raise Refused(Refusal(sentence, is_transient=False))
         if self.rank == 0:
             back_to = best if self.watch.memory.has_learnt else 0
             target = self.checkpoints.go_back(None if caution.until_step else back_to)
@@ -132,9 +135,9 @@ class Attempt:
                 f"guard: step {step}: {trouble}; back to step {target}, learning rates x {0.25**times:g}, "
                 f"penalties x {2**times}{f' until step {until}' if caution.until_step else ''}"
             )
-            self.job["reports"].put(line)
-            runs.log_metrics(self.recipe.tracking, self.job["run_id"], {"guard_interventions": caution.times}, step)
-            runs.log_file(self.recipe.tracking, self.job["run_id"], line.encode(), f"guard/{caution.times}.txt")
+            self.job.reports.put(Line(line))
+            runs.log_metrics(self.recipe.tracking, self.job.run_id, {"guard_interventions": caution.times}, step)
+            runs.log_file(self.recipe.tracking, self.job.run_id, line.encode(), f"guard/{caution.times}.txt")
         return distributed.from_rank_0(caution)  # nobody reads checkpoints before rank 0 has removed some
 
     def _resume(self) -> Memory:
@@ -158,13 +161,16 @@ class Attempt:
         """A checkpoint of all ranks, written by rank 0; where it cannot be written, all refuse."""
         rng_states = self._gather_own()
 
-        def write() -> dict[str, Any]:
-            position = {"identity": self.job["identity"], "guard": self.watch.memory.as_dict()}
+        def write() -> Refusal | None:
+            position = {"identity": self.job.identity, "guard": self.watch.memory.as_dict()}
             files = checkpoint.pack(self.task, rng_states, position)
-            self.checkpoints.commit(self.task.step_index, files, self.watch.memory.best_step)
-            return {}
+            try:
+                self.checkpoints.commit(self.task.step_index, files, self.watch.memory.best_step)
+            except BadInput as error:
+                return Refusal.of(error)
+            return None
 
-        refusal = distributed.from_rank_0(answered(write) if self.rank == 0 else {})
+        refusal = distributed.from_rank_0(write() if self.rank == 0 else None)
         if refusal:
             raise Refused(refusal)
 

@@ -16,7 +16,7 @@ from record import ROOT, Figure, digits
 from ganrnn.data.images import encode_png, to_tensor
 from ganrnn.noise import permutation
 from pipelines import storage
-from pipelines.cluster import session
+from pipelines.cluster.session import session
 from pipelines.config import Recipe, load_recipe
 from pipelines.evaluate.driver import evaluate
 from pipelines.formats.dataset import read_manifest, shard_uris
@@ -32,7 +32,7 @@ def planted() -> list[Figure]:
     recipe = load_recipe(str(ROOT / "jobs/recipes/demo.yaml"), [])
     ingest(recipe)
     test, train = (rows_of(recipe, split) for split in ("test", "train"))
-    with TemporaryDirectory() as folder, session.session():
+    with TemporaryDirectory() as folder, session():
         sound = [_scores(recipe, Path(folder) / f"sound-{seed}", _drawn(test, seed)) for seed in range(NUM_SOUND)]
         found = {
             name: _scores(recipe, Path(folder) / name, plant(_drawn(test, NUM_SOUND), test, train))

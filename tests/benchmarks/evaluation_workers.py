@@ -13,17 +13,17 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from defects import as_samples, rows_of
+from pipelines.evaluate.inputs import subject_of
 from record import ROOT, Figure, digits, ratio_figure
 from safetensors.torch import save
 
-from pipelines.cluster import session
+from pipelines.cluster.session import session
 from pipelines.config import Recipe, load_recipe
 from pipelines.evaluate.images import indomain_network
 from pipelines.evaluate.images.collector import Collected
 from pipelines.evaluate.images.evaluation import score_blocks
 from pipelines.evaluate.images.protocol import protocol_of
 from pipelines.evaluate.images.worker import load
-from pipelines.evaluate.inputs import subject_of
 from pipelines.formats.dataset import read_manifest, shard_uris
 from pipelines.ingest.driver import ingest
 from tests.unit.inception_weights import random_weights
@@ -37,7 +37,7 @@ def two_workers() -> list[Figure]:
         recipe = _recipe(Path(folder))
         ingest(recipe)
         as_samples(rows_of(recipe, "test"), f"{folder}/samples", BLOCK_ROWS)
-        with session.session():
+        with session():
             sides = {number: [_pass(recipe, number)] for number in (1, 2)}
             for _ in range(NUM_REPEATS):
                 for number, held in sides.items():

@@ -10,7 +10,7 @@ import ray
 import ray.data
 
 from jobs import cli
-from pipelines.cluster import session
+from pipelines.cluster.session import session
 from pipelines.config import Recipe, SamplingConfig
 from pipelines.sampling import model_files
 from pipelines.sampling.sampler import ModelSampler
@@ -31,7 +31,7 @@ def act(recipe: Recipe) -> None:
     """As a user of Ray Data would write it, with blocks of the size of our shards."""
     config = recipe.generate
     files = model_files.fetch_files(config.model_uri, recipe.tracking)
-    with session.session():
+    with session():
         # Reading needs a CPU beside that of the actor, or nothing ever starts (ray-project/ray#44687).
         dataset = ray.data.read_parquet(config.prompts_uri, num_cpus=0.01)
         dataset = dataset.repartition(target_num_rows_per_block=config.sampling.shard_rows)

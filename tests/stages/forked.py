@@ -4,43 +4,50 @@ Ray Train itself is at work where training is tested (test_train.py) and where c
 """
 
 import multiprocessing
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from unittest import mock
 
 import torch
 from ray import cloudpickle
 from torch import distributed as dist
 
+from pipelines.cluster.runner import Workers
+from pipelines.cluster.serial_runner import SerialRunner
+from pipelines.cluster.session import using
 from pipelines.config import Recipe
 from pipelines.train.driver import train
-from pipelines.train.worker import train_worker
 
 multiprocessing.set_forkserver_preload([__name__])
 
 
 class Reports(list[Any]):
-    """Stands where the queue to the driver is."""
+    """Stands where the bar of the driver is."""
 
     put = list.append
 
 
+class ForkedRunner(SerialRunner):
+    """Trains by gloo processes from a fork server; all else runs in this process."""
+
+    def train(self, worker: Callable[[Any], None], job: Any, workers: Workers, folder_uri: str, failures: int) -> None:
+        """As many ranks as asked for; they are not started again."""
+        own = cloudpickle.dumps((worker, replace(job, reports=Reports())))
+        with TemporaryDirectory() as folder:
+            arguments = (own, workers.num_workers, Path(folder) / "store")
+            torch.multiprocessing.start_processes(_work, arguments, workers.num_workers, start_method="forkserver")
+
+
 def train_forked(recipe: Recipe) -> str:
-    """`train` in all that the driver does; gloo workers from a fork server stand where those of Ray Train are."""
-    with mock.patch("pipelines.train.driver._fit", _fit):
+    """`train` by a ForkedRunner."""
+    with using(ForkedRunner()):
         return train(recipe)
 
 
-def _fit(job: dict[str, Any]) -> None:
-    own = cloudpickle.dumps({**job, "reports": Reports()})  # the queue is Ray's, of which the workers are not
-    world_size = job["recipe"].train.num_workers
-    with TemporaryDirectory() as folder:
-        arguments = (own, world_size, Path(folder) / "store")
-        torch.multiprocessing.start_processes(_work, arguments, world_size, start_method="forkserver")
-
-
-def _work(rank: int, job: bytes, world_size: int, store: Path) -> None:
+def _work(rank: int, pickled: bytes, world_size: int, store: Path) -> None:
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=world_size)
-    train_worker(cloudpickle.loads(job))
+    worker, job = cloudpickle.loads(pickled)
+    worker(job)
     dist.destroy_process_group()

@@ -12,7 +12,7 @@ from PIL import Image
 from ganrnn.data import scenes
 from ganrnn.data.images import encode_png
 from pipelines.report.group_bars import group_bars
-from pipelines.report.page import Champion, Shown, contact_sheet, render
+from pipelines.report.page import Champion, ReportPicture, contact_sheet, render
 from pipelines.report.scores import format_number, score_table, scores
 
 REPORT: dict[str, Any] = {
@@ -60,12 +60,12 @@ class Page(HTMLParser):
         self.text += data
 
 
-def picture(number: int, prompt: str, correct: dict[str, bool] | None = None, score: float = 0.5) -> Shown:
+def picture(number: int, prompt: str, correct: dict[str, bool] | None = None, score: float = 0.5) -> ReportPicture:
     image = scenes.draw(scenes.single_combinations()[number], 16, 24)
-    return Shown(f"p{number}/0", prompt, encode_png(image), score, correct)
+    return ReportPicture(f"p{number}/0", prompt, encode_png(image), score, correct)
 
 
-def page_of(*shown: Shown, real: tuple[Shown, ...] = ()) -> str:
+def page_of(*shown: ReportPicture, real: tuple[ReportPicture, ...] = ()) -> str:
     return render(REPORT, shown, real, shown[:1], shown[-1:])
 
 

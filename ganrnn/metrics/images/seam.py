@@ -11,10 +11,10 @@ from ganrnn.errors import BadInput
 class Seam:
     """Steps between neighbouring columns, in grey levels, summed over pictures: at the seam and, on average, inside."""
 
-    count: int
-    at_seam: float
-    inside: float
-    squared_difference: float
+    count: int = 0
+    at_seam: float = 0.0
+    inside: float = 0.0
+    squared_difference: float = 0.0
 
     @classmethod
     def of(cls, images: torch.Tensor) -> "Seam":

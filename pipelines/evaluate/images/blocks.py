@@ -23,11 +23,6 @@ class Block:
     row_group: int = 0
     shard: prompts.Shard | None = None
 
-    @property
-    def name(self) -> str:
-        """Sorts as the blocks of a set stand."""
-        return f"{self.set_name}/{self.index:08d}"
-
 
 def blocks_of_files(set_name: str, uris: Sequence[str]) -> list[Block]:
     """A block for each row group."""
@@ -41,7 +36,7 @@ def blocks_of_files(set_name: str, uris: Sequence[str]) -> list[Block]:
 
 
 @dataclass(frozen=True)
-class Scored:
+class BlockRows:
     """The rows of a block: images and, where they were made from others, sources uint8 [N, 3, H, W]; pngs encoded.
 
     `groups` are empty where a row belongs to none.

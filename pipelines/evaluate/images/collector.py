@@ -1,39 +1,36 @@
-"""What comes back from `BlockScorer`, added up while it comes: scores by set, and the pictures that a report shows."""
+"""Results of blocks added up while they come: statistics by set, and the pictures that a report shows."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from ganrnn.errors import BadInput
 from ganrnn.metrics.statistics.mergeable import OrderedMerge
+from pipelines.evaluate.images.block_result import BlockResult, ReportPictures
 from pipelines.evaluate.images.set_statistics import SetScores
 
-Picture = dict[str, Any]
 NUM_EXTREMES = 8
 
 
-class Collected:
-    """Sets of pictures by name; of each block no more stays than its share of the sums."""
+class Collector:
+    """Sets of images by name; of each block no more stays than its share of the sums."""
 
     def __init__(self, set_names: Sequence[str], num_kept: int) -> None:
         self.sets: dict[str, SetScores] = {}
-        self.pictures: dict[str, dict[str, list[Picture]]] = {
-            name: {"first": [], "best": [], "worst": []} for name in set_names
-        }
+        self.pictures = {name: ReportPictures() for name in set_names}
         self._merges = {name: OrderedMerge[SetScores]() for name in set_names}
         self._num_kept = num_kept
 
-    def add(self, row: Mapping[str, Any]) -> None:
-        """Take what has been said of a block, in any order."""
-        set_name, _, index = row["block"].partition("/")
-        self._merges[set_name].add(int(index), SetScores.of_block(row, self._num_kept))
-        held = self.pictures[set_name]
-        for picture in row["shown"]:
-            held[picture.pop("kind")].append(picture)
-        held["best"] = sorted(held["best"], key=lambda s: (-s["match_score"], s["sample_id"]))[:NUM_EXTREMES]
-        held["worst"] = sorted(held["worst"], key=lambda s: (s["match_score"], s["sample_id"]))[:NUM_EXTREMES]
+    def add(self, block: BlockResult) -> None:
+        """Take the result of a block, in any order."""
+        self._merges[block.set_name].add(block.index, SetScores.of_block(block, self._num_kept))
+        shown, new = self.pictures[block.set_name], block.pictures
+        best = sorted(shown.best + new.best, key=lambda picture: (-picture.match_score, picture.sample_id))
+        worst = sorted(shown.worst + new.worst, key=lambda picture: (picture.match_score, picture.sample_id))
+        self.pictures[block.set_name] = ReportPictures(
+            shown.first + new.first, best[:NUM_EXTREMES], worst[:NUM_EXTREMES]
+        )
 
     def finish(self) -> None:
-        """Bring the sums together. Raises BadInput where a set has no picture at all."""
+        """Bring the sums together. Raises BadInput where a set has no image at all."""
         for name, merge in self._merges.items():
             assert merge.is_complete, name
             if merge.total is None:

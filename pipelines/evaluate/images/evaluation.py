@@ -1,79 +1,158 @@
-"""Images against the reference split."""
+"""Images against the reference split: one pass of actors over fixed blocks, whose results merge in a fixed order."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
-import ray
 from tqdm import tqdm
 
 from ganrnn.metrics.extractors.load import Extractor
-from pipelines.cluster import pool
+from pipelines.cluster.runner import Runner, Workers
+from pipelines.cluster.session import session
 from pipelines.config import Recipe
-from pipelines.evaluate.images.blocks import Block
-from pipelines.evaluate.images.collector import Collected, Picture
+from pipelines.evaluate.images import indomain_network
+from pipelines.evaluate.images.blocks import Block, blocks_of_files
+from pipelines.evaluate.images.collector import Collector
 from pipelines.evaluate.images.metrics import group_scores, scores_of
 from pipelines.evaluate.images.nearest_training import nearest_training, pictures_of
-from pipelines.evaluate.images.protocol import Protocol, protocol_digest
-from pipelines.evaluate.images.reference_cache import SPLITS
-from pipelines.evaluate.images.set_statistics import IN_DOMAIN, SetScores
-from pipelines.evaluate.images.worker import BlockScorer
-from pipelines.evaluate.publish import publish
-from pipelines.evaluate.tracked_context import champion_beside, training_curves
+from pipelines.evaluate.images.protocol import Protocol, protocol_digest, protocol_of
+from pipelines.evaluate.images.reference_cache import SPLITS, KnownScores
+from pipelines.evaluate.images.set_statistics import IN_DOMAIN
+from pipelines.evaluate.images.worker import BlockScorer, load
 from pipelines.formats.dataset import shard_uris
 from pipelines.formats.manifest import code_revision
 from pipelines.report import page, plots
+from pipelines.report.page import Champion, ReportPicture
+from pipelines.sampling.judge import Judge
+from pipelines.sampling.sample_source import SampleSource
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The content of report.json, and what its pages show besides."""
+
+    report: dict[str, Any]
+    collector: Collector
+    training_uris: Sequence[str]
+
+    def pages(self, curves: Mapping[str, Sequence[tuple[int, float]]], champion: Champion | None) -> dict[str, bytes]:
+        """report.html and contact_sheet.png, with the curves of the training and the champion's scores."""
+        samples = self.collector.pictures["samples"]
+        html = page.render(
+            self.report,
+            samples.first,
+            self.collector.pictures["real"].first,
+            samples.best,
+            samples.worst,
+            self._nearest_training(),
+            plots.draw_training(curves) if curves else b"",
+            champion,
+        )
+        sheet = page.contact_sheet([picture.png for picture in samples.first], num_columns=8, zoom=3)
+        return {"contact_sheet.png": sheet, "report.html": html.encode()}
+
+    def _nearest_training(self) -> list[tuple[ReportPicture, ReportPicture, float]]:
+        """Generated pictures, the nearest training picture of each by in-domain features, and how near it is."""
+        shown, sets = self.collector.pictures["samples"], self.collector.sets
+        samples, training = (sets[name].features[IN_DOMAIN].subset for name in ("samples", "training"))
+        neighbours = nearest_training([*shown.first, *shown.best, *shown.worst], samples, training)
+        rows = pictures_of(self.training_uris, {neighbour.training_id for neighbour in neighbours})
+        pairs = []
+        for neighbour in neighbours:
+            row = rows[neighbour.training_id]
+            training_picture = ReportPicture(row["id"], row["text"], row["image"]["bytes"], math.nan, None)
+            pairs.append((neighbour.sample, training_picture, neighbour.ratio))
+        return pairs
+
+
+def evaluate_images(
+    recipe: Recipe, manifest: Mapping[str, Any], source: SampleSource, judge: Judge | None
+) -> Evaluation:
+    """Score samples against the splits of a data set, whose manifest this is; `judge` ranks captions as well."""
+    extractor = load(recipe.evaluate.extractor)
+    reference, real, training = (
+        shard_uris(recipe.ingest.dataset_uri, manifest, split) for split in ("val", "test", "train")
+    )
+    protocol = protocol_of(recipe, manifest, reference, real, extractor)
+    with session() as runner:
+        runner.require("evaluate", Workers(recipe.evaluate.num_workers))
+        network, digest = indomain_network.ensure(runner, recipe, manifest)
+        known = KnownScores(recipe, manifest, digest, protocol, judge.digest if judge else None)
+        collector = Collector(["samples", *([] if known.is_known else SPLITS)], recipe.evaluate.num_kid_features)
+        score_blocks(
+            runner,
+            recipe,
+            [*_sample_blocks(source), *known.missing],
+            network,
+            digest,
+            protocol,
+            source,
+            judge,
+            collector,
+        )
+    collector.finish()
+    known.complete(collector)
+    digests = source.digests() | ({"judge_digest": judge.digest} if judge else {})
+    return Evaluation(_report(recipe, manifest, collector, digests, digest, protocol, extractor), collector, training)
+
+
+def _sample_blocks(source: SampleSource) -> list[Block]:
+    """A block for each row group of stored samples, or for each shard of prompts."""
+    if source.prompt_set is None:
+        return blocks_of_files("samples", source.stored_uris)
+    shards = [source.prompt_set.shard(index) for index in range(source.prompt_set.num_shards)]
+    return [Block("samples", shard.index, shard.num_rows, shard=shard) for shard in shards]
 
 
 def score_blocks(
+    runner: Runner,
     recipe: Recipe,
     blocks: Sequence[Block],
     network: bytes,
-    digest: str,
+    network_digest: str,
     protocol: Protocol,
-    made_by: Mapping[str, Any],
-    collected: Collected,
+    source: SampleSource,
+    judge: Judge | None,
+    collector: Collector,
 ) -> None:
-    """The one pass: what is said of each block goes to `collected` as it comes."""
+    """The one pass: the result of each block goes to `collector` as it comes."""
     sampling, config = recipe.generate.sampling, recipe.evaluate
-    is_heavy = made_by["model_files"] or config.extractor.weights_uri
-    scored = ray.data.from_items(
-        [{"index": index} for index in range(len(blocks))], override_num_blocks=len(blocks)
-    ).map(
-        BlockScorer,  # type: ignore[arg-type]  # an actor class, whose instances are the function
-        fn_constructor_kwargs={
-            "blocks": list(blocks),
-            "network": network,
-            "network_digest": digest,
-            "extractor": config.extractor,
-            "protocol": protocol,
-            **made_by,
-            "sampling": sampling,
-            "run_seed": recipe.generate.seed,
-            "features_uri": config.features_uri,
-        },
-        compute=ray.data.ActorPoolStrategy(size=min(config.num_workers, len(blocks))),
-        num_cpus=sampling.cpus_per_worker if is_heavy else 1,
-        num_gpus=sampling.gpus_per_worker if is_heavy else 0,
+    assert recipe.generate.seed is not None  # a resolved recipe has one
+    make = partial(
+        BlockScorer,
+        network=network,
+        network_digest=network_digest,
+        extractor=config.extractor,
+        protocol=protocol,
+        model_files=source.model_files,
+        sampling=sampling,
+        chooser=source.chooser,
+        judge_files=judge.files if judge else None,
+        run_seed=recipe.generate.seed,
+        features_uri=config.features_uri,
     )
-    sizes = {block.name: block.num_rows for block in blocks}
+    workers = Workers(config.num_workers)
+    if source.model_files or config.extractor.weights_uri:
+        workers = Workers(config.num_workers, sampling.cpus_per_worker, sampling.gpus_per_worker)
+    sizes = {(block.set_name, block.index): block.num_rows for block in blocks}
     with tqdm(total=sum(sizes.values()), desc="evaluate", unit="row") as bar:
-        for row in pool.rows(scored):
-            collected.add(row)
-            bar.update(sizes[row["block"]])
+        for result in runner.map(make, blocks, workers):
+            collector.add(result)
+            bar.update(sizes[result.set_name, result.index])
 
 
-def build_report(
+def _report(
     recipe: Recipe,
     manifest: Mapping[str, Any],
-    sets: Mapping[str, SetScores],
-    subject: Mapping[str, Any],
+    collector: Collector,
+    digests: Mapping[str, Any],
     network_digest: str,
     protocol: Protocol,
     extractor: Extractor | None,
 ) -> dict[str, Any]:
+    sets = collector.sets
     scores, floors = (scores_of(sets[name], sets, protocol) for name in ("samples", "real"))
     counts = {name: sets[name].num_pictures for name in (*SPLITS, "samples")}
     in_domain = {
@@ -94,58 +173,14 @@ def build_report(
         "floors": floors.metrics,
         **({"groups": {"by": protocol.group_by, **by_group}} if by_group else {}),
         "counts": counts,
-        "digests": {**subject, "dataset_digest": manifest["totals"]["dataset_digest"]},
-        "model_digest": subject["model_digest"],
+        "digests": {**digests, "dataset_digest": manifest["totals"]["dataset_digest"]},
+        "model_digest": digests["model_digest"],
         "dataset_digest": manifest["totals"]["dataset_digest"],
-        "protocol_digest": protocol_digest(protocol, network_digest, subject, counts),
-        "samples_manifest_digest": subject["samples_manifest_digest"],
+        "protocol_digest": protocol_digest(protocol, network_digest, digests, counts),
+        "samples_manifest_digest": digests["samples_manifest_digest"],
         "model_uri": recipe.generate.model_uri,
         "extractors": {IN_DOMAIN: in_domain} | ({extractor.name: extractor.facts()} if extractor else {}),
         "seed": {"evaluation": protocol.seed, "generation": recipe.generate.seed},
         "config": recipe.as_dict(),
         "code_revision": code_revision(),
     }
-
-
-def write_report(recipe: Recipe, manifest: dict[str, Any], result: dict[str, Any], collected: Collected) -> None:
-    """The pages first, report.json last, then the MLflow run."""
-    real, held = collected.pictures["real"], collected.pictures["samples"]
-    first, of_real, best, worst = (
-        [_shown(picture) for picture in pictures]
-        for pictures in (held["first"], real["first"], held["best"], held["worst"])
-    )
-    curves = training_curves(recipe, result["model_digest"])
-    html = page.render(
-        result,
-        first,
-        of_real,
-        best,
-        worst,
-        _neighbours(recipe, manifest, collected),
-        plots.draw_training(curves) if curves else b"",
-        champion_beside(recipe, result),
-    )
-    sheet = page.contact_sheet([s.png for s in first], num_columns=8, zoom=3)
-    publish(recipe, result, {"contact_sheet.png": sheet, "report.html": html.encode()})
-
-
-def _shown(picture: Picture) -> page.Shown:
-    correct = json.loads(picture["correct"]) if picture["correct"] else None
-    return page.Shown(picture["sample_id"], picture["prompt"], picture["png"], picture["match_score"], correct)
-
-
-def _neighbours(
-    recipe: Recipe, manifest: dict[str, Any], collected: Collected
-) -> list[tuple[page.Shown, page.Shown, float]]:
-    """Generated pictures, the training picture nearest to each in the in-domain network's eyes, and how near."""
-    pictures = [picture for kind in collected.pictures["samples"].values() for picture in kind]
-    samples, training = (collected.sets[name].features[IN_DOMAIN].subset for name in ("samples", "training"))
-    found = nearest_training(pictures, samples, training)
-    uris = shard_uris(recipe.ingest.dataset_uri, manifest, "train")
-    rows = pictures_of(uris, {neighbour.training_id for neighbour in found})
-    shown = []
-    for neighbour in found:
-        row = rows[neighbour.training_id]
-        other = page.Shown(row["id"], row["text"], row["image"]["bytes"], math.nan, None)
-        shown.append((_shown(neighbour.sample), other, neighbour.ratio))
-    return shown

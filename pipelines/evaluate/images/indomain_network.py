@@ -1,25 +1,24 @@
 """The in-domain network of a data set: trained on first use, kept beside the data, found again by digest."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
-import ray
-from ray.util.queue import Queue
 
 from ganrnn import cpu
 from ganrnn.data.images import to_tensor
 from ganrnn.metrics.extractors import indomain
 from ganrnn.text.captions import caption_of, meaning_key
 from pipelines import storage
-from pipelines.cluster.progress import RemoteBar
+from pipelines.cluster.messages import Progress, Reports
+from pipelines.cluster.runner import Runner, Workers
 from pipelines.config import Recipe
 from pipelines.formats.dataset import shard_uris
 
 
-def ensure(recipe: Recipe, manifest: dict[str, Any]) -> tuple[bytes, str]:
+def ensure(runner: Runner, recipe: Recipe, manifest: Mapping[str, Any]) -> tuple[bytes, str]:
     """The packed network and its sha256. Trained once for each (data set, config, seed), on all CPUs of one node."""
     identity = {
         "config": asdict(recipe.evaluate.indomain),
@@ -32,12 +31,12 @@ def ensure(recipe: Recipe, manifest: dict[str, Any]) -> tuple[bytes, str]:
     description, weights = storage.join(folder, "indomain.json"), storage.join(folder, "indomain.safetensors")
     if not storage.exists(description):
         uris = shard_uris(recipe.ingest.dataset_uri, manifest, "train")
-        num_cpus = max(int(node["Resources"].get("CPU", 1)) for node in ray.nodes() if node["Alive"])
-        with RemoteBar("in-domain network", recipe.evaluate.indomain.num_steps, "step") as bar:
+        num_cpus = runner.num_cpus_of_a_node()
+        with runner.bar("in-domain network", recipe.evaluate.indomain.num_steps, "step") as bar:
             # Threads that wait for each other in a busy loop stand still for seconds where cores are shared.
-            patient = {"env_vars": {"OMP_WAIT_POLICY": "PASSIVE"}}
-            fit = _fit.options(num_cpus=num_cpus, runtime_env=patient)
-            data = ray.get(fit.remote(recipe, uris, num_cpus, bar.queue))
+            patient = {"OMP_WAIT_POLICY": "PASSIVE"}
+            workers, arguments = Workers(cpus_per_worker=num_cpus), (recipe, uris, num_cpus, bar.reports)
+            data = runner.run(_fit, *arguments, workers=workers, environment=patient, retries=3)
         digest = storage.commit_bytes(weights, data)
         storage.commit_json(description, identity | {"sha256": digest})
     digest = storage.read_json(description)["sha256"]
@@ -46,8 +45,7 @@ def ensure(recipe: Recipe, manifest: dict[str, Any]) -> tuple[bytes, str]:
     return data, digest
 
 
-@ray.remote
-def _fit(recipe: Recipe, uris: list[str], num_threads: int, reports: Queue) -> bytes:
+def _fit(recipe: Recipe, uris: list[str], num_threads: int, reports: Reports) -> bytes:
     cpu.prepare(num_threads)
     config = recipe.evaluate.indomain
     table = _first_rows(uris, config.max_rows).to_pydict()
@@ -56,7 +54,7 @@ def _fit(recipe: Recipe, uris: list[str], num_threads: int, reports: Queue) -> b
 
     def report(step: int) -> None:
         if step % 20 == 0 or step == config.num_steps:
-            reports.put((step, {}))
+            reports.put(Progress(step, {}))
 
     texts = captions(recipe.evaluate.captions, table["text"], table["attributes"])
     network = indomain.fit(config, images, texts, keys, recipe.seed, report)

@@ -15,8 +15,9 @@ from ganrnn.metrics.images.kid import kernel_distance
 from ganrnn.metrics.images.memorisation import memorisation, near_duplicates
 from ganrnn.metrics.images.precision_recall import manifold_scores
 from ganrnn.metrics.statistics.intervals import wilson_interval
+from pipelines.evaluate.images.block_result import Counts
 from pipelines.evaluate.images.protocol import Protocol
-from pipelines.evaluate.images.set_statistics import IN_DOMAIN, Counts, SetScores
+from pipelines.evaluate.images.set_statistics import IN_DOMAIN, SetScores
 
 _LEAST_ROWS = 6  # of the fifth neighbour and the row itself
 

@@ -9,7 +9,7 @@ import numpy as np
 from ganrnn.metrics.images.kid import FeatureSubset
 from ganrnn.metrics.statistics.neighbours import nearest
 from pipelines import storage
-from pipelines.evaluate.images.collector import Picture
+from pipelines.report.page import ReportPicture
 
 NUM_SHOWN = 8
 
@@ -18,20 +18,20 @@ NUM_SHOWN = 8
 class Neighbour:
     """A generated picture, the training picture nearest to it, and how far, in units of that one's own nearest."""
 
-    sample: Picture
+    sample: ReportPicture
     training_id: str
     ratio: float
 
 
 def nearest_training(
-    pictures: Sequence[Picture], samples: FeatureSubset, training: FeatureSubset, number: int = NUM_SHOWN
+    pictures: Sequence[ReportPicture], samples: FeatureSubset, training: FeatureSubset, number: int = NUM_SHOWN
 ) -> list[Neighbour]:
     """Of the pictures whose features are kept, those with the smallest ratios, smallest first."""
     position = {name: row for row, name in enumerate(samples.sample_ids)}
-    known = list({s["sample_id"]: s for s in pictures if s["sample_id"] in position}.values())
+    known = list({picture.sample_id: picture for picture in pictures if picture.sample_id in position}.values())
     if not known or len(training.features) < 2:
         return []
-    x, t = samples.features[[position[s["sample_id"]] for s in known]], training.features
+    x, t = samples.features[[position[picture.sample_id] for picture in known]], training.features
     squares, found = nearest(x, t, 1)
     rows = found[:, 0]
     unit, _ = nearest(t[rows], t, 2)  # of which the nearest is the picture itself

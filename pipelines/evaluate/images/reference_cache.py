@@ -9,11 +9,13 @@ import pyarrow as pa
 
 from pipelines import storage
 from pipelines.config import Recipe
+from pipelines.evaluate.images.block_result import ReportPictures
 from pipelines.evaluate.images.blocks import Block, blocks_of_files
-from pipelines.evaluate.images.collector import Collected
+from pipelines.evaluate.images.collector import Collector
 from pipelines.evaluate.images.protocol import Protocol
 from pipelines.evaluate.images.set_statistics import SetScores
 from pipelines.formats.dataset import shard_uris
+from pipelines.report.page import ReportPicture
 
 SPLITS = {"reference": "val", "real": "test", "training": "train"}  # by set
 _VERSION = 2  # of what BlockScorer makes of a picture of the data set; to be raised when that changes
@@ -41,15 +43,31 @@ class KnownScores:
         self.is_known = storage.exists(self.uri) and not recipe.evaluate.features_uri
         if not self.is_known:
             for name, split in SPLITS.items():
-                self.missing += blocks_of_files(name, shard_uris(recipe.ingest.dataset_uri, dict(manifest), split))
+                self.missing += blocks_of_files(name, shard_uris(recipe.ingest.dataset_uri, manifest, split))
 
-    def complete(self, collected: Collected) -> None:
-        """Bring what is known in, or keep what has been found out now."""
+    def complete(self, collector: Collector) -> None:
+        """Bring in what is known, or keep what has been scored now."""
         if self.is_known:
             for row in storage.read_table([self.uri]).to_pylist():
-                collected.sets[row["set"]] = SetScores.from_row(row)
-                collected.pictures[row["set"]] = {"first": row["first"], "best": [], "worst": []}
+                collector.sets[row["set"]] = SetScores.from_row(row)
+                first = [ReportPicture(**picture | {"correct": _from_json(picture)}) for picture in row["first"]]
+                collector.pictures[row["set"]] = ReportPictures(first=first)
         else:
-            sets = [(name, collected.sets[name]) for name in SPLITS]
-            rows = [{"set": name, "first": collected.pictures[name]["first"], **held.to_row()} for name, held in sets]
+            rows = [
+                {
+                    "set": name,
+                    "first": [asdict(picture) | {"correct": _as_json(picture)} for picture in pictures.first],
+                    **collector.sets[name].to_row(),
+                }
+                for name in SPLITS
+                for pictures in [collector.pictures[name]]
+            ]
             storage.commit_table(self.uri, pa.Table.from_pylist(rows))
+
+
+def _as_json(picture: ReportPicture) -> str | None:
+    return None if picture.correct is None else json.dumps(picture.correct)
+
+
+def _from_json(picture: Mapping[str, Any]) -> dict[str, bool] | None:
+    return json.loads(picture["correct"]) if picture["correct"] else None

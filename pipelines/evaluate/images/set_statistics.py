@@ -8,11 +8,10 @@ from typing import Any, Self
 import numpy as np
 
 from ganrnn.metrics.images.feature_statistics import FeatureStatistics
-from ganrnn.metrics.images.inception_score import InceptionSums
 from ganrnn.metrics.images.seam import Seam
 from ganrnn.metrics.statistics.moments import Moments
+from pipelines.evaluate.images.block_result import BlockResult, Counts
 
-Counts = dict[str, list[int]]  # by kind, how often right of how many
 IN_DOMAIN = "indomain"
 
 
@@ -38,22 +37,21 @@ class SetScores:
     groups: dict[str, GroupScores]
 
     @classmethod
-    def of_block(cls, row: Mapping[str, Any], num_kept: int) -> Self | None:
-        """From what `BlockScorer` says of a block; None where no picture came of it."""
-        if not row["rows"]:
+    def of_block(cls, block: BlockResult, num_kept: int) -> Self | None:
+        """From the result of a block; None where no image came of it."""
+        if not block.ids:
             return None
-        found, features = {}, {}
-        for made in row["features"]:
-            values = np.frombuffer(made["values"], np.float32).reshape(row["rows"], -1)
-            classes = InceptionSums.from_bytes(made["classes"]) if made["classes"] else None
-            features[made["extractor"]] = values
-            found[made["extractor"]] = FeatureStatistics.of(values, row["ids"], num_kept, classes)
-        groups = {}
-        members = np.array(row["group_of"])
-        for name, counts in json.loads(row["group_counts"]).items():
-            moments = Moments.from_features(features[IN_DOMAIN][members == name])
-            groups[name] = GroupScores(moments, counts)
-        return cls(found, json.loads(row["counts"]), Seam(*row["seam"]), groups)
+        statistics = {
+            extractor: FeatureStatistics.of(features.values, block.ids, num_kept, features.classes)
+            for extractor, features in block.features.items()
+        }
+        group_of_row = np.array(block.groups)
+        in_domain = block.features[IN_DOMAIN].values
+        groups = {
+            name: GroupScores(Moments.from_features(in_domain[group_of_row == name]), counts)
+            for name, counts in block.group_counts.items()
+        }
+        return cls(statistics, block.counts, block.seam, groups)
 
     def merge(self, other: Self) -> Self:
         """Of the union of two disjoint sets of pictures."""

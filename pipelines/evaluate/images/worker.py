@@ -4,10 +4,7 @@ A block is a row group of a Parquet file or a shard of prompts. What is said of 
 any number of workers gives the same scores, to the byte.
 """
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,17 +22,20 @@ from ganrnn.metrics.images.r_precision import candidate_indices, is_retrieved, i
 from ganrnn.metrics.images.seam import Seam
 from ganrnn.text.captions import meaning_key
 from pipelines import storage
-from pipelines.cluster.errors import answered
 from pipelines.config import SamplingConfig
 from pipelines.config.evaluate import ExtractorConfig
-from pipelines.evaluate.images.blocks import Block, Scored, attributes_of, decode_images, groups_of, source_images
+from pipelines.evaluate.images.block_result import BlockResult, Counts, ExtractedFeatures, ReportPictures
+from pipelines.evaluate.images.blocks import Block, BlockRows, attributes_of, decode_images, groups_of, source_images
 from pipelines.evaluate.images.collector import NUM_EXTREMES
 from pipelines.evaluate.images.protocol import Protocol
 from pipelines.evaluate.images.set_statistics import IN_DOMAIN, counted
 from pipelines.formats import prompts
+from pipelines.report.page import ReportPicture
 from pipelines.sampling.judge import Chooser
 from pipelines.sampling.sampler import ModelSampler
 from pipelines.sampling.samples import draw
+
+NUM_FIRST = 64  # pictures of a set that its page shows
 
 
 class BlockScorer:
@@ -43,7 +43,6 @@ class BlockScorer:
 
     def __init__(
         self,
-        blocks: Sequence[Block],
         network: bytes,
         network_digest: str,
         extractor: ExtractorConfig,
@@ -64,22 +63,17 @@ class BlockScorer:
         if self.extractor:
             self.extractor.to(self.device)
         self.judge = checkpoint.load_sampler(judge_files) if judge_files else None
-        self.blocks, self.protocol, self.run_seed, self.features_uri = blocks, protocol, run_seed, features_uri
+        self.protocol, self.run_seed, self.features_uri = protocol, run_seed, features_uri
         self.position = {key: i for i, key in enumerate(protocol.caption_keys)}
         with torch.no_grad():
             self.captions = self.network.text_embedding(protocol.caption_texts)
             self.classes = self.network.text_embedding(protocol.posterior_texts)
 
-    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        return answered(lambda: self._scored(self.blocks[row["index"]]))
+    def __call__(self, block: Block) -> BlockResult:
+        rows = self._sampled(block) if block.shard else self._stored(block)
+        return self._score(block, rows) if rows.ids else BlockResult(block.set_name, block.index, [])
 
-    def _scored(self, block: Block) -> dict[str, Any]:
-        found = self._sampled(block) if block.shard else self._stored(block)
-        if not found.ids:
-            return {"block": block.name, "rows": 0, "shown": []}
-        return {"block": block.name, "rows": len(found.ids)} | self._score(block, found)
-
-    def _stored(self, block: Block) -> "Scored":
+    def _stored(self, block: Block) -> BlockRows:
         with storage.reading_parquet(block.uri):
             table = storage.open_parquet(block.uri).read_row_group(block.row_group)
         is_samples = "sample_id" in table.column_names
@@ -88,7 +82,7 @@ class BlockScorer:
         texts = table.column("prompt" if is_samples else "text").to_pylist()
         return self._rows(ids, texts, table, decode_images(block.uri, ids, pngs), pngs)
 
-    def _sampled(self, block: Block) -> "Scored":
+    def _sampled(self, block: Block) -> BlockRows:
         assert block.shard and self.sampler
         drawn = draw(self.sampler, self.reader.read(block.shard), self.run_seed)
         arrays = [torch.from_numpy(array).permute(2, 0, 1) for array in drawn.outputs]
@@ -98,97 +92,97 @@ class BlockScorer:
 
     def _rows(
         self, ids: list[str], texts: list[str], table: pa.Table, images: torch.Tensor, pngs: list[bytes]
-    ) -> "Scored":
+    ) -> BlockRows:
         attributes = attributes_of(table)
         groups = groups_of(self.protocol.group_by, texts, attributes, table)
-        return Scored(ids, texts, attributes, groups, images, pngs, source_images(table, images))
+        return BlockRows(ids, texts, attributes, groups, images, pngs, source_images(table, images))
 
     @torch.no_grad()
-    def _score(self, block: Block, found: "Scored") -> dict[str, Any]:
-        made = self._features(block, found)
-        features = torch.from_numpy(made[IN_DOMAIN][0])
-        nothing: dict[str, Any] = {"counts": "{}", "group_of": [], "group_counts": "{}", "seam": [0, 0.0, 0.0, 0.0]}
-        partial = {"ids": found.ids, "features": self._packed(made, found.ids), **nothing, "shown": []}
+    def _score(self, block: Block, rows: BlockRows) -> BlockResult:
+        features = self._features(block, rows)
         if block.set_name == "training":  # of which nothing but features is asked
-            return partial
-        rights: list[dict[str, bool]] = [{} for _ in found.ids]
-        scores = self._retrieve(block, found, features, rights)
-        counts: dict[str, list[int]] = {}
+            return BlockResult(block.set_name, block.index, rows.ids, features)
+        answers: list[dict[str, bool]] = [{} for _ in rows.ids]
+        scores = self._retrieve(block, rows, torch.from_numpy(features[IN_DOMAIN].values), answers)
+        counts: Counts = {}
         correct: list[dict[str, bool]] = []
         if self.protocol.built_in:
             read = KINDS[self.protocol.built_in].read
-            seen = read(found.images)
-            correct = [{n: s.get(n) == v for n, v in a.items()} for s, a in zip(seen, found.attributes, strict=True)]
-            for row, shows in zip(rights, correct, strict=True):
-                row.update({f"attribute/{name}": is_right for name, is_right in shows.items()})
-            if found.sources is not None:
-                counts |= edited(read(found.sources), found.attributes, seen)
-        if found.sources is not None:
-            counts["pixels_kept"] = kept_pixels(found.sources, found.images)
-        if self.protocol.has_seam:
-            partial["seam"] = list(astuple(Seam.of(found.images)))
-        names = sorted({*found.groups} - {""})
-        members = {name: [r for r, group in zip(rights, found.groups, strict=True) if group == name] for name in names}
-        return partial | {
-            "counts": json.dumps(counts | counted(rights)),
-            "group_of": found.groups,
-            "group_counts": json.dumps({name: counted(rows) for name, rows in members.items()}),
-            "shown": _shown(block, found, scores, correct),
-        }
+            seen = read(rows.images)
+            correct = [
+                {name: shows.get(name) == value for name, value in attributes.items()}
+                for shows, attributes in zip(seen, rows.attributes, strict=True)
+            ]
+            for answer, shows in zip(answers, correct, strict=True):
+                answer.update({f"attribute/{name}": is_right for name, is_right in shows.items()})
+            if rows.sources is not None:
+                counts |= edited(read(rows.sources), rows.attributes, seen)
+        if rows.sources is not None:
+            counts["pixels_kept"] = kept_pixels(rows.sources, rows.images)
+        groups = sorted({*rows.groups} - {""})
+        return BlockResult(
+            set_name=block.set_name,
+            index=block.index,
+            ids=rows.ids,
+            features=features,
+            counts=counts | counted(answers),
+            groups=rows.groups,
+            group_counts={
+                name: counted([answer for answer, group in zip(answers, rows.groups, strict=True) if group == name])
+                for name in groups
+            },
+            seam=Seam.of(rows.images) if self.protocol.has_seam else Seam(),
+            pictures=_pictures(block, rows, scores, correct),
+        )
 
-    def _features(self, block: Block, found: "Scored") -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
-        """Features float32 [N, D] and probabilities [N, K] of the classes, where there are any, by extractor."""
-        features = indomain.extract(self.network, found.images)
-        posterior = self.network.posterior(torch.from_numpy(features), self.classes).numpy()
-        made: dict[str, tuple[np.ndarray, np.ndarray | None]] = {IN_DOMAIN: (features, posterior)}
+    def _features(self, block: Block, rows: BlockRows) -> dict[str, ExtractedFeatures]:
+        """By extractor; written to `features_uri` where there is one."""
+        values = indomain.extract(self.network, rows.images)
+        posterior = self.network.posterior(torch.from_numpy(values), self.classes).numpy()
+        features = {IN_DOMAIN: ExtractedFeatures(values, self._class_sums(posterior, rows.ids))}
         if self.extractor:
-            made[self.extractor.name] = self.extractor(found.images.to(self.device))
-        for name, (values, _) in made.items():
-            finite = np.isfinite(values).all(axis=1)
-            if not finite.all():
+            values, probabilities = self.extractor(rows.images.to(self.device))
+            sums = None if probabilities is None else self._class_sums(probabilities, rows.ids)
+            features[self.extractor.name] = ExtractedFeatures(values, sums)
+        for name, extracted in features.items():
+            is_finite = np.isfinite(extracted.values).all(axis=1)
+            if not is_finite.all():
                 raise BadInput(
-                    f"{name}: features of picture {found.ids[int(np.argmin(finite))]!r} are NaN or infinite; "
+                    f"{name}: features of picture {rows.ids[int(np.argmin(is_finite))]!r} are NaN or infinite; "
                     "the extractor's weights cannot be used on such pictures"
                 )
         if self.features_uri:
-            columns = {name: pa.FixedSizeListArray.from_arrays(v.ravel(), v.shape[1]) for name, (v, _) in made.items()}
-            table = pa.table({"id": found.ids, "text": found.texts, **columns})
-            storage.commit_table(storage.join(self.features_uri, f"{block.name.replace('/', '-')}.parquet"), table)
-        return made
+            columns = {
+                name: pa.FixedSizeListArray.from_arrays(extracted.values.ravel(), extracted.values.shape[1])
+                for name, extracted in features.items()
+            }
+            table = pa.table({"id": rows.ids, "text": rows.texts, **columns})
+            storage.commit_table(storage.join(self.features_uri, f"{block.set_name}-{block.index:08d}.parquet"), table)
+        return features
 
-    def _packed(
-        self, made: Mapping[str, tuple[np.ndarray, np.ndarray | None]], ids: Sequence[str]
-    ) -> list[dict[str, Any]]:
-        """Features as bytes: of fewer rows than columns they are smaller than their moments."""
-        packed = []
-        for name, (values, posterior) in made.items():
-            sums = posterior if posterior is None else self._sums(posterior, ids)
-            packed.append({"extractor": name, "values": values.tobytes(), "classes": sums})
-        return packed
-
-    def _sums(self, posterior: np.ndarray, ids: Sequence[str]) -> bytes:
-        return InceptionSums.from_probabilities(posterior, ids, self.protocol.num_splits).to_bytes()
+    def _class_sums(self, probabilities: np.ndarray, ids: Sequence[str]) -> InceptionSums:
+        return InceptionSums.from_probabilities(probabilities, ids, self.protocol.num_splits)
 
     def _retrieve(
-        self, block: Block, found: "Scored", features: torch.Tensor, rights: Sequence[dict[str, bool]]
+        self, block: Block, rows: BlockRows, features: torch.Tensor, answers: Sequence[dict[str, bool]]
     ) -> np.ndarray:
-        """Match scores [N], NaN where no caption is known; into `rights` goes who found their own caption."""
+        """Match scores [N], NaN where no caption is known; `answers` says which images found their own caption."""
         embeddings = self.network.image_embedding(features)
-        keys = [str(meaning_key(t, a)) for t, a in zip(found.texts, found.attributes, strict=True)]
+        keys = [str(meaning_key(t, a)) for t, a in zip(rows.texts, rows.attributes, strict=True)]
         known = [row for row, key in enumerate(keys) if key in self.position]
         true = np.array([self.position[keys[row]] for row in known], np.int64)
-        scores = np.full(len(found.ids), np.nan)
+        scores = np.full(len(rows.ids), np.nan)
         scores[known] = (embeddings[known] * self.captions[true]).sum(1).numpy()
-        held = self.protocol
-        ids = [found.ids[row] for row in known]
-        candidates = candidate_indices(held.caption_keys, ids, true, held.num_candidates, held.seed)
+        protocol = self.protocol
+        ids = [rows.ids[row] for row in known]
+        candidates = candidate_indices(protocol.caption_keys, ids, true, protocol.num_candidates, protocol.seed)
         hits = is_retrieved_among_captions(embeddings[known].numpy(), self.captions.numpy(), candidates)
         for row, hit in zip(known, hits, strict=True):
-            rights[row]["retrieved"] = bool(hit)
+            answers[row]["retrieved"] = bool(hit)
         if self.judge and known and block.set_name != "reference":
-            ranked = self.judge.rank(found.images[known], held.caption_texts, torch.from_numpy(candidates)).numpy()
+            ranked = self.judge.rank(rows.images[known], protocol.caption_texts, torch.from_numpy(candidates)).numpy()
             for row, hit in zip(known, is_retrieved(ranked[:, 0], ranked[:, 1:]), strict=True):
-                rights[row]["retrieved_by_judge"] = bool(hit)
+                answers[row]["retrieved_by_judge"] = bool(hit)
         return scores
 
 
@@ -199,36 +193,35 @@ def load(config: ExtractorConfig) -> Extractor | None:
     return load_extractor(storage.read_bytes(uri) if storage.exists(uri) else None, uri, config.sha256)
 
 
-def _shown(
-    block: Block, found: Scored, scores: np.ndarray, correct: Sequence[Mapping[str, bool]]
-) -> list[dict[str, Any]]:
+def _pictures(
+    block: Block, rows: BlockRows, scores: np.ndarray, correct: Sequence[Mapping[str, bool]]
+) -> ReportPictures:
     """Pictures for the report: the first of a set, and the best and worst of each block by match score."""
+
+    def pictures(chosen: Sequence[int]) -> list[ReportPicture]:
+        return [
+            ReportPicture(
+                sample_id=rows.ids[row],
+                prompt=rows.texts[row],
+                png=_with_source(rows, row),
+                match_score=float(scores[row]),
+                correct=dict(correct[row]) if correct else None,
+            )
+            for row in chosen
+        ]
+
     if block.set_name == "reference":
-        return []
-    first = list(range(min(64, len(found.ids)))) if block.index == 0 else []
+        return ReportPictures()
+    first = pictures(range(min(NUM_FIRST, len(rows.ids)))) if block.index == 0 else []
+    if block.set_name != "samples":
+        return ReportPictures(first)
     ranked = [int(row) for row in np.argsort(-scores, kind="stable") if np.isfinite(scores[row])]
-    chosen = {
-        "first": first,
-        "best": ranked[:NUM_EXTREMES] if block.set_name == "samples" else [],
-        "worst": ranked[-NUM_EXTREMES:] if block.set_name == "samples" else [],
-    }
-    return [
-        {
-            "kind": kind,
-            "sample_id": found.ids[row],
-            "prompt": found.texts[row],
-            "png": _before_and_after(found, row),
-            "match_score": float(scores[row]),
-            "correct": json.dumps(correct[row]) if correct else None,
-        }
-        for kind, rows in chosen.items()
-        for row in rows
-    ]
+    return ReportPictures(first, pictures(ranked[:NUM_EXTREMES]), pictures(ranked[-NUM_EXTREMES:]))
 
 
-def _before_and_after(found: Scored, row: int) -> bytes:
+def _with_source(rows: BlockRows, row: int) -> bytes:
     """A picture as it is looked at: right of its source, where it has one."""
-    if found.sources is None:
-        return found.pngs[row]
-    pair = torch.cat([found.sources[row], found.images[row]], dim=2)
+    if rows.sources is None:
+        return rows.pngs[row]
+    pair = torch.cat([rows.sources[row], rows.images[row]], dim=2)
     return pictures.encode_png(pair.permute(1, 2, 0).numpy())

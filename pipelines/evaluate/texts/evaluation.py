@@ -11,32 +11,34 @@ from ganrnn import checkpoint
 from ganrnn.errors import BadInput
 from pipelines import storage
 from pipelines.config import Recipe
-from pipelines.evaluate.publish import publish
 from pipelines.evaluate.texts import judge_metrics, metrics
 from pipelines.evaluate.texts.metrics import Scores
 from pipelines.evaluate.texts.temperature_sweep import sweep
 from pipelines.formats import prompts
 from pipelines.formats.dataset import shard_uris
-from pipelines.formats.manifest import MANIFEST, code_revision
+from pipelines.formats.manifest import code_revision
 from pipelines.report import page, plots
 from pipelines.sampling import model_files
 from pipelines.sampling.decoding_columns import decodings
+from pipelines.sampling.sample_source import SampleSource
 from pipelines.sampling.sampler import ModelSampler
 from pipelines.sampling.samples import draw, samples_table
 
 NUM_SHOWN = 64
 
 
-def evaluate_tables(recipe: Recipe, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Score samples, or prompts and a model; write report.json and report.html and return the content of the first."""
-    files = model_files.fetch_files(recipe.generate.model_uri, recipe.tracking)
+def evaluate_tables(
+    recipe: Recipe, manifest: Mapping[str, Any], source: SampleSource
+) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Score texts or verdicts; returns the content of report.json and the pages by name."""
+    files = source.model_files or model_files.fetch_files(recipe.generate.model_uri, recipe.tracking)
     task = checkpoint.load_sampler(files, recipe.generate.model_uri)
-    samples, subject = _samples(recipe, files, task)
-    if subject["model_digest"] != task.model_digest:
+    if source.model_digest != task.model_digest:
         raise BadInput(
-            f"{recipe.generate.samples_uri} was made by model {subject['model_digest'][:12]}, "
+            f"{recipe.generate.samples_uri} was made by model {source.model_digest[:12]}, "
             f"{recipe.generate.model_uri} holds {task.model_digest[:12]}; generate again"
         )
+    samples = _samples(recipe, files, source)
     if not samples.num_rows:
         raise BadInput(f"{recipe.generate.samples_uri} holds no sample; nothing can be scored")
     splits = ("train", "test") if task.gives == "texts" else ("test",)
@@ -45,11 +47,11 @@ def evaluate_tables(recipe: Recipe, manifest: Mapping[str, Any]) -> dict[str, An
         scores, floors = _scores(recipe, task, samples, rows)
     else:
         scores, floors = judge_metrics.scores(samples, *task.negative_log_likelihood(rows["test"])), Scores.none()
-    result = _report(recipe, manifest, subject, scores, floors, {"samples": samples.num_rows, **_counts(rows)})
+    counts = {"samples": samples.num_rows, **_counts(rows)}
+    report = _report(recipe, manifest, source.digests(), scores, floors, counts)
     if recipe.evaluate.sweep.temperatures:
-        result["sweep"] = sweep(recipe, files, *(rows[split][_written(task)] for split in splits))
-    publish(recipe, result, _pages(result, samples, task.gives))
-    return result
+        report["sweep"] = sweep(recipe, files, *(rows[split][_written(task)] for split in splits))
+    return report, _pages(report, samples, task.gives)
 
 
 def _pages(result: Mapping[str, Any], samples: pa.Table, gives: str) -> dict[str, bytes]:
@@ -61,31 +63,19 @@ def _pages(result: Mapping[str, Any], samples: pa.Table, gives: str) -> dict[str
     return {"report.html": html.encode()} | ({"quality_diversity.png": plot} if plot else {})
 
 
-def _samples(recipe: Recipe, files: Mapping[str, bytes], task: Any) -> tuple[pa.Table, dict[str, Any]]:
+def _samples(recipe: Recipe, files: Mapping[str, bytes], source: SampleSource) -> pa.Table:
+    """All samples in one table, stored or sampled now."""
+    if source.prompt_set is None:
+        return storage.read_table(source.stored_uris)
     config = recipe.generate
-    if recipe.evaluate.from_prompts:
-        uris = prompts.find(config.prompts_uri, config.since, config.where)
-        shard_rows, share = config.sampling.shard_rows, config.max_reject_share
-        prompt_set = prompts.plan(list(uris), task.prompt_columns, shard_rows, share, task.gives)
-        sampler, reader = ModelSampler(files, config.sampling), prompts.ShardReader()
-        assert config.seed is not None
-        tables = [
-            samples_table(sampler, draw(sampler, reader.read(prompt_set.shard(index)), config.seed))
-            for index in range(prompt_set.num_shards)
-        ]
-        digests = {"prompts_digest": prompt_set.digest, "samples_manifest_digest": None}
-        return pa.concat_tables(tables), {"model_digest": task.model_digest, **digests}
-    uri = storage.join(config.samples_uri, MANIFEST)
-    if not storage.exists(uri):
-        raise BadInput(f"{uri} does not exist; run generate first, or set evaluate.from_prompts=true")
-    held = storage.read_json(uri)
-    table = storage.read_table([storage.join(config.samples_uri, shard["uri"]) for shard in held["shards"]])
-    digests = {"prompts_digest": held["inputs"]["prompts_digest"], "samples_manifest_digest": storage.file_digest(uri)}
-    return table, {"model_digest": held["model_digest"], **digests}
+    sampler, reader = ModelSampler(files, config.sampling), prompts.ShardReader()
+    assert config.seed is not None
+    shards = map(source.prompt_set.shard, range(source.prompt_set.num_shards))
+    return pa.concat_tables(samples_table(sampler, draw(sampler, reader.read(shard), config.seed)) for shard in shards)
 
 
 def _rows(recipe: Recipe, manifest: Mapping[str, Any], split: str, task: Any) -> dict[str, list[str]]:
-    uris = shard_uris(recipe.ingest.dataset_uri, dict(manifest), split)
+    uris = shard_uris(recipe.ingest.dataset_uri, manifest, split)
     rows: dict[str, list[str]] = storage.read_table(uris, list(task.input_columns)).to_pydict()
     return rows
 
@@ -132,14 +122,14 @@ def _scores(
 def _report(
     recipe: Recipe,
     manifest: Mapping[str, Any],
-    subject: Mapping[str, Any],
+    digests: Mapping[str, Any],
     scores: Scores,
     floors: Scores,
     counts: Mapping[str, int],
 ) -> dict[str, Any]:
     protocol = [
         asdict(recipe.evaluate) | {"report_uri": "", "num_workers": 0, "from_prompts": False, "sweep": None},
-        subject["prompts_digest"],
+        digests["prompts_digest"],
         dict(counts),
         recipe.seed,
     ]
@@ -150,11 +140,11 @@ def _report(
         "signatures": scores.signatures,
         "floors": floors.metrics,
         "counts": dict(counts),
-        "digests": {**subject, "dataset_digest": manifest["totals"]["dataset_digest"]},
-        "model_digest": subject["model_digest"],
+        "digests": {**digests, "dataset_digest": manifest["totals"]["dataset_digest"]},
+        "model_digest": digests["model_digest"],
         "dataset_digest": manifest["totals"]["dataset_digest"],
         "protocol_digest": storage.sha256(json.dumps(protocol, sort_keys=True).encode()),
-        "samples_manifest_digest": subject["samples_manifest_digest"],
+        "samples_manifest_digest": digests["samples_manifest_digest"],
         "model_uri": recipe.generate.model_uri,
         "seed": {"evaluation": recipe.seed, "generation": recipe.generate.seed},
         "config": recipe.as_dict(),

@@ -6,7 +6,7 @@ import pyarrow.compute as pc
 from ganrnn.errors import BadInput
 from ganrnn.metrics.statistics.share import Share
 from pipelines.evaluate.texts.metrics import Scores
-from pipelines.report.page import Shown
+from pipelines.report.page import ReportPicture
 
 _EVEN = 0.5  # the score from which on a statement is taken to be true
 
@@ -30,7 +30,7 @@ def scores(samples: pa.Table, total: float, num_pairs: int) -> Scores:
     return found
 
 
-def shown(samples: pa.Table, number: int) -> tuple[list[Shown], list[Shown]]:
+def shown(samples: pa.Table, number: int) -> tuple[list[ReportPicture], list[ReportPicture]]:
     """The first verdicts, and of all that are wrong those that the judge was surest of."""
     samples = samples.filter(pc.is_valid(samples["label"])).combine_chunks()
     is_right = _answers(samples)[1]
@@ -48,9 +48,9 @@ def _answers(samples: pa.Table) -> tuple[pa.Array, pa.Array]:
     return is_true, pc.equal(is_true, pc.greater(held["match_score"], _EVEN))
 
 
-def _pictures(samples: pa.Table) -> list[Shown]:
+def _pictures(samples: pa.Table) -> list[ReportPicture]:
     return [
-        Shown(
+        ReportPicture(
             row["sample_id"],
             row["prompt"],
             row["source_image"]["bytes"],

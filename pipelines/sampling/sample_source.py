@@ -1,0 +1,86 @@
+"""Where scored samples come from: a finished generation, or prompts and a model that samples on the way."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ganrnn import checkpoint
+from ganrnn.errors import BadInput
+from pipelines import storage
+from pipelines.config import Recipe
+from pipelines.formats import prompts
+from pipelines.formats.manifest import MANIFEST
+from pipelines.sampling import model_files
+from pipelines.sampling.judge import Chooser, chooser_of
+
+
+@dataclass(frozen=True)
+class SampleSource:
+    """Samples of one model for one prompt set.
+
+    model_digest, prompts_digest:  what the samples are a function of
+    manifest_digest:  of the manifest of a finished generation; None where samples are made on the way
+    choice:           what a judge's choice among candidates depended on; None where no judge chose
+    stored_uris:      the shards of a finished generation
+    prompt_set, model_files, chooser:  what samples on the way are made from
+    """
+
+    model_digest: str
+    prompts_digest: str
+    manifest_digest: str | None
+    choice: Mapping[str, Any] | None
+    stored_uris: tuple[str, ...] = ()
+    prompt_set: prompts.PromptSet | None = None
+    model_files: Mapping[str, bytes] | None = None
+    chooser: Chooser | None = None
+
+    def digests(self) -> dict[str, Any]:
+        """What a report says of the samples; those that a judge chose are not compared with others."""
+        choice = {"choice": json.dumps(self.choice, sort_keys=True)} if self.choice else {}
+        return {
+            "model_digest": self.model_digest,
+            "prompts_digest": self.prompts_digest,
+            "samples_manifest_digest": self.manifest_digest,
+            **choice,
+        }
+
+
+def sample_source(recipe: Recipe) -> SampleSource:
+    """The samples that an evaluation is about. Raises BadInput where they, the prompts or the model are absent."""
+    return _on_the_way(recipe) if recipe.evaluate.from_prompts else _stored(recipe)
+
+
+def _on_the_way(recipe: Recipe) -> SampleSource:
+    config = recipe.generate
+    uris = prompts.find(config.prompts_uri, config.since, config.where)
+    files = model_files.fetch_files(config.model_uri, recipe.tracking)
+    task = checkpoint.load_sampler(files, config.model_uri)
+    prompt_set = prompts.plan(
+        list(uris), task.prompt_columns, config.sampling.shard_rows, config.max_reject_share, task.gives
+    )
+    chooser = chooser_of(recipe, task)
+    return SampleSource(
+        model_digest=task.model_digest,
+        prompts_digest=prompt_set.digest,
+        manifest_digest=None,
+        choice=chooser.plan() if chooser else None,
+        prompt_set=prompt_set,
+        model_files=files,
+        chooser=chooser,
+    )
+
+
+def _stored(recipe: Recipe) -> SampleSource:
+    samples_uri = recipe.generate.samples_uri
+    manifest_uri = storage.join(samples_uri, MANIFEST)
+    if not storage.exists(manifest_uri):
+        raise BadInput(f"{manifest_uri} does not exist; run generate first, or set evaluate.from_prompts=true")
+    manifest = storage.read_json(manifest_uri)
+    return SampleSource(
+        model_digest=manifest["model_digest"],
+        prompts_digest=manifest["inputs"]["prompts_digest"],
+        manifest_digest=storage.file_digest(manifest_uri),
+        choice=manifest["inputs"].get("choice"),
+        stored_uris=tuple(storage.join(samples_uri, shard["uri"]) for shard in manifest["shards"]),
+    )
