@@ -24,7 +24,7 @@ demo: $(READY)
 
 # 3 is a challenger: not promoted, and a model all the same
 loop: $(READY)
-	for recipe in dreamt_captions scene_judge demo; do \
+	for recipe in texts/dreamt_captions judges/scene_judge demo; do \
 		$(BIN)/python -m jobs.nightly jobs/recipes/$$recipe.yaml || test $$? -eq 3 || exit 1; \
 	done
 	$(BIN)/python -m jobs.closed_loop jobs/recipes/closed_loop.yaml

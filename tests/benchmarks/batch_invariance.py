@@ -42,7 +42,7 @@ WAYS: Mapping[str, tuple[int, Callable[[int], list[Sequence[int]]]]] = {
 def measure() -> list[Figure]:
     """Rows that differ, over all recipes and both ways to search."""
     differing: dict[str, int] = {}
-    for path in sorted((ROOT / "jobs/recipes").glob("*.yaml")):
+    for path in sorted((ROOT / "jobs/recipes").rglob("*.yaml")):
         recipe = load_recipe(str(path))
         if recipe.task.name in TEXT_TASKS:
             for kind, found in _of_recipe(recipe).items():

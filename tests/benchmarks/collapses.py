@@ -19,12 +19,14 @@ from record import Figure, digits
 from ganrnn.checkpoint import SAMPLER_FILES, load_sampler
 from ganrnn.tasks.text_to_image import TextToImage
 from pipelines import storage
+from pipelines.cluster.messages import Progress
 from pipelines.config import Recipe, parse_recipe
 from pipelines.ingest.driver import ingest
 from pipelines.train.checkpoints import Checkpoints
+from pipelines.train.job import TrainJob
 from pipelines.train.validation import PictureQuality
 from pipelines.train.worker import train_worker
-from tests.stages.test_guard import job_of
+from tests.pipelines.train.jobs import KeptReports, job_of
 
 BAD_STEP = 430
 WITHIN = 1.1
@@ -118,16 +120,17 @@ PROVOCATIONS = {
 
 def distance_of(made: Recipe, patched: Callable[[], Any]) -> tuple[float, list[str]]:
     """How far the last checkpoint's samples are from real pictures, as the guard measures it, and what it said."""
-    job = job_of(made)
+    reports = KeptReports()
+    job = job_of(made, reports)
     with patched():
         train_worker(job)
-    said = [str(report) for report in job["reports"] if not isinstance(report, tuple)]
+    said = [report.text for report in reports if not isinstance(report, Progress)]
     newest = Checkpoints(made.train.checkpoint_uri, 2).newest()
     assert newest
     return final_distance(made, job, newest.uri), said
 
 
-def final_distance(made: Recipe, job: dict[str, Any], uri: str) -> float:
+def final_distance(made: Recipe, job: TrainJob, uri: str) -> float:
     """Of a checkpoint, NaN where its weights are none."""
     task = load_sampler({name: storage.read_bytes(f"{uri}/{name}") for name in SAMPLER_FILES})
     if not all(bool(p.isfinite().all()) for network in task.networks.values() for p in network.parameters()):

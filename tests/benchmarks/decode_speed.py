@@ -33,7 +33,7 @@ Side = Callable[[float, int], int]  # temperature and number of rows to the numb
 
 def model() -> LanguageModel:
     """Of printable characters."""
-    recipe = load_recipe(str(ROOT / "jobs/recipes/tinyshakespeare.yaml"))
+    recipe = load_recipe(str(ROOT / "jobs/recipes/texts/tinyshakespeare.yaml"))
     return LanguageModel(recipe.task, TextVocabulary.build("character", [string.printable]))
 
 

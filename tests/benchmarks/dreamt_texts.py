@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from recipe_scores import report
-from record import Figure, digits
+from record import Figure, digits, recipe_path
 
 from ganrnn.data.scenes import describe, pair_combinations, single_combinations
 from ganrnn.decoding.rules import Decoding
@@ -78,14 +78,14 @@ def scene_captions() -> set[str]:
 
 def _texts(split: str) -> list[str]:
     """Of a split of the data set; as many of the held-out ones as are written."""
-    uri = load_recipe(f"jobs/recipes/{DREAMER}.yaml").ingest.dataset_uri
+    uri = load_recipe(recipe_path(DREAMER)).ingest.dataset_uri
     table = storage.read_table(shard_uris(uri, read_manifest(uri), split), ["text"])
     texts: list[str] = table.column("text").to_pylist()
     return texts if split == "train" else texts[:NUM_TEXTS]
 
 
 def _sampler(name: str, settings: Sequence[str]) -> ModelSampler:
-    recipe = load_recipe(f"jobs/recipes/{name}.yaml", settings)
+    recipe = load_recipe(recipe_path(name), settings)
     return ModelSampler(fetch_files(recipe.generate.model_uri, recipe.tracking), recipe.generate.sampling)
 
 

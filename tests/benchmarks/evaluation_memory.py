@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,24 +18,19 @@ from record import ROOT, Figure, digits
 
 from ganrnn.metrics.images.frechet import frechet_distance
 from ganrnn.metrics.statistics.moments import Moments
-from pipelines.evaluate.images.collector import Collected
+from pipelines.evaluate.images.block_result import BlockResult, ExtractedFeatures
+from pipelines.evaluate.images.collector import Collector
 from pipelines.evaluate.images.set_statistics import IN_DOMAIN
 
 WIDTH, BLOCK_ROWS, KEPT_ROWS = 256, 2_000, 10_000
 FEW_ROWS, MANY_ROWS = 100_000, 1_000_000
 
 
-def block(index: int) -> dict[str, Any]:
-    """What a worker says of a block."""
+def block(index: int) -> BlockResult:
+    """The result of a block."""
     generator = np.random.Generator(np.random.Philox(key=index))
-    features = generator.standard_normal((BLOCK_ROWS, WIDTH), np.float32)
-    return {
-        "block": f"samples/{index:08d}",
-        "rows": BLOCK_ROWS,
-        "ids": [f"{index}/{row}" for row in range(BLOCK_ROWS)],
-        "features": [{"extractor": IN_DOMAIN, "values": features.tobytes(), "classes": None}],
-        **{"counts": "{}", "group_of": [], "group_counts": "{}", "seam": [0, 0.0, 0.0, 0.0], "shown": []},
-    }
+    features = ExtractedFeatures(generator.standard_normal((BLOCK_ROWS, WIDTH), np.float32), None)
+    return BlockResult("samples", index, [f"{index}/{row}" for row in range(BLOCK_ROWS)], {IN_DOMAIN: features})
 
 
 def merged_memory() -> list[Figure]:
@@ -62,7 +56,7 @@ def merged_memory() -> list[Figure]:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    collected, num_blocks = Collected(["samples"], KEPT_ROWS), int(sys.argv[1]) // BLOCK_ROWS
+    collected, num_blocks = Collector(["samples"], KEPT_ROWS), int(sys.argv[1]) // BLOCK_ROWS
     for first in range(0, num_blocks, 2):  # every second one is early
         for index in (first + 1, first):
             collected.add(block(index))

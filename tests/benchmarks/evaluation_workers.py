@@ -5,27 +5,26 @@ in one Ray session and have to agree on every sum to the last bit.
 """
 
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from defects import as_samples, rows_of
-from pipelines.evaluate.inputs import subject_of
 from record import ROOT, Figure, digits, ratio_figure
 from safetensors.torch import save
 
 from pipelines.cluster.session import session
 from pipelines.config import Recipe, load_recipe
 from pipelines.evaluate.images import indomain_network
-from pipelines.evaluate.images.collector import Collected
-from pipelines.evaluate.images.evaluation import score_blocks
+from pipelines.evaluate.images.block_result import BlockResult
+from pipelines.evaluate.images.collector import Collector
+from pipelines.evaluate.images.evaluation import sample_blocks, score_blocks
 from pipelines.evaluate.images.protocol import protocol_of
 from pipelines.evaluate.images.worker import load
 from pipelines.formats.dataset import read_manifest, shard_uris
 from pipelines.ingest.driver import ingest
+from pipelines.sampling.sample_source import sample_source
 from tests.unit.inception_weights import random_weights
 
 NUM_PICTURES, BLOCK_ROWS, NUM_REPEATS = 768, 32, 3
@@ -72,15 +71,15 @@ def _recipe(folder: Path) -> Recipe:
     return load_recipe(str(ROOT / "jobs/recipes/demo.yaml"), [f"{key}={value}" for key, value in settings.items()])
 
 
-class _Clocked(Collected):
+class _Clocked(Collector):
     """Knows when blocks came."""
 
     def __init__(self, num_kept: int) -> None:
         super().__init__(["samples"], num_kept)
         self.times: list[float] = []
 
-    def add(self, row: Mapping[str, Any]) -> None:
-        super().add(row)
+    def add(self, block: BlockResult) -> None:
+        super().add(block)
         self.times.append(time.perf_counter())
 
 
@@ -90,11 +89,12 @@ def _pass(recipe: Recipe, num_workers: int) -> tuple[float, float, str]:
     manifest = read_manifest(recipe.ingest.dataset_uri)
     splits = [shard_uris(recipe.ingest.dataset_uri, manifest, split) for split in ("val", "test")]
     protocol = protocol_of(recipe, manifest, *splits, load(recipe.evaluate.extractor))
-    network, digest = indomain_network.ensure(recipe, manifest)
-    _, blocks, made_by = subject_of(recipe)
+    source = sample_source(recipe)
     collected = _Clocked(recipe.evaluate.num_kid_features)
-    start = time.perf_counter()
-    score_blocks(recipe, blocks, network, digest, protocol, {**made_by, "judge_files": None}, collected)
+    with session() as runner:
+        network, digest = indomain_network.ensure(runner, recipe, manifest)
+        start = time.perf_counter()
+        score_blocks(runner, recipe, sample_blocks(source), network, digest, protocol, source, None, collected)
     collected.finish()
     times = collected.times
     steady = (times[-1] - times[num_workers - 1]) / (len(times) - num_workers)

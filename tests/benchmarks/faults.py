@@ -16,7 +16,8 @@ from pathlib import Path
 from record import Figure, provenance, save
 from scale import RESULTS
 
-from tests.stages import fault_schedules, tiny
+from tests.pipelines import tiny
+from tests.pipelines.generate import fault_schedules
 
 
 def main() -> None:

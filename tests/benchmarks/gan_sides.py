@@ -65,7 +65,7 @@ class Data:
 def ours(data: Data, seed: int, checkout: str) -> Side:
     """The recipe cifar10_classes at a constant learning rate, since how many steps fit in is not known."""
     settings = ["task.generator.schedule=constant", "task.discriminator.schedule=constant"]
-    config = load_recipe(str(ROOT / "jobs/recipes/cifar10_classes.yaml"), settings).task
+    config = load_recipe(str(ROOT / "jobs/recipes/images/cifar10_classes.yaml"), settings).task
     conditions = Conditions.of_labels(range(NUM_CLASSES))
     task = ImageGan(config, conditions, seed)
 

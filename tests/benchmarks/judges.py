@@ -69,7 +69,7 @@ def nlvr() -> list[Figure]:
     settings = [
         f"ingest.{key}={folder}/{name}.parquet" for key, name in (("source_uri", "train"), ("holdout_uri", "val"))
     ]
-    config = load_recipe(str(ROOT / "jobs/recipes/nlvr_judge.yaml"), settings).task
+    config = load_recipe(str(ROOT / "jobs/recipes/judges/nlvr_judge.yaml"), settings).task
     train, val = (storage.read_table([f"{folder}/{name}.parquet"]).to_pydict() for name in ("train", "val"))
     groups = sorted(set(val["group"]))
     random.Random(0).shuffle(groups)

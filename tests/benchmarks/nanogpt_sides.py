@@ -49,7 +49,7 @@ def split(text: str) -> tuple[str, str]:
 
 def ours(text: str, seed: int, seconds: float, checkout: str, folder: Path) -> dict[str, Any]:
     """The recipe tinyshakespeare in a setting for minutes; a short training before tells how many steps fit in."""
-    path = str(ROOT / "jobs/recipes/tinyshakespeare.yaml")
+    path = str(ROOT / "jobs/recipes/texts/tinyshakespeare.yaml")
     recipe = load_recipe(path, OUR_SETTING)
     train_text, val_text = split(text)
     vocabulary = LanguageModel.build_vocabulary(recipe.task, [(train_text,)])

@@ -18,7 +18,7 @@ from pipelines import storage
 from pipelines.config import Recipe, load_recipe
 from pipelines.formats.dataset import read_manifest, shard_uris
 
-PATH = "jobs/recipes/tang_poems.yaml"
+PATH = "jobs/recipes/texts/tang_poems.yaml"
 NUM_POEMS = 1_000
 NUM_HEADS = 300  # characters to begin lines with: those that begin the most lines of training poems
 FORMS = ((4, 5), (4, 7), (8, 5), (8, 7))

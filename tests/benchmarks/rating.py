@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 from record import Figure, digits
 
-from tests.stages import rating
+from tests.pipelines.rate import rating
 
 NUM_RATERS, NUM_ITEMS, NUM_KILLS = 32, 100, 5
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from record import ROOT, Figure, digits
+from record import ROOT, Figure, digits, recipe_path
 
 from pipelines import storage
 from pipelines.config import load_recipe
@@ -73,7 +73,7 @@ def data_folder() -> str:
 
 def report(name: str, settings: Sequence[str]) -> dict[str, Any]:
     """What a recipe's report says in numbers, after all of its steps that have not been done."""
-    path = f"jobs/recipes/{name}.yaml"
+    path = recipe_path(name)
     words = [word for setting in settings for word in ("--set", setting)]
     done = subprocess.run([sys.executable, "-m", "jobs.nightly", path, *words], cwd=ROOT, check=False)
     if done.returncode not in (0, FAILED_THRESHOLD):

@@ -192,3 +192,9 @@ def run_groups(script: Path, about: str, groups: Mapping[str, Callable[[], list[
         figures += made
     print()
     print(table(figures))
+
+
+def recipe_path(name: str) -> str:
+    """The file of a packaged recipe, for the working folder that is the root."""
+    (path,) = (ROOT / "jobs/recipes").rglob(f"{name}.yaml")
+    return str(path.relative_to(ROOT))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from recipe_scores import report
-from record import ROOT, Figure, digits
+from record import ROOT, Figure, digits, recipe_path
 
 from ganrnn.data import scenes
 from ganrnn.decoding.rules import Decoding
@@ -33,7 +33,7 @@ def measure() -> list[Figure]:
     """Train both as far as that has not been done, and score what their checkpoints write."""
     for one in settings():
         report(NAME, one)
-    recipe, alone = (load_recipe(str(ROOT / f"jobs/recipes/{NAME}.yaml"), one) for one in settings())
+    recipe, alone = (load_recipe(str(ROOT / recipe_path(NAME)), one) for one in settings())
     switch, last = recipe.task.num_pretraining_steps, recipe.task.num_steps
     by_step = {str(step): _scores(recipe, step, 1.0) for step in _steps(recipe) if step >= switch}
     curves = {
@@ -52,7 +52,7 @@ def measure() -> list[Figure]:
 
 def settings() -> tuple[list[str], list[str]]:
     """Of the recipe, and of a training that has steps of likelihood in the place of the adversarial ones."""
-    recipe = load_recipe(str(ROOT / f"jobs/recipes/{NAME}.yaml"))
+    recipe = load_recipe(str(ROOT / recipe_path(NAME)))
     longer = [f"task.num_pretraining_steps={recipe.task.num_steps}", f"run_uri={recipe.run_uri}_likelihood_alone"]
     return [f"train.keep_checkpoints={ALL_CHECKPOINTS}"], longer
 

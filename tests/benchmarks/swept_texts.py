@@ -11,7 +11,7 @@ from typing import Any
 import dreamt_texts
 import reinforced_texts
 from recipe_scores import data_folder, report
-from record import ROOT, Figure, digits
+from record import ROOT, Figure, digits, recipe_path
 
 from pipelines import storage
 from pipelines.config import load_recipe
@@ -79,7 +79,7 @@ def poems() -> list[Figure]:
 
 
 def _checkpoints(name: str, settings: Sequence[str]) -> str:
-    uri: str = load_recipe(f"jobs/recipes/{name}.yaml", settings).train.checkpoint_uri
+    uri: str = load_recipe(recipe_path(name), settings).train.checkpoint_uri
     return uri
 
 
@@ -95,7 +95,7 @@ def _swept(
         f"evaluate.sweep.reader.num_steps={reader_steps}",
         *(f"evaluate.sweep.beside.{other}={uri}" for other, uri in beside.items()),
     ]
-    recipe = load_recipe(f"jobs/recipes/{name}.yaml", [*settings, *own])
+    recipe = load_recipe(recipe_path(name), [*settings, *own])
     sweep: dict[str, Any] = evaluate(recipe)["sweep"]
     picture = storage.read_bytes(f"{recipe.evaluate.report_uri}/quality_diversity.png")
     (ROOT / f"tests/benchmarks/results/quality_diversity_{data}.png").write_bytes(picture)

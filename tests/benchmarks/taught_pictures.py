@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from recipe_scores import data_folder
-from record import ROOT, Figure, digits
+from record import ROOT, Figure, digits, recipe_path
 from retrieved_pairs import hits, paired
 
 from pipelines import storage
@@ -95,7 +95,7 @@ def boxes() -> list[Figure]:
 
 
 def _recipe(name: str, settings: Sequence[str]) -> Recipe:
-    return load_recipe(str(ROOT / f"jobs/recipes/{name}.yaml"), settings)
+    return load_recipe(str(ROOT / recipe_path(name)), settings)
 
 
 def _data(recipe: Recipe) -> tuple[str, str]:

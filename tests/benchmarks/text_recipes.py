@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from recipe_scores import data_folder, report
-from record import ROOT, Figure, digits
+from record import ROOT, Figure, digits, recipe_path
 
 from ganrnn.decoding.rules import Decoding
 from ganrnn.metrics.texts.molecules import (
@@ -40,7 +40,7 @@ def translation() -> list[Figure]:
     settings = [f"ingest.{key}={folder}/{name}.parquet" for key, name in files.items()]
     settings.append(f"train.keep_checkpoints={ALL_CHECKPOINTS}")
     held = report("multi30k_en_de", settings)
-    curve = _bleu_by_step(load_recipe(str(ROOT / "jobs/recipes/multi30k_en_de.yaml"), settings))
+    curve = _bleu_by_step(load_recipe(str(ROOT / "jobs/recipes/pairs/multi30k_en_de.yaml"), settings))
     return [Figure("multi30k_bleu", held["metrics"]["bleu"], {"greedy_bleu_by_step": curve, **held})]
 
 
@@ -58,7 +58,7 @@ def molecules_of(recipe: str, prefix: str) -> list[Figure]:
     held = report(recipe, settings)
     (unique,) = [name for name in held["metrics"] if name.startswith("unique_")]
     names = {f"{prefix}_validity": "validity", f"{prefix}_novelty": "novelty", f"{prefix}_unique": unique}
-    many = _many_molecules(load_recipe(str(ROOT / f"jobs/recipes/{recipe}.yaml"), settings))
+    many = _many_molecules(load_recipe(str(ROOT / recipe_path(recipe)), settings))
     return [
         Figure(name, held["metrics"][metric], {"metric": metric, "many": many, **held})
         for name, metric in names.items()

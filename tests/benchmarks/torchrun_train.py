@@ -8,17 +8,19 @@ from dataclasses import asdict
 from torch import distributed as dist
 
 from jobs import cli
+from pipelines.cluster.messages import Message
 from pipelines.config import Recipe
 from pipelines.formats.dataset import read_manifest, shard_uris
 from pipelines.tracking import runs
 from pipelines.train.driver import build_vocabulary, training_identity
+from pipelines.train.job import TrainJob
 from pipelines.train.worker import train_worker
 
 
 class Unread:
     """Stands where Ray Train's workers have the queue of the progress bar."""
 
-    def put(self, report: tuple[int, dict[str, float]]) -> None:
+    def put(self, message: Message) -> None:
         """Nobody is shown the report."""
 
 
@@ -31,9 +33,8 @@ def act(recipe: Recipe) -> None:
     is_first = dist.get_rank() == 0
     run_id = runs.start_run(recipe.tracking, "train", recipe.as_dict(), identity, {}, {}) if is_first else ""
     vocabulary = asdict(build_vocabulary(recipe, uris))
-    job = {"recipe": recipe, "uris": uris, "vocabulary": vocabulary, "run_id": run_id, "identity": identity}
-    job["val_uris"] = shard_uris(recipe.ingest.dataset_uri, manifest, "val")
-    train_worker({**job, "reports": Unread()})
+    val_uris = tuple(shard_uris(recipe.ingest.dataset_uri, manifest, "val"))
+    train_worker(TrainJob(recipe, tuple(uris), val_uris, vocabulary, run_id, identity, Unread()))
     if is_first:
         runs.finish_run(recipe.tracking, run_id, "FINISHED")
     dist.destroy_process_group()

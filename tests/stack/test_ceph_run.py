@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from pipelines import storage
+from tests.e2e.test_s3_run import run_on
+from tests.pipelines import tiny
+from tests.pipelines.generate.test_generate import prompts_of, write
 from tests.stack.ceph import CephGateway
-from tests.stages import tiny
-from tests.stages.test_generate import prompts_of, write
-from tests.stages.test_s3_run import run_on
 
 NUM_PROMPTS = 600
 

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from pipelines.rate.study import open_study
+from tests.pipelines.rate import rating
+from tests.pipelines.rate.rating import Rater
 from tests.stack.browser import Browser, Page
 from tests.stack.debian import Unavailable
-from tests.stages import rating
-from tests.stages.rating import Rater
 
 SIZES = {"desktop": (1280, 800), "phone": (390, 844)}
 WORDS = {

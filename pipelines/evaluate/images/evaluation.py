@@ -84,7 +84,7 @@ def evaluate_images(
         score_blocks(
             runner,
             recipe,
-            [*_sample_blocks(source), *known.missing],
+            [*sample_blocks(source), *known.missing],
             network,
             digest,
             protocol,
@@ -98,7 +98,7 @@ def evaluate_images(
     return Evaluation(_report(recipe, manifest, collector, digests, digest, protocol, extractor), collector, training)
 
 
-def _sample_blocks(source: SampleSource) -> list[Block]:
+def sample_blocks(source: SampleSource) -> list[Block]:
     """A block for each row group of stored samples, or for each shard of prompts."""
     if source.prompt_set is None:
         return blocks_of_files("samples", source.stored_uris)

@@ -1,0 +1,231 @@
+"""The command line: exit codes, one sentence for what the user has to mend, and a picture for a prompt."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ganrnn.errors import BadInput
+from jobs import cli, generate
+from pipelines import storage
+from pipelines.config import Recipe
+from tests.pipelines import tiny
+from tests.pipelines.tiny import Run
+
+Captured = pytest.CaptureFixture[str]
+PROMPT = "a large blue triangle at the left on a black background"
+
+
+def main(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int | str | None:
+    """The console script with these arguments; its exit code."""
+    monkeypatch.setattr(sys, "argv", ["ganrnn", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return ended.value.code
+
+
+def test_python_m_ends_with_code_2_and_one_sentence(tmp_path: Path) -> None:
+    done = tiny.run(Run(tmp_path).command("generate", "generate.sampling.shard_row=7"))
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.splitlines() == [
+        f"ganrnn: {tmp_path}/recipe.yaml: generate.sampling.shard_row is no known key; did you mean shard_rows?"
+    ]
+    assert {path.name for path in tmp_path.iterdir()} == {"recipe.yaml"}
+
+
+@pytest.mark.parametrize("verb", ["ingest", "train", "generate", "evaluate", "promote", "nightly", "closed_loop"])
+def test_every_verb_refuses_an_unknown_key(
+    verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    assert main(monkeypatch, verb, str(Run(tmp_path).path()), "--set", "generat.seed=1") == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.endswith("generat is no known key; did you mean generate?\n") and err.count("\n") == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"recipe.yaml"}
+
+
+@pytest.mark.parametrize(
+    ("verb", "message"),
+    [
+        ("train", "dataset/manifest.json does not exist; run ingest first"),
+        ("generate", "dataset/prompts.parquet holds no Parquet file"),
+        ("evaluate", "dataset/manifest.json does not exist; run ingest first"),
+        ("promote", "report.json does not exist; check the path, or run the verb that writes it"),
+        ("closed_loop", "dream.recipe is missing; give the path of a recipe whose task gives texts"),
+    ],
+)
+def test_a_verb_whose_input_is_missing(
+    verb: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    assert main(monkeypatch, verb, str(Run(tmp_path).path())) == 2
+    err = capsys.readouterr().err
+    assert message in err and err.count("\n") == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"recipe.yaml"}
+
+
+def test_a_missing_recipe(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
+    assert main(monkeypatch, "train", "nowhere.yaml") == 2
+    assert capsys.readouterr().err.startswith("ganrnn: nowhere.yaml does not exist; give the path of a recipe")
+
+
+@pytest.mark.parametrize(("arguments", "code"), [([], 2), (["--help"], 0), (["-h"], 0), (["pain"], 2), (["--set"], 2)])
+def test_usage_names_every_verb(
+    arguments: list[str], code: int, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    assert main(monkeypatch, *arguments) == code
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("usage: ganrnn VERB RECIPE.yaml")
+    assert [line.split()[0] for line in err.splitlines()[1:]] == list(cli.VERBS)
+
+
+def test_exit_codes(tmp_path: Path, capsys: Captured) -> None:
+    recipe = [str(Run(tmp_path).path())]
+
+    def code_of(act: int | Exception | None) -> int | str | None:
+        def verb(_: Recipe) -> int | None:
+            if isinstance(act, Exception):
+                raise act
+            return act
+
+        with pytest.raises(SystemExit) as ended:
+            cli.run("train", verb, recipe)
+        return ended.value.code
+
+    assert [code_of(None), code_of(0), code_of(3), code_of(BadInput("mend this"))] == [0, 0, 3, 2]
+    assert capsys.readouterr().err == "ganrnn: mend this\n"
+    # A fault of ours is no input to mend: its traceback is kept, and Python ends with 1.
+    with pytest.raises(RuntimeError, match="a bug"):
+        cli.run("train", lambda _: (_ for _ in ()).throw(RuntimeError("a bug")), recipe)
+
+
+def test_a_verb_says_what_it_made(trained: Run, tmp_path: Path, capsys: Captured) -> None:
+    generate.act(trained.recipe(f"generate.samples_uri={tmp_path}/samples"))
+    assert capsys.readouterr().out == f"{tmp_path}/samples: samples 40, prompts 40, rejects 0, unknown_tokens 0\n"
+
+
+def paint(monkeypatch: pytest.MonkeyPatch, trained: Run, prompt: str, *more: str) -> int | str | None:
+    store = trained.recipe().tracking.tracking_uri
+    return main(
+        monkeypatch, "paint", prompt, "--model", f"{trained.folder}/checkpoints", "--tracking-uri", store, *more
+    )
+
+
+def test_paint_writes_and_names_a_png(
+    trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert paint(monkeypatch, trained, PROMPT) == 0
+    name = capsys.readouterr().out.splitlines()[-1]
+    assert name == "a-large-blue-triangle-at-the-left-on-a-black-background.png"
+    with Image.open(tmp_path / name) as image:
+        assert image.size == (16 * 8, 16 * 8)
+        first = np.asarray(image)
+    assert paint(monkeypatch, trained, PROMPT, "--seed", "1", "--out", "other.png") == 0
+    assert paint(monkeypatch, trained, PROMPT, "--out", str(tmp_path / "again.png")) == 0
+    assert not np.array_equal(np.asarray(Image.open("other.png")), first)
+    assert np.array_equal(np.asarray(Image.open("again.png")), first)
+
+
+def test_paint_counts_words_it_does_not_know(
+    trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert paint(monkeypatch, trained, "ein rotes Quadrat, 左边") == 0
+    unknown, name = capsys.readouterr().out.splitlines()
+    assert unknown == "3 words of the prompt are unknown to this model"
+    assert name == "ein-rotes-Quadrat-左边.png" and (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize("prompt", ["", " \t"])
+def test_paint_refuses_an_empty_prompt(
+    trained: Run, prompt: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert paint(monkeypatch, trained, prompt) == 2
+    assert capsys.readouterr().err == "ganrnn: the prompt is empty; say what to paint\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_paint_without_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(monkeypatch, "paint", PROMPT) == 2
+    assert capsys.readouterr().err.startswith(f"ganrnn: {tmp_path}/runs/demo/checkpoints holds no model; allowed are")
+
+
+def test_paint_names_punctuation_alone(trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert paint(monkeypatch, trained, "?!") == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["picture.png"]
+
+
+def report(**changes: Any) -> dict[str, Any]:
+    """What compare reads of report.json."""
+    held = {
+        "metrics": {"r_precision_100": 0.8, "fid2k_indomain": 0.3, "fid2k_indomain_std": 0.1, "pixels_kept": 0.4},
+        "intervals": {"r_precision_100": [0.782, 0.817], "pixels_kept": [0.39, 0.41]},
+        "counts": {"samples": 2_000},
+        "seed": {"evaluation": 0},
+        "dataset_digest": "d" * 64,
+        "protocol_digest": "p" * 64,
+        "extractors": {"indomain": {"digest": "e" * 64, "resizer": "none"}},
+        "digests": {"prompts_digest": "q" * 64},
+    }
+    return held | changes
+
+
+def test_two_runs_beside_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
+    storage.commit_json(f"{tmp_path}/a/report.json", report())
+    better = {"r_precision_100": 0.86, "fid2k_indomain": 0.2, "fid2k_indomain_std": 0.1, "pixels_kept": 0.5}
+    intervals = {"r_precision_100": [0.844, 0.874], "pixels_kept": [0.49, 0.51]}
+    storage.commit_json(f"{tmp_path}/b/report.json", report(metrics=better, intervals=intervals))
+    assert main(monkeypatch, "compare", f"{tmp_path}/a", f"{tmp_path}/b") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[3].split() == ["metric", "A", "B", "A", "-", "B", "(95", "%)", "better"]
+    assert lines[4].split() == ["fid2k_indomain", "0.300", "0.200", "0.10"]  # nobody can say
+    assert lines[5].split() == ["r_precision_100", "0.800", "0.860", "-0.060", "(-0.083", "..", "-0.037)", "B"]
+    assert lines[6].split()[-1] == "-0.086)"  # neither more nor fewer pixels kept is better in itself
+    assert main(monkeypatch, "compare", f"{tmp_path}/a", f"{tmp_path}/a") == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("r_precision")]
+    assert line.split()[3:] == ["0", "(-0.025", "..", "0.025)", "even"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"dataset_digest": "x"}, "they differ in the data set, dddd"),
+        (
+            {"counts": {"samples": 500}},
+            "the numbers of samples, {'samples': 2000} in the first and {'samples': 500} in",
+        ),
+        (
+            {"extractors": {"indomain": {"digest": "e" * 64, "resizer": "none"}, "inception": {"digest": "f" * 64}}},
+            "the digest of the extractor inception, none in the first and ffff",
+        ),
+        (
+            {"extractors": {"indomain": {"digest": "c" * 64, "resizer": "none"}}},
+            "the digest of the extractor indomain, eeee",
+        ),
+        (
+            {"extractors": {"indomain": {"digest": "e" * 64, "resizer": "bicubic"}}},
+            "the resizer of the extractor indomain, none in the first and bicubic in the second; evaluate both alike",
+        ),
+        (
+            {"digests": {"prompts_digest": "q" * 64, "choice": "{}"}},
+            "a judge's choice of samples, none in the first",
+        ),
+        ({"seed": {"evaluation": 1}}, "the seeds, {'evaluation': 0} in"),
+        ({"protocol_digest": "r"}, "the protocol, pppp"),
+    ],
+)
+def test_runs_of_unlike_origin_are_not_compared(
+    changes: dict[str, Any], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    storage.commit_json(f"{tmp_path}/a/report.json", report())
+    storage.commit_json(f"{tmp_path}/b/report.json", report(**changes))
+    assert main(monkeypatch, "compare", f"{tmp_path}/a", f"{tmp_path}/b") == 2
+    out, err = capsys.readouterr()
+    assert message in err and out == ""
+    assert main(monkeypatch, "compare", f"{tmp_path}/a", f"{tmp_path}/none") == 2
+    assert "none/report.json does not exist; check the path, or run the verb that writes it" in capsys.readouterr().err

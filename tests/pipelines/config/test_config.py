@@ -1,0 +1,153 @@
+"""Recipes: what resolves to what, and the one sentence that a user reads for each mistake."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ganrnn.errors import BadInput
+from pipelines.config import load_recipe
+
+DEMO = str(Path(__file__).parents[3] / "jobs/recipes/demo.yaml")
+
+
+def test_every_recipe_in_the_repository_loads() -> None:
+    paths = sorted(Path(DEMO).parent.glob("*.yaml"))
+    assert paths
+    for path in paths:
+        recipe = load_recipe(str(path))
+        assert json.loads(json.dumps(recipe.as_dict())) == recipe.as_dict()
+
+
+def test_empty_uris_lie_below_run_uri_and_names_follow_the_recipe(tmp_path: Path) -> None:
+    recipe = load_recipe(DEMO, [f"run_uri={tmp_path}/run/", "name=shapes", "seed=7"])
+    run = f"{tmp_path}/run"
+    assert (recipe.run_uri, recipe.ingest.dataset_uri) == (run, f"{run}/dataset")
+    assert recipe.generate.prompts_uri == f"{run}/dataset/prompts.parquet"
+    assert recipe.generate.model_uri == recipe.train.checkpoint_uri == f"{run}/checkpoints"
+    assert (recipe.promote.registered_model, recipe.tracking.experiment) == ("shapes", "shapes")
+    assert recipe.generate.seed == 7
+    assert recipe.resolved() == recipe
+
+
+def test_relative_paths_become_absolute_and_other_uris_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    recipe = load_recipe(
+        DEMO, ["run_uri=runs/a", "ingest.dataset_uri=s3://bucket/data", "generate.model_uri=models:/m@c"]
+    )
+    assert recipe.run_uri == f"{tmp_path}/runs/a"
+    assert recipe.ingest.dataset_uri == "s3://bucket/data"
+    assert recipe.generate.model_uri == "models:/m@c"
+    assert recipe.dream.recipe == "" and load_recipe(DEMO, ["dream.recipe=b.yaml"]).dream.recipe == f"{tmp_path}/b.yaml"
+    assert recipe.tracking.tracking_uri.startswith(f"sqlite:///{tmp_path}/")
+
+
+def test_overrides_are_yaml_values_and_the_last_one_holds() -> None:
+    overrides = ["train.num_workers=1", "train.num_workers=4", "ingest.attribute_columns=[a, b]", "train.use_gpu=true"]
+    recipe = load_recipe(DEMO, [*overrides, "promote.at_least.colour=0.95", "ingest.scenes.languages=[zh]"])
+    assert (recipe.train.num_workers, recipe.train.use_gpu) == (4, True)
+    assert recipe.ingest.attribute_columns == ("a", "b")
+    assert recipe.promote.at_least["colour"] == 0.95
+    assert recipe.ingest.scenes.languages == ("zh",)
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("train.num_worker=1", "train.num_worker is no known key; did you mean num_workers?"),
+        ("ingest.scenes.num_trian=3", "ingest.scenes.num_trian is no known key; did you mean num_train?"),
+        ("bogus.x=1", "bogus is no known key; allowed are name, run_uri, task, seed, ingest"),
+        ("task.bogus=1", "task.bogus is no known key; "),
+        ("task.name=foo", "task.name is 'foo'; allowed are "),
+        ("train.num_workers=two", "train.num_workers is 'two'; input should be a valid integer"),
+        ("train.num_workers=1.5", "train.num_workers is 1.5; input should be a valid integer"),
+        ("train.num_workers=true", "train.num_workers is True; input should be a valid integer"),
+        ("train.num_workers=0", "train.num_workers is 0; allowed are values from 1 up"),
+        ("train.global_batch_size=33", "train.global_batch_size is 33; allowed are multiples of train.num_workers (2)"),
+        ("train.use_gpu=1", "train.use_gpu is 1; input should be a valid boolean"),
+        ("train=3", "train is 3; input should be an object"),
+        (
+            "ingest.source=video",
+            "ingest.source is 'video'; input should be 'scenes', 'image_folder', 'parquet' or 'text_files'",
+        ),
+        ("ingest.source=parquet", "ingest.source_uri is missing; source parquet needs the folder or file to read"),
+        ("ingest.holdout_share=.nan", "ingest.holdout_share is nan; allowed are shares from 0 to below 1"),
+        ("ingest.scenes.languages=[fr]", "ingest.scenes.languages.0 is 'fr'; input should be 'en' or 'zh'"),
+        ("promote.at_least.colour=high", "promote.at_least.colour is 'high'; input should be a valid number"),
+        ("seed=2026-01-01", "seed is '2026-01-01'; input should be a valid integer"),
+        ("seed=!!binary aGk=", "recipe holds a value that is no plain YAML"),
+        ("generate.sampling.min_workers=3", "sampling.min_workers is 3; allowed are values up to sampling.num_workers"),
+        ("generate.verify_share=1.5", "generate.verify_share is 1.5; allowed are shares from 0 to 1"),
+        ("dream.overrides=[seed=1]", "dream.recipe is missing; give the recipe that dream.overrides are for"),
+        ("dream={recipe: a.yaml, overrides: [seed]}", "dream.overrides holds 'seed'; allowed is a.b=value, such as"),
+        ("dream={recipe: a.yaml, overrides: [=1]}", "dream.overrides holds '=1'; allowed is a.b=value, such as"),
+    ],
+)
+def test_a_mistake_is_named_with_its_value_and_what_is_allowed(override: str, sentence: str) -> None:
+    with pytest.raises(BadInput) as error:
+        load_recipe(DEMO, [override])
+    assert str(error.value).startswith(f"{DEMO}: {sentence}")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("novalue", "--set novalue: give key=value"),
+        ("=3", "--set =3: give key=value"),
+        ("name.x=1", "--set name.x=1: name is a value, not a section"),
+        ("train.num_workers=[1", "--set train.num_workers=[1: the value is not YAML"),
+    ],
+)
+def test_an_override_that_is_none_is_named(override: str, sentence: str) -> None:
+    with pytest.raises(BadInput) as error:
+        load_recipe(DEMO, [override])
+    assert str(error.value).startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (b"", "holds NoneType; a recipe is a mapping of sections"),
+        (b"- a", "holds list; a recipe is a mapping of sections"),
+        (b"a: [1", "is not a YAML file"),
+        (b"\xff\xfe\x00", "is not a YAML file"),
+        (b"name: x\nrun_uri: y\n", "task.name is None; allowed are"),
+        (b"name: x\ntask: {name: text_to_image}\n", "run_uri field required"),
+    ],
+)
+def test_a_broken_recipe_is_refused_with_its_path(text: bytes, sentence: str, tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_bytes(text)
+    with pytest.raises(BadInput) as error:
+        load_recipe(str(path))
+    assert str(error.value).startswith(str(path))
+    assert sentence in str(error.value)
+
+
+def test_a_missing_recipe_is_refused_with_its_path(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"none\.yaml does not exist; give the path of a recipe"):
+        load_recipe(str(tmp_path / "none.yaml"))
+    with pytest.raises(BadInput, match="is not a YAML file"):
+        load_recipe(str(tmp_path))
+
+
+def test_rhymes_come_from_a_file_and_stand_in_the_resolved_recipe(tmp_path: Path) -> None:
+    file = tmp_path / "rhymes.txt"
+    file.write_text("# level tone\n東同中\n", "utf-8-sig")
+    recipe = load_recipe(DEMO, [f"generate.sampling.rhymes_uri={file}"])
+    assert recipe.generate.sampling.decoding.rhymes == ("# level tone", "東同中")
+    file.write_text("東同中\nhill still\n")
+    with pytest.raises(BadInput, match="rhymes: line 2 holds 'h'; allowed are Han ideographs and blanks"):
+        load_recipe(DEMO, [f"generate.sampling.rhymes_uri={file}"])
+    file.write_bytes(b"\xff")
+    with pytest.raises(BadInput, match=r"rhymes\.txt is not UTF-8"):
+        load_recipe(DEMO, [f"generate.sampling.rhymes_uri={file}"])
+    both = [f"generate.sampling.rhymes_uri={file}", "generate.sampling.decoding.rhymes=[東同]"]
+    with pytest.raises(BadInput, match="one of them is enough"):
+        load_recipe(DEMO, both)
+
+
+def test_the_best_of_the_runs_own_checkpoints_may_be_asked_for(tmp_path: Path) -> None:
+    recipe = load_recipe(DEMO, [f"run_uri={tmp_path}", 'generate.model_uri="@best"'])
+    assert recipe.generate.model_uri == f"{tmp_path}/checkpoints@best"

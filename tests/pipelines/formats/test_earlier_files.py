@@ -1,0 +1,234 @@
+"""Files that commit 1f2d0ad wrote, read by the present code: data sets, checkpoints, samples, reports, a version.
+
+tests/fixtures/1f2d0ad/README.md says how they were written.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import mlflow
+import pandas as pd
+import pytest
+import torch
+from pipelines.train.checkpoints import Checkpoints
+from pipelines.evaluate.compare import compare as compare_reports
+from pipelines.formats.dataset import read_manifest, shard_uris
+from pipelines.evaluate.images.reference_cache import KnownScores
+from pipelines.sampling.model_files import fetch_files
+from pipelines.tracking.registry import RegisteredVersion
+from pipelines.train.worker import train_worker
+from pipelines.generate.verify import ShardChecker, verify
+from safetensors.torch import load_file
+from tests.pipelines.train.forked import _fit
+from tests.pipelines.train.test_guard import job_of
+from tests.pipelines.tiny import contents, write_here
+
+import ganrnn
+from ganrnn.checkpoint import DESCRIPTION, SAMPLER, TRAINING_FILES, load_sampler
+from pipelines import storage
+from pipelines.config import Recipe, load_recipe
+from pipelines.evaluate.images.protocol import _protocol_digest, protocol_of
+from pipelines.generate.driver import generate
+from pipelines.ingest.driver import ingest
+from pipelines.promote.decision import Decision, compare, failed_thresholds
+from pipelines.promote.scored_report import read_report
+from pipelines.train.driver import training_identity
+
+FIXTURES = Path(__file__).parents[1] / "fixtures/1f2d0ad"
+WRITTEN_ON = ("AVX512", "Intel(R) Xeon(R) Processor")
+LOAD_AND_PREDICT = """
+import os, sys, mlflow, pandas
+model = mlflow.pyfunc.load_model(sys.argv[1])
+model.predict(pandas.read_pickle(sys.argv[2])).to_pickle(sys.argv[3])
+import ganrnn
+print(os.path.realpath(ganrnn.__file__))
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of the files, to be written to."""
+    return Path(shutil.copytree(FIXTURES, tmp_path / "copy"))
+
+
+@pytest.fixture
+def version(tmp_path: Path) -> Path:
+    """The registered version as it was in the artifact store."""
+    with tarfile.open(FIXTURES / "registered_version.tar.xz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    return tmp_path / "registered_version"
+
+
+def recipe_of(folder: Path, name: str, *overrides: str) -> Recipe:
+    """The recipe of a run, with that run in a copy of the files."""
+    store = (f"tracking.tracking_uri=sqlite:///{folder}/mlflow.db", f"tracking.artifact_uri={folder}/mlartifacts")
+    return load_recipe(str(folder / f"{name}.yaml"), [f"run_uri={folder}/{name}", *store, *overrides])
+
+
+def cpu() -> tuple[str, str]:
+    """What the last bits of trained weights depend on: torch's instruction set and the CPU's name."""
+    info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    names = re.findall(r"^model name\s*: (.*)$", info, re.MULTILINE)
+    return torch.backends.cpu.get_cpu_capability(), names[0] if names else ""
+
+
+def first_shard(folder: Path) -> list[dict[str, Any]]:
+    """The rows of the first file of pictures."""
+    first = min((folder / "pictures/samples").glob("*-000000.parquet"))
+    return storage.read_table([str(first)]).to_pylist()
+
+
+def asked(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """What a registered version is asked for to repeat samples."""
+    return pd.DataFrame([{name: row[name] for name in ("prompt", "seed", "sample_id")} for row in rows])
+
+
+@pytest.mark.parametrize("name", ["pictures", "texts"])
+def test_a_data_set_is_taken_as_finished(folder: Path, name: str) -> None:
+    before = contents(folder)
+    manifest = ingest(recipe_of(folder, name))
+    assert manifest == storage.read_json(f"{folder}/{name}/dataset/manifest.json")
+    assert manifest["code_revision"].startswith("1f2d0ad") and contents(folder) == before
+
+
+@pytest.mark.parametrize("name", ["pictures", "texts"])
+def test_a_data_set_is_written_again_with_the_same_bytes(folder: Path, name: str) -> None:
+    ingest(recipe_of(folder, name, f"ingest.dataset_uri={folder}/again"))
+    again, before = (contents(place, "*.parquet") for place in (folder / "again", folder / name / "dataset"))
+    assert again == before and len(again) >= 5
+
+
+@pytest.mark.parametrize("name", ["pictures", "texts", "judge"])
+def test_a_checkpoint_repeats_its_samples(folder: Path, name: str) -> None:
+    recipe = recipe_of(folder, name)
+    manifest = storage.read_json(f"{folder}/{name}/samples/manifest.json")
+    sampler = load_sampler(fetch_files(recipe.generate.model_uri, recipe.tracking))
+    assert sampler.model_digest == manifest["model_digest"]
+    write_here(recipe_of(folder, name, f"generate.samples_uri={folder}/again"))
+    again, before = (contents(place, "*-*.parquet") for place in (folder / "again", folder / name / "samples"))
+    assert again == before and len(again) == len(manifest["shards"])
+
+
+@pytest.mark.parametrize("name", ["pictures", "texts"])
+def test_a_training_goes_on_to_the_checkpoint_that_it_wrote_then(folder: Path, name: str) -> None:
+    recipe = recipe_of(folder, name)
+    checkpoints, then = folder / name / "checkpoints", FIXTURES / name / "checkpoints"
+    expected = storage.read_json(f"{then}/step-00000008/{DESCRIPTION}")
+    shutil.rmtree(checkpoints / "step-00000008")
+    identity = training_identity(recipe, read_manifest(recipe.ingest.dataset_uri))
+    assert identity == storage.read_json(f"{checkpoints}/run.json")
+    newest = Checkpoints(str(checkpoints), 2).newest()
+    assert newest and newest.step == 4
+    job = job_of(recipe)
+    (_fit if recipe.train.num_workers > 1 else train_worker)(job)
+    weights, expected_weights = (load_file(f"{place}/step-00000008/{SAMPLER}") for place in (checkpoints, then))
+    torch.testing.assert_close(weights, expected_weights, rtol=0, atol=1e-6)
+    if cpu() == WRITTEN_ON:  # the description holds the digests of all weights, optimisers and generators
+        assert storage.read_json(f"{checkpoints}/step-00000008/{DESCRIPTION}") == expected
+    assert expected["files"].keys() == set(TRAINING_FILES)
+
+
+@pytest.mark.parametrize("name", ["pictures", "texts", "judge"])
+def test_finished_samples_are_left_as_they_are(folder: Path, name: str) -> None:
+    before = contents(folder)
+    assert generate(recipe_of(folder, name)) == storage.read_json(f"{folder}/{name}/samples/manifest.json")
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize("name", ["pictures", "texts", "judge"])
+def test_samples_are_verified(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = sys.modules[verify.__module__]
+    monkeypatch.setattr(module, "cluster", SimpleNamespace(session=nullcontext))
+    monkeypatch.setattr(module, "_checked", lambda work, items: map(ShardChecker(work), items))
+    shards = storage.read_json(f"{folder}/{name}/samples/manifest.json")["shards"]
+    rows = sum(shard["rows"] for shard in shards)
+    assert verify(recipe_of(folder, name, "generate.verify_share=1")) == {
+        "shards": len(shards),
+        "rows": rows,
+        "shards_made_again": len(shards),
+        "rows_made_again": rows,
+        "rows_rounded": 0,
+    }
+
+
+@pytest.mark.parametrize("name", ["pictures", "texts"])
+def test_reports_are_compared(name: str) -> None:
+    uri = str(FIXTURES / name)
+    lines = compare_reports(uri, uri)
+    metrics = {metric for metric in storage.read_json(f"{uri}/report.json")["metrics"] if not metric.endswith("_std")}
+    assert {line.metric for line in lines} == metrics and len(metrics) >= 8
+    assert all(line.a == line.b and line.better in ("even", "") for line in lines)
+
+
+def test_a_report_is_promoted_against_its_champion(folder: Path) -> None:
+    recipe = recipe_of(folder, "pictures")
+    report = read_report(f"{folder}/pictures/report.json")
+    promotion = storage.read_json(f"{folder}/pictures/promotion.json")
+    assert Decision(**promotion["decision"]) == Decision("1", "champion", ["there was no champion"])
+    assert promotion["promote"] == asdict(recipe.promote)
+    lineage = promotion["lineage"]
+    assert (lineage["report_digest"], lineage["model_digest"]) == (report.digest, report.model_digest)
+    manifest = storage.read_bytes(f"{folder}/pictures/samples/manifest.json")
+    assert lineage["samples_manifest_digest"] == report.samples_manifest_digest == storage.sha256(manifest)
+    assert failed_thresholds(recipe.promote, report) == []
+    tags = storage.read_json(f"{folder}/registered_version_tags.json")
+    champion = RegisteredVersion("1", lineage["run_id"], tags)
+    assert compare(recipe.promote, report, champion, None) == (
+        False,
+        "r_precision_4 0.333333 does not beat 0.333333 of champion version 1 (difference -0.338 to 0.338 in 95 %)",
+    )
+
+
+def test_scores_are_kept_and_compared_under_the_same_names(folder: Path) -> None:
+    recipe = recipe_of(folder, "pictures")
+    report = storage.read_json(f"{folder}/pictures/report.json")
+    manifest, uri = read_manifest(recipe.ingest.dataset_uri), recipe.ingest.dataset_uri
+    reference, real = (shard_uris(uri, manifest, split) for split in ("val", "test"))
+    protocol = protocol_of(recipe, manifest, reference, real, None)
+    network_digest = report["extractors"]["indomain"]["digest"]
+    known = KnownScores(recipe, manifest, network_digest, protocol, None)
+    assert known.uri == f"{uri}/scores-849cb64eb648/sets.parquet"
+    digest = _protocol_digest(protocol, network_digest, report["digests"], report["counts"])
+    assert digest == report["protocol_digest"]
+
+
+def test_a_registered_version_repeats_samples_in_a_fresh_process(version: Path, tmp_path: Path) -> None:
+    rows = first_shard(FIXTURES)
+    asked(rows).to_pickle(tmp_path / "asked")
+    arguments = (str(version), str(tmp_path / "asked"), str(tmp_path / "made"))
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    result = subprocess.run(
+        [sys.executable, "-c", LOAD_AND_PREDICT, *arguments],
+        cwd=tmp_path,
+        env=environment | {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr[-2_000:]
+    assert Path(result.stdout.strip()) == (version / "code/ganrnn/__init__.py").resolve()
+    assert list(pd.read_pickle(tmp_path / "made")["image"]) == [row["image"]["bytes"] for row in rows]
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="registered_model.py of 1f2d0ad imports ganrnn.images and ganrnn.sampling.decoding; once the present ganrnn "
+    "is imported, Python looks for them in it, and they have moved",
+)
+def test_a_registered_version_repeats_samples_beside_the_present_code(
+    version: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))  # load_model puts the version's own code in front
+    rows = first_shard(FIXTURES)
+    made = mlflow.pyfunc.load_model(str(version)).predict(asked(rows))
+    assert list(made["image"]) == [row["image"]["bytes"] for row in rows]
+    assert sys.modules["ganrnn"] is ganrnn

@@ -1,0 +1,75 @@
+"""Prompts that fail, kill or starve the model: found and set aside; the rest has the bytes that it always has."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ganrnn.data import images
+from ganrnn.errors import BadInput
+from pipelines import storage
+from pipelines.generate.driver import generate
+from tests.pipelines.generate.test_generate import pictures, prompts_of, write
+from tests.pipelines.tiny import Run
+
+NUM = 60
+
+
+def run_of(trained: Run, folder: Path, harm: dict[int, str], *settings: str) -> dict[str, object]:
+    """Generate 60 prompts of which some are harmful, {row: word}; returns the manifest."""
+    columns = prompts_of(NUM)
+    for row, word in harm.items():
+        columns["prompt"][row] += f" {word}"
+    folder.mkdir()
+    uri = write(folder / "prompts.parquet", columns)
+    places = (f"generate.prompts_uri={uri}", f"generate.samples_uri={folder}/samples")
+    return generate(trained.recipe(*places, "generate.sampling.num_workers=2", *settings))
+
+
+@pytest.fixture(scope="module")
+def sound(trained: Run, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("sound") / "run"
+    run_of(trained, folder, {})
+    return pictures(folder / "samples")
+
+
+def rejects(folder: Path) -> dict[str, str]:
+    rows = storage.read_table([f"{folder}/samples/rejects.parquet"]).to_pylist()
+    return {row["id"]: row["reason"] for row in rows}
+
+
+def test_prompts_that_the_model_fails_on_are_set_aside(trained: Run, sound: dict[str, bytes], tmp_path: Path) -> None:
+    manifest = run_of(trained, tmp_path / "run", {3: "RAISE", 17: "RAISE", 45: "RAISE"})
+    assert rejects(tmp_path / "run") == dict.fromkeys(
+        ("p003", "p017", "p045"), "the model fails on it: ValueError: no such word"
+    )
+    made = pictures(tmp_path / "run/samples")
+    assert made == {i: picture for i, picture in sound.items() if i not in ("p003/0", "p017/0", "p045/0")}
+    assert manifest["totals"] == {"samples": 57, "prompts": 60, "rejects": 3, "unknown_tokens": 76}
+
+
+def test_prompts_that_kill_the_process_are_found_and_set_aside(
+    trained: Run, sound: dict[str, bytes], tmp_path: Path
+) -> None:
+    run_of(trained, tmp_path / "run", {25: "KILL"}, "generate.sampling.shard_rows=8")
+    assert rejects(tmp_path / "run") == {"p025": "the sampler's process dies on it"}
+    made = pictures(tmp_path / "run/samples")
+    assert made == {i: picture for i, picture in sound.items() if i != "p025/0"}
+
+
+def test_without_memory_the_micro_batch_is_halved(trained: Run, sound: dict[str, bytes], tmp_path: Path) -> None:
+    run_of(trained, tmp_path / "run", {25: "GREEDY"}, "generate.sampling.micro_batch_size=64")
+    made = pictures(tmp_path / "run/samples")
+    assert rejects(tmp_path / "run") == {} and made.keys() == sound.keys()
+    for i, picture in sound.items():
+        if i == "p025/0":  # painted from another prompt
+            continue
+        levels = [np.asarray(images.decode(png), np.int16) for png in (picture, made[i])]
+        assert np.abs(levels[0] - levels[1]).max() <= 1, i
+
+
+def test_too_many_of_them_end_the_run(trained: Run, tmp_path: Path) -> None:
+    harm = dict.fromkeys(range(0, NUM, 4), "RAISE")
+    with pytest.raises(BadInput, match=r"prompts have no samples; generate\.max_reject_share allows 0\.2"):
+        run_of(trained, tmp_path / "run", harm)
+    assert not (tmp_path / "run/samples/manifest.json").exists()

@@ -1,0 +1,31 @@
+"""What `train` hands to its ranks, for tests that run a rank in their own process."""
+
+from dataclasses import asdict
+
+from pipelines.cluster.messages import Message, Reports
+from pipelines.config import Recipe
+from pipelines.formats.dataset import read_manifest, shard_uris
+from pipelines.tracking import runs
+from pipelines.train.driver import build_vocabulary, training_identity
+from pipelines.train.job import TrainJob
+
+
+class KeptReports(list[Message]):
+    """Stands where the bar of the driver is."""
+
+    put = list.append
+
+
+def job_of(recipe: Recipe, reports: Reports | None = None) -> TrainJob:
+    """The job of a recipe whose data set is ingested, in an MLflow run of its own; without `reports` they are kept."""
+    manifest = read_manifest(recipe.ingest.dataset_uri)
+    uris = shard_uris(recipe.ingest.dataset_uri, manifest, "train")
+    return TrainJob(
+        recipe=recipe,
+        train_uris=tuple(uris),
+        val_uris=tuple(shard_uris(recipe.ingest.dataset_uri, manifest, "val")),
+        vocabulary=asdict(build_vocabulary(recipe, uris)),
+        run_id=runs.start_run(recipe.tracking, "train", recipe.as_dict(), recipe.run_uri, {}, {}),
+        identity=training_identity(recipe, manifest)["digest"],
+        reports=reports or KeptReports(),
+    )

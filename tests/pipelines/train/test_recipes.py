@@ -1,0 +1,115 @@
+"""Every recipe, on its own networks made small: killed at any step and run again, it ends with the same bytes."""
+
+import multiprocessing
+import os
+import random
+import signal
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ganrnn import checkpoint
+from ganrnn.task import task_class
+from pipelines import storage
+from pipelines.config import Recipe, load_recipe
+from pipelines.ingest.driver import ingest
+from pipelines.train.checkpoints import Checkpoints
+from pipelines.train.worker import train_worker
+from tests.pipelines.tiny import ROOT
+from tests.pipelines.train.jobs import job_of
+
+RECIPES = sorted((ROOT / "jobs/recipes").rglob("*.yaml"))
+DATA = ROOT / "../shared/data"
+FORKED = multiprocessing.get_context("forkserver")
+FORKED.set_forkserver_preload([__name__])  # imported once and not for every process that is to die
+NUM_STEPS, SAVED_EVERY = 18, 6
+SMALL = (
+    *(f"task.num_steps={NUM_STEPS}", "train.num_workers=1", "train.global_batch_size=8"),
+    *(f"train.checkpoint_every_steps={SAVED_EVERY}", "train.sample_every_steps=1000", "train.keep_checkpoints=2"),
+    *("train.guard.num_samples=16", "train.guard.check_every_steps=4", "train.log_every_steps=4"),
+)
+SMALL_TASK = {
+    # Adaptive, so that the state of its controller has to come back too.
+    "images": ("task.base_channels=4", "task.augmentation={kind: adaptive, probability: 0.3, ramp_images: 500}"),
+    "scores": ("task.base_channels=4", "task.embedding_dim=8", "task.dim=8"),
+    "texts": ("task.embedding_dim=8", "task.hidden_dim=12", "task.num_tokens=24", "generate.sampling.decoding={}"),
+    "pairs": (
+        *("task.embedding_dim=8", "task.hidden_dim=12", "task.num_source_tokens=400", "task.num_target_tokens=24"),
+        *("generate.sampling.decoding={}", "train.patience=0"),
+    ),
+}
+
+
+def small(path: Path, folder: Path, run: str) -> Recipe:
+    """The recipe with little of everything; real data is cut to its first rows."""
+    raw = yaml.safe_load(path.read_text())
+    judges = task_class(raw["task"]["name"]).gives == "scores"
+    settings = [*SMALL, *SMALL_TASK["scores" if judges else raw["ingest"].get("kind", "images")]]
+    if "num_autoencoder_steps" in raw["task"]:  # the players are to come in before it is killed
+        settings.append(f"task.num_autoencoder_steps={SAVED_EVERY - 2}")
+    if "num_pretraining_steps" in raw["task"]:
+        settings.append(f"task.num_pretraining_steps={NUM_STEPS // 2}")
+    settings += [f"run_uri={folder}/{run}", f"ingest.dataset_uri={folder}/dataset"]
+    store = folder.parent / "mlflow"  # one for all: to make one takes seconds
+    settings += [f"tracking.tracking_uri=sqlite:///{store}/mlflow.db", f"tracking.artifact_uri={store}/artifacts"]
+    if raw["ingest"]["source"] == "scenes":
+        counts = {"num_train": 64, "num_val": 24, "num_test": 8}
+        settings += [f"ingest.scenes.{name}={count}" for name, count in counts.items()]
+        return load_recipe(str(path), settings)
+    for name in ("source_uri", "holdout_uri", "test_uri"):
+        if name not in raw["ingest"]:
+            continue
+        whole = DATA / Path(raw["ingest"][name]).relative_to("data")
+        if not whole.exists():
+            pytest.skip(f"{whole} is not there")
+        part = folder / f"{name}{whole.suffix}"
+        if whole.suffix == ".txt":
+            part.write_text(whole.read_text()[:20_000])
+        else:
+            storage.commit_table(str(part), storage.read_table([str(whole)]).slice(0, 100))
+        settings.append(f"ingest.{name}={part}")
+    return load_recipe(str(path), settings)
+
+
+def newest(recipe: Recipe) -> dict[str, bytes]:
+    found = Checkpoints(recipe.train.checkpoint_uri, 2).newest()
+    assert found
+    return found.read(checkpoint.TRAINING_FILES)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=[path.stem for path in RECIPES])
+def test_killed_at_any_step_it_ends_with_the_same_bytes(path: Path, tmp_path: Path) -> None:
+    straight, killed = (small(path, tmp_path, run) for run in ("straight", "killed"))
+    ingest(straight)
+    train_worker(job_of(straight))
+    step = random.Random(path.stem).randrange(SAVED_EVERY + 1, NUM_STEPS)
+    process = FORKED.Process(target=train_and_die, args=(path, tmp_path, step))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    saved = Checkpoints(killed.train.checkpoint_uri, 2).newest()
+    assert saved and saved.step == step // SAVED_EVERY * SAVED_EVERY
+    job = job_of(killed)
+    train_worker(job)
+    files, expected = newest(killed), newest(straight)
+    assert {name: files[name] for name in checkpoint.TRAINING_FILES} == {
+        name: expected[name] for name in checkpoint.TRAINING_FILES
+    }
+    about, wanted = checkpoint.verify(files), checkpoint.verify(expected)
+    assert about["step"] == NUM_STEPS and about["position"] == wanted["position"]
+
+
+def train_and_die(path: Path, folder: Path, step: int) -> None:
+    """Train and die by SIGKILL as a step begins."""
+    job = job_of(small(path, folder, "killed"))
+    task_type = task_class(job.recipe.task.name)
+    train = task_type.step
+
+    def step_or_die(task: object, batch: object) -> object:
+        if task.step_index == step:  # type: ignore[attr-defined]
+            os.kill(os.getpid(), signal.SIGKILL)
+        return train(task, batch)
+
+    task_type.step = step_or_die
+    train_worker(job)
