@@ -1,0 +1,1 @@
+"""Sums that merge exactly, neighbours, shares, intervals."""

@@ -1,0 +1,1 @@
+"""Scores of texts, poems and molecules."""

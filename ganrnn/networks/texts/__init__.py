@@ -1,0 +1,1 @@
+"""Recurrent cells, encoders, decoders and language models."""

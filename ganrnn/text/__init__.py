@@ -1,0 +1,1 @@
+"""Texts as tokens: vocabularies, captions, batches, writing as a reinforcement-learning environment."""

@@ -1,0 +1,1 @@
+"""What to run and when: entry points and recipes."""

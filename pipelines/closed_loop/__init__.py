@@ -1,0 +1,1 @@
+"""One model writes the prompts of another."""

@@ -1,0 +1,1 @@
+"""The verb evaluate: samples against the reference."""

@@ -1,0 +1,1 @@
+"""Images: one pass over blocks, merged statistics."""

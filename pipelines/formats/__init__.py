@@ -1,0 +1,1 @@
+"""What the files hold: schemas, manifest, data sets, prompt sets, ratings."""

@@ -1,0 +1,1 @@
+"""The verb generate: prompts and a model to samples, exactly once."""

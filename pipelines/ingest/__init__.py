@@ -1,0 +1,1 @@
+"""The verb ingest: sources to a data set."""

@@ -1,0 +1,1 @@
+"""The verb promote: a scored model to the registry."""

@@ -1,0 +1,1 @@
+"""The verb rate: people judge samples on a page."""

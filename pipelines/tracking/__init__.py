@@ -1,0 +1,1 @@
+"""Runs and model versions. The only package that knows MLflow."""

@@ -1,0 +1,1 @@
+"""The verb train: a data set to checkpoints."""
