@@ -17,7 +17,7 @@ from ganrnn.errors import BadInput
 from pipelines import storage
 from pipelines.evaluate.driver import evaluate
 from pipelines.evaluate.images.metrics import count_name
-from pipelines.evaluate.tracked_context import champion_beside, training_curves
+from pipelines.evaluate.tracked_context import comparable_champion, training_curves
 from pipelines.formats.dataset import read_manifest, shard_uris
 from pipelines.generate.driver import generate
 from pipelines.promote.driver import promote
@@ -83,13 +83,13 @@ def test_a_champion_stands_beside_a_model_that_was_scored_alike(scored: Run, tmp
     settings = ("promote.champion_metric=r_precision_10", f"evaluate.report_uri={tmp_path}/report")
     recipe, report = scored.recipe(*store, *settings), report_of(scored)
     challenger = report | {"model_digest": "f" * 64}
-    assert champion_beside(recipe, challenger) is None
+    assert comparable_champion(recipe, challenger) is None
     promote(recipe)
-    found = champion_beside(recipe, challenger)
+    found = comparable_champion(recipe, challenger)
     assert found and found.version == "1" and found.metrics == pytest.approx(report["metrics"])
-    assert champion_beside(recipe, report) is None
+    assert comparable_champion(recipe, report) is None
     for name in ("dataset_digest", "protocol_digest"):
-        assert champion_beside(recipe, challenger | {name: "e" * 64}) is None, name
+        assert comparable_champion(recipe, challenger | {name: "e" * 64}) is None, name
 
 
 def test_the_course_of_another_model_is_not_shown(scored: Run) -> None:
