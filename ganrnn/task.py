@@ -54,8 +54,8 @@ class Task(Protocol):
     config, a vocabulary and a seed.
     """
 
-    kind: Literal["images", "texts", "pairs"]  # of data sets
-    gives: Literal["images", "texts", "scores"]  # what `sample` makes of prompts
+    dataset_kind: Literal["images", "texts", "pairs"]  # that it learns from
+    output_modality: Literal["images", "texts", "scores"]  # what `sample` makes of prompts
     headline: Sequence[str]  # the metrics of a step that a progress bar shows
 
     config_type: Any  # of `config`

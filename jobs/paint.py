@@ -30,8 +30,10 @@ def paint(prompt: str, model_uri: str, tracking_uri: str, seed: int, out: str | 
     tracking = TrackingConfig(tracking_uri=storage.absolute(tracking_uri))
     uri = model_uri if model_uri.startswith("models:") else storage.absolute(model_uri)
     sampler = ModelSampler(model_files.fetch_files(uri, tracking), SamplingConfig(micro_batch_size=8))
-    if sampler.task.gives != "images":
-        raise BadInput(f"{model_uri} gives {sampler.task.gives} and no pictures; ganrnn generate has it at work")
+    if sampler.task.output_modality != "images":
+        raise BadInput(
+            f"{model_uri} gives {sampler.task.output_modality} and no pictures; ganrnn generate has it at work"
+        )
     rows: dict[str, list[Any]] = {"prompt": [prompt]}
     columns = set(sampler.task.prompt_columns) - {"source_image"}
     if columns != {"prompt"}:

@@ -67,8 +67,8 @@ class MatchJudgeConfig:
 class MatchJudge:
     """The task."""
 
-    kind = "images"
-    gives = "scores"
+    dataset_kind = "images"
+    output_modality = "scores"
     headline = ("loss", "right")
     config_type = MatchJudgeConfig
     vocabulary_type = Vocabulary

@@ -70,7 +70,7 @@ class Seq2Seq(TextTask):
 
     config_type = Seq2SeqConfig
     vocabulary_type = PairVocabulary
-    kind = "pairs"
+    dataset_kind = "pairs"
     input_columns = ("source", "target")
     prompt_columns = ("prompt",)
     optional_columns = ("prefix",)

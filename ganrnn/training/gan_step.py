@@ -53,8 +53,8 @@ class Gan:
     which then says by `drawn_from` what it reads beside noise and condition.
     """
 
-    kind = "images"
-    gives = "images"
+    dataset_kind = "images"
+    output_modality = "images"
     headline = ("loss_d", "loss_g")
     optional_columns: Sequence[str] = ()
     encoder_inputs: Sequence[str] = ()

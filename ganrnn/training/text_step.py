@@ -69,8 +69,8 @@ class TextTaskConfig:
 class TextTask:
     """One network that learns to foretell the next token; `written` is the vocabulary of these."""
 
-    kind: Literal["images", "texts", "pairs"]
-    gives = "texts"
+    dataset_kind: Literal["images", "texts", "pairs"]
+    output_modality = "texts"
     headline = ("loss",)
 
     def __init__(self, config: Any, network: nn.Module, written: TextVocabulary) -> None:
@@ -129,7 +129,7 @@ class OneTextTask(TextTask):
     """One whose rows are single texts."""
 
     vocabulary_type = TextVocabulary
-    kind = "texts"
+    dataset_kind = "texts"
     prompt_columns: Sequence[str] = ()
 
     def __init__(self, config: Any, network: nn.Module, vocabulary: TextVocabulary) -> None:

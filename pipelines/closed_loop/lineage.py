@@ -39,17 +39,17 @@ def dreamer_of(recipe: Recipe) -> Recipe:
         dreamer = load_recipe(config.recipe, config.overrides)
     except BadInput as error:
         raise type(error)(f"dream.recipe: {error}") from error
-    if (gives := task_class(dreamer.task.name).gives) != "texts":
+    if (output_modality := task_class(dreamer.task.name).output_modality) != "texts":
         raise BadInput(
-            f"dream.recipe {config.recipe} has the task {dreamer.task.name}, which gives {gives}; "
+            f"dream.recipe {config.recipe} has the task {dreamer.task.name}, which gives {output_modality}; "
             "allowed is a task that gives texts, such as latent_text_gan"
         )
     uri = recipe.generate.model_uri
     painter = checkpoint.load_sampler(model_files.fetch_files(uri, recipe.tracking), uri)
-    if painter.gives != "images" or tuple(painter.prompt_columns) != ("prompt",):
+    if painter.output_modality != "images" or tuple(painter.prompt_columns) != ("prompt",):
         read = " and ".join(painter.prompt_columns) or "noise alone"
         raise BadInput(
-            f"generate.model_uri {uri} gives {painter.gives} by {read}; "
+            f"generate.model_uri {uri} gives {painter.output_modality} by {read}; "
             "allowed is a model that gives images by prompt alone, such as one of text_to_image"
         )
     chooser_of(recipe, painter)

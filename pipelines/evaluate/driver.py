@@ -25,7 +25,7 @@ def evaluate(recipe: Recipe) -> dict[str, Any]:
     manifest = read_manifest(recipe.ingest.dataset_uri)
     _check_keys(recipe)
     source = sample_source(recipe)
-    if task_class(recipe.task.name).gives == "images":
+    if task_class(recipe.task.name).output_modality == "images":
         evaluation = evaluate_images(recipe, manifest, source, _independent_judge(recipe, source))
         report = evaluation.report
         curves = training_curves(recipe, source.model_digest)
@@ -38,7 +38,7 @@ def evaluate(recipe: Recipe) -> dict[str, Any]:
 
 def _check_keys(recipe: Recipe) -> None:
     """BadInput for keys that mean nothing for what the recipe's task gives."""
-    config, gives = recipe.evaluate, task_class(recipe.task.name).gives
+    config, output_modality = recipe.evaluate, task_class(recipe.task.name).output_modality
     for key, is_set, required in (
         ("sweep", config.sweep.temperatures, "texts"),
         ("judge_uri", config.judge_uri, "images"),
@@ -46,8 +46,10 @@ def _check_keys(recipe: Recipe) -> None:
         ("group_by", config.group_by, "images"),
         ("features_uri", config.features_uri, "images"),
     ):
-        if is_set and gives != required:
-            raise BadInput(f"evaluate.{key} is for tasks that give {required}; {recipe.task.name} gives {gives}")
+        if is_set and output_modality != required:
+            raise BadInput(
+                f"evaluate.{key} is for tasks that give {required}; {recipe.task.name} gives {output_modality}"
+            )
 
 
 def _independent_judge(recipe: Recipe, source: SampleSource) -> Judge | None:

@@ -95,11 +95,15 @@ def find(prompts_uri: str, since: Mapping[str, str], where: Mapping[str, str]) -
 
 
 def plan(
-    uris: Sequence[str], columns: Sequence[str], shard_rows: int, max_reject_share: float, gives: str = "images"
+    uris: Sequence[str],
+    columns: Sequence[str],
+    shard_rows: int,
+    max_reject_share: float,
+    output_modality: str = "images",
 ) -> PromptSet:
     """Check the files of a prompt set and cut their rows into shards. Memory does not grow with the rows.
 
-    `columns` are those that the model cannot do without, `gives` is what it makes of them.
+    `columns` are those that the model cannot do without, `output_modality` is what it makes of them.
 
     Raises BadInput when a file is unreadable or empty, a column is missing or of another type, an id is null or double,
     or more than `max_reject_share` of the rows lack what the model reads.
@@ -109,7 +113,7 @@ def plan(
     with UniqueIds("prompt_id") as ids:
         for uri in uris:
             file = storage.open_parquet(uri)
-            _check_types(uri, file.schema_arrow, columns, gives)
+            _check_types(uri, file.schema_arrow, columns, output_modality)
             sizes.append(file.metadata.num_rows)
             if "num_samples" in file.schema_arrow.names:
                 _check_counts(uri)
@@ -203,9 +207,9 @@ def _is_whole(rows: Any, columns: Sequence[str]) -> Any:
     return whole
 
 
-def _check_types(uri: str, schema: pa.Schema, columns: Sequence[str], gives: str) -> None:
+def _check_types(uri: str, schema: pa.Schema, columns: Sequence[str], output_modality: str) -> None:
     storage.require_columns(uri, schema, ["prompt_id", *columns])
-    for name in (*samples(gives).names, MATCH_SCORE.name):
+    for name in (*samples(output_modality).names, MATCH_SCORE.name):
         if name in schema.names and name not in PROMPT_COLUMNS:
             raise BadInput(f"{uri} has a column {name!r}, which samples have themselves; rename or drop it")
     texts, integers = ("prompt_id", "prompt"), ("seed", "num_samples", *({"label"} & set(columns)))

@@ -106,9 +106,9 @@ RATINGS = pa.schema(
 )
 
 
-def samples(gives: str) -> pa.Schema:
+def samples(output_modality: str) -> pa.Schema:
     """Of the samples of a model that gives `images`, `texts` or `scores`."""
-    return {"images": SAMPLES, "texts": TEXT_SAMPLES, "scores": SCORES}[gives]
+    return {"images": SAMPLES, "texts": TEXT_SAMPLES, "scores": SCORES}[output_modality]
 
 
 def dataset(kind: str, has_sources: bool) -> pa.Schema:

@@ -118,10 +118,10 @@ def plan(recipe: Recipe, sets: Mapping[str, Mapping[str, int]]) -> Work:
     task = checkpoint.load_sampler(files, config.model_uri)
     shard_rows, max_reject_share = config.sampling.shard_rows, config.max_reject_share
     planned = [
-        prompts.plan(list(uris), task.prompt_columns, shard_rows, max_reject_share, task.gives)
+        prompts.plan(list(uris), task.prompt_columns, shard_rows, max_reject_share, task.output_modality)
         for uris in sets.values()
     ]
-    decoding = config.sampling.decoding if task.gives == "texts" else None
+    decoding = config.sampling.decoding if task.output_modality == "texts" else None
     chooser = chooser_of(recipe, task)
     assert config.seed is not None  # a resolved recipe has one
     outputs = [

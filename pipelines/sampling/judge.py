@@ -38,8 +38,8 @@ def judge_of(recipe: Recipe, uri: str, key: str, config: Any) -> Judge:
     """
     files = model_files.fetch_files(uri, recipe.tracking)
     judge = checkpoint.load_sampler(files, uri)
-    if judge.gives != "scores":
-        raise BadInput(f"{key} {uri} gives {judge.gives}; allowed is a model of the task match_judge")
+    if judge.output_modality != "scores":
+        raise BadInput(f"{key} {uri} gives {judge.output_modality}; allowed is a model of the task match_judge")
     judged, generated = ((one.height, one.width) for one in (judge.config, config))
     if judged != generated:
         raise BadInput(
@@ -57,6 +57,6 @@ def chooser_of(recipe: Recipe, task: Any) -> Chooser | None:
     config = recipe.generate.choice
     if not config.judge_uri:
         return None
-    if task.gives != "images" or "prompt" not in task.prompt_columns:
+    if task.output_modality != "images" or "prompt" not in task.prompt_columns:
         raise BadInput("generate.choice is for pictures that are made from words; this model makes others, or none")
     return Chooser(judge_of(recipe, config.judge_uri, "generate.choice.judge_uri", task.config), config)

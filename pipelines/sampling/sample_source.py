@@ -57,7 +57,7 @@ def _on_the_way(recipe: Recipe) -> SampleSource:
     files = model_files.fetch_files(config.model_uri, recipe.tracking)
     task = checkpoint.load_sampler(files, config.model_uri)
     prompt_set = prompts.plan(
-        list(uris), task.prompt_columns, config.sampling.shard_rows, config.max_reject_share, task.gives
+        list(uris), task.prompt_columns, config.sampling.shard_rows, config.max_reject_share, task.output_modality
     )
     chooser = chooser_of(recipe, task)
     return SampleSource(

@@ -69,20 +69,20 @@ class ModelSampler:
                     if not isinstance(error, BadInput):
                         reason = f"the model fails on it: {type(error).__name__}: {reason}"
                     failed[start] = reason
-        if self.task.gives == "texts":
+        if self.task.output_modality == "texts":
             failed |= {row: written.problem for row, written in enumerate(outputs) if written and written.problem}
         return outputs, failed
 
     def _micro_batch(self, rows: Rows, keys: Keys) -> Sequence[Any]:
         """Outputs of at most `micro_batch_size` rows; but for texts they are always so many, the last repeated."""
-        if self.task.gives == "texts":
+        if self.task.output_modality == "texts":
             texts: Sequence[Any] = self.task.sample(rows, keys)
             return texts
         missing = self.micro_batch_size - len(keys)
         filled = {name: [*column, *[column[-1]] * missing] for name, column in rows.items()}
         with torch.autocast(self.device, torch.bfloat16) if self.half else nullcontext():
             made = self.task.sample(filled, [*keys, *[keys[-1]] * missing])[: len(keys)].cpu()
-        if self.task.gives == "images":
+        if self.task.output_modality == "images":
             pictures: Sequence[Any] = made.permute(0, 2, 3, 1).numpy()
             return pictures
         return [round(score, _SCORE_DIGITS) for score in made.tolist()]

@@ -42,12 +42,12 @@ def draw(sampler: ModelSampler, rows: pa.Table, run_seed: int, skipped: Mapping[
     columns = sampler.task.prompt_columns
     table, empty = prompts.sampled(rows, columns)
     rejects = dict.fromkeys(empty, f"the {' or '.join(columns)} is empty") | dict(skipped or {})
-    if sampler.task.gives == "texts":
+    if sampler.task.output_modality == "texts":
         rejects |= decodings(table, sampler.sampling.decoding)[1]
     table = table.filter(pa.array([i not in rejects for i in table.column("prompt_id").to_pylist()], pa.bool_()))
     table, ids, seeds = prompts.expand(table, run_seed)
     columns_of_rows = read(sampler, table)
-    if sampler.task.gives == "texts":
+    if sampler.task.output_modality == "texts":
         numbers = [int(i.rsplit("/", 1)[1]) for i in ids]
         columns_of_rows["decoding"] = decodings(table, sampler.sampling.decoding, numbers)[0]
     keys, scores = list(zip(seeds, ids, strict=True)), None
@@ -85,8 +85,8 @@ def samples_table(sampler: ModelSampler, drawn: Drawn) -> pa.Table:
         "model_digest": pa.array([sampler.model_digest] * len(unknown), pa.string()),
         "unknown_tokens": pa.array(unknown, pa.int32()),
     }
-    columns |= {"images": _pictures, "texts": _texts, "scores": _scores}[sampler.task.gives](sampler, drawn)
-    fields = list(schemas.samples(sampler.task.gives))
+    columns |= {"images": _pictures, "texts": _texts, "scores": _scores}[sampler.task.output_modality](sampler, drawn)
+    fields = list(schemas.samples(sampler.task.output_modality))
     if drawn.match_scores is not None:
         columns["match_score"] = pa.array(drawn.match_scores, pa.float32())
         fields.append(schemas.MATCH_SCORE)

@@ -51,7 +51,7 @@ class RegisteredModel(PythonModel):
             columns["attributes"] = [json.loads(held) for held in columns["attributes"]]
         if "source_image" in columns:
             columns["source_image"] = [{"bytes": held} for held in columns["source_image"]]
-        if self.sampler.gives == "texts":
+        if self.sampler.output_modality == "texts":
             rules = self._column(model_input, "decoding", "{}")
             columns["decoding"] = [from_plain(Decoding, json.loads(held)) for held in rules]
         seeds = self._column(model_input, "seed", DEFAULT_SEED)
@@ -62,14 +62,14 @@ class RegisteredModel(PythonModel):
         for start in range(0, len(keys), MICRO_BATCH_SIZE):
             part = slice(start, start + MICRO_BATCH_SIZE)
             made += self._plain(self.sampler.sample({name: held[part] for name, held in columns.items()}, keys[part]))
-        name = {"images": "image", "texts": "text", "scores": "match_score"}[self.sampler.gives]
+        name = {"images": "image", "texts": "text", "scores": "match_score"}[self.sampler.output_modality]
         return pd.DataFrame({name: pd.Series(made, dtype=object)})
 
     def _plain(self, outputs: Any) -> list[Any]:
         """PNG bytes, texts or numbers; BadInput where a text cannot be written."""
-        if self.sampler.gives == "images":
+        if self.sampler.output_modality == "images":
             return [images.encode_png(image) for image in outputs.permute(0, 2, 3, 1).cpu().numpy()]
-        if self.sampler.gives == "scores":
+        if self.sampler.output_modality == "scores":
             scores: list[Any] = outputs.tolist()
             return scores
         for written in outputs:

@@ -82,7 +82,7 @@ def register(
             flavour = Model(
                 run_id=run_id, model_id=logged.model_id, artifact_path=logged.artifact_location, metadata=digests
             )
-            _save(Path(scratch) / "model", model_folder, flavour, load_sampler(files).gives, example)
+            _save(Path(scratch) / "model", model_folder, flavour, load_sampler(files).output_modality, example)
             client.log_model_artifacts(logged.model_id, f"{scratch}/model")
         # The source is a place: one of models:/ID would be looked up in mlflow's global store. The id goes to a tag,
         # because the registry's tables have no column for it.
@@ -186,10 +186,12 @@ def _location(client: mlflow.MlflowClient, name: str, version: str) -> str:
     return str(client.get_model_version_download_uri(name, version)).rstrip("/")
 
 
-def _save(target: Path, model_folder: Path, flavour: Model, gives: str, example: Mapping[str, Any]) -> None:
-    optional = [*_OPTIONAL, *_OF_TEXTS] if gives == "texts" else [*_OPTIONAL]
+def _save(target: Path, model_folder: Path, flavour: Model, output_modality: str, example: Mapping[str, Any]) -> None:
+    optional = [*_OPTIONAL, *_OF_TEXTS] if output_modality == "texts" else [*_OPTIONAL]
     made = ColSpec(
-        *{"images": ("binary", "image"), "texts": ("string", "text"), "scores": ("float", "match_score")}[gives]
+        *{"images": ("binary", "image"), "texts": ("string", "text"), "scores": ("float", "match_score")}[
+            output_modality
+        ]
     )
     mlflow.pyfunc.save_model(
         path=str(target),
@@ -229,6 +231,6 @@ def _check_loaded_back(
         "images": lambda: encode_png(made.permute(1, 2, 0).cpu().numpy()),
         "texts": lambda: made.text,
         "scores": lambda: float(made),
-    }[task.gives]()
+    }[task.output_modality]()
     if registered != expected:
         raise RuntimeError(f"models:/{name}/{version} does not paint what its checkpoint paints; it was deleted")

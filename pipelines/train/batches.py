@@ -17,7 +17,7 @@ def training_batches(
 ) -> Batches:
     """What each step of a training reads on one worker; of texts all are held in memory, as tokens."""
     place = {"seed": seed, "rank": rank, "world_size": world_size}
-    if task.kind != "images":
+    if task.dataset_kind != "images":
         rows = storage.read_table(list(uris), list(task.input_columns)).to_pydict()
         batches: Batches = task.batches(rows, train.global_batch_size, **place)  # type: ignore[attr-defined]
         return batches

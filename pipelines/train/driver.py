@@ -129,7 +129,7 @@ def build_vocabulary(recipe: Recipe, uris: list[str]) -> Any:
 
 def _check_fit(recipe: Recipe, manifest: Mapping[str, Any]) -> None:
     uri, ingested = recipe.ingest.dataset_uri, manifest["config"]["ingest"]
-    kind = task_class(recipe.task.name).kind
+    kind = task_class(recipe.task.name).dataset_kind
     if kind != ingested["kind"]:
         raise BadInput(f"task.name is {recipe.task.name}, which learns from {kind}; {uri} holds {ingested['kind']}")
     if kind != "images":

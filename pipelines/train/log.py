@@ -31,7 +31,7 @@ class TrainLog:
         if step % train.log_every_steps == 0:
             means, _ = self.window.take()
             seconds = time.monotonic() - self.since
-            speed = "images_per_second" if self.task.kind == "images" else "tokens_per_second"
+            speed = "images_per_second" if self.task.dataset_kind == "images" else "tokens_per_second"
             means[speed] = train.log_every_steps * means.pop("tokens", train.global_batch_size) / seconds
             runs.log_metrics(self.recipe.tracking, self.job.run_id, means, step)
             self.job.reports.put(Progress(step, {name: means[name] for name in (*self.task.headline, speed)}))
@@ -39,7 +39,7 @@ class TrainLog:
         if step % train.sample_every_steps == 0 or step == self.recipe.task.num_steps:
             keys = [(self.recipe.seed, f"grid/{i}") for i in range(len(self.prompts["prompt_id"]))]
             place, samples = f"samples/step-{step:08d}", self.task.sample(self.prompts, keys)
-            if self.task.gives == "images":
+            if self.task.output_modality == "images":
                 sheet = images.grid(samples, num_columns=8, zoom=2)
                 runs.log_image(self.recipe.tracking, self.job.run_id, sheet, f"{place}.png")
             else:
@@ -48,7 +48,7 @@ class TrainLog:
 
     def _lines(self, samples: Any) -> list[str]:
         """Texts as they are, scores with what they are of."""
-        if self.task.gives == "texts":
+        if self.task.output_modality == "texts":
             return [written.text for written in samples]
         return [f"{score:.3f}  {text}" for score, text in zip(samples.tolist(), self.prompts["prompt"], strict=True)]
 
@@ -59,6 +59,6 @@ def _fixed_prompts(recipe: Recipe, task: Any) -> dict[str, list[Any]]:
     present = storage.open_parquet(uri).schema_arrow.names
     columns = ["prompt_id", *task.prompt_columns, *(name for name in task.optional_columns if name in present)]
     prompts: dict[str, list[Any]] = storage.read_table([uri], columns).slice(0, 64).to_pydict()
-    if task.gives == "texts":
+    if task.output_modality == "texts":
         prompts["decoding"] = [recipe.generate.sampling.decoding] * len(prompts["prompt_id"])
     return prompts

@@ -23,7 +23,7 @@ class Watch:
         self.config = recipe.train.guard
         self.guard = Guard(self.config, memory)
         self.window = MetricWindow()
-        paints = task_class(recipe.task.name).gives == "images"
+        paints = task_class(recipe.task.name).output_modality == "images"
         self.quality = PictureQuality(recipe, job) if paints else LikelihoodQuality(recipe, job)
 
     @property

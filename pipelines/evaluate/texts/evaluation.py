@@ -41,9 +41,9 @@ def evaluate_tables(
     samples = _samples(recipe, files, source)
     if not samples.num_rows:
         raise BadInput(f"{recipe.generate.samples_uri} holds no sample; nothing can be scored")
-    splits = ("train", "test") if task.gives == "texts" else ("test",)
+    splits = ("train", "test") if task.output_modality == "texts" else ("test",)
     rows = {split: _rows(recipe, manifest, split, task) for split in splits}
-    if task.gives == "texts":
+    if task.output_modality == "texts":
         scores, floors = _scores(recipe, task, samples, rows)
     else:
         scores, floors = judge_metrics.scores(samples, *task.negative_log_likelihood(rows["test"])), Scores.none()
@@ -51,11 +51,11 @@ def evaluate_tables(
     report = _report(recipe, manifest, source.digests(), scores, floors, counts)
     if recipe.evaluate.sweep.temperatures:
         report["sweep"] = sweep(recipe, files, *(rows[split][_written(task)] for split in splits))
-    return report, _pages(report, samples, task.gives)
+    return report, _pages(report, samples, task.output_modality)
 
 
-def _pages(result: Mapping[str, Any], samples: pa.Table, gives: str) -> dict[str, bytes]:
-    if gives == "scores":
+def _pages(result: Mapping[str, Any], samples: pa.Table, output_modality: str) -> dict[str, bytes]:
+    if output_modality == "scores":
         return {"report.html": page.render_verdicts(result, *judge_metrics.shown(samples, NUM_SHOWN)).encode()}
     columns = [name for name in ("sample_id", "prompt", "text", "reference") if name in samples.column_names]
     plot = plots.draw_sweep(result["sweep"]) if "sweep" in result else None
@@ -82,7 +82,7 @@ def _rows(recipe: Recipe, manifest: Mapping[str, Any], split: str, task: Any) ->
 
 def _written(task: Any) -> str:
     """The data set's column that the model learns to write."""
-    return "text" if task.kind == "texts" else "target"
+    return "text" if task.dataset_kind == "texts" else "target"
 
 
 def _counts(rows: Mapping[str, Mapping[str, list[str]]]) -> dict[str, int]:
@@ -104,7 +104,7 @@ def _scores(
         metrics.memorised(texts, training),
     ]
     floors = [metrics.diversity(real, config, recipe.seed), metrics.memorised(real, training)]
-    if task.kind == "pairs" and "reference" in samples.column_names:
+    if task.dataset_kind == "pairs" and "reference" in samples.column_names:
         parts.append(metrics.overlap(texts, samples.column("reference").to_pylist(), config))
     rules, _ = decodings(samples, recipe.generate.sampling.decoding)
     if any(rule.constraint == "poem" for rule in rules):

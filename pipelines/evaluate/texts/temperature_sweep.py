@@ -63,8 +63,10 @@ def _prompts(recipe: Recipe, samplers: Mapping[str, ModelSampler]) -> pa.Table:
     config, sampling = recipe.generate, recipe.generate.sampling
     uris = list(prompts.find(config.prompts_uri, config.since, config.where))
     for name, sampler in samplers.items():
-        if sampler.task.gives != "texts":
-            raise BadInput(f"evaluate.sweep.beside: {name} gives {sampler.task.gives}; allowed are models of texts")
+        if sampler.task.output_modality != "texts":
+            raise BadInput(
+                f"evaluate.sweep.beside: {name} gives {sampler.task.output_modality}; allowed are models of texts"
+            )
     columns = sorted({column for sampler in samplers.values() for column in sampler.task.prompt_columns})
     asked = prompts.plan(uris, columns, sampling.shard_rows, config.max_reject_share, "texts")
     reader, held, num_texts = prompts.ShardReader(), [], recipe.evaluate.sweep.num_texts

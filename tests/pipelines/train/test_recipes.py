@@ -44,7 +44,7 @@ SMALL_TASK = {
 def small(path: Path, folder: Path, run: str) -> Recipe:
     """The recipe with little of everything; real data is cut to its first rows."""
     raw = yaml.safe_load(path.read_text())
-    judges = task_class(raw["task"]["name"]).gives == "scores"
+    judges = task_class(raw["task"]["name"]).output_modality == "scores"
     settings = [*SMALL, *SMALL_TASK["scores" if judges else raw["ingest"].get("kind", "images")]]
     if "num_autoencoder_steps" in raw["task"]:  # the players are to come in before it is killed
         settings.append(f"task.num_autoencoder_steps={SAVED_EVERY - 2}")

@@ -37,7 +37,7 @@ def rows_of(start: int, stop: int) -> dict[str, list[Any]]:
 
 def test_the_task_is_found_by_its_name() -> None:
     assert TASK is MatchJudge and MatchJudgeConfig().name == "match_judge"
-    assert (MatchJudge.kind, MatchJudge.gives) == ("images", "scores")
+    assert (MatchJudge.dataset_kind, MatchJudge.output_modality) == ("images", "scores")
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.7])
