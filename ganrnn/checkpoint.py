@@ -36,7 +36,7 @@ def pack(task: Any, rng_states: Mapping[str, torch.Tensor], position: Mapping[st
         "networks.safetensors": _prefixed(
             {n: m.state_dict() for n, m in task.networks.items() if not n.endswith("_ema")}
         ),
-        "optimisers.safetensors": _prefixed({n: _flat_optimiser(o) for n, o in task.optimisers.items()}),
+        "optimisers.safetensors": _prefixed({n: _flat_optimizer(o) for n, o in task.optimizers.items()}),
         "rng.safetensors": dict(rng_states),
     }
     files = {name: save({k: v.detach().cpu().contiguous() for k, v in held.items()}) for name, held in tensors.items()}
@@ -112,8 +112,8 @@ def restore(
         raise BadInput(f"{place}: its vocabulary differs from the data set's; use the same data set or another run_uri")
     loaded = {name: dict(load(files[name])) for name in TRAINING_FILES}
     _load_networks(task, loaded[SAMPLER] | loaded["networks.safetensors"], place)
-    for name, optimiser in task.optimisers.items():
-        _load_optimiser(optimiser, _under(loaded["optimisers.safetensors"], name))
+    for name, optimizer in task.optimizers.items():
+        _load_optimizer(optimizer, _under(loaded["optimisers.safetensors"], name))
     task.step_index, task.caution = description["step"], Caution(**description["caution"])
     return loaded["rng.safetensors"], description["position"]
 
@@ -150,15 +150,15 @@ def _under(tensors: Mapping[str, torch.Tensor], group: str) -> dict[str, torch.T
     return {key.removeprefix(f"{group}/"): value for key, value in tensors.items() if key.startswith(f"{group}/")}
 
 
-def _flat_optimiser(optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+def _flat_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
     """Per-parameter state as "index.name" tensors; the hyperparameters come from the config."""
-    state = optimiser.state_dict()["state"]
+    state = optimizer.state_dict()["state"]
     return {f"{index}.{name}": torch.as_tensor(value) for index, held in state.items() for name, value in held.items()}
 
 
-def _load_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor]) -> None:
+def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor]) -> None:
     state: dict[int, dict[str, torch.Tensor]] = {}
     for key, value in tensors.items():
         index, name = key.split(".", 1)
         state.setdefault(int(index), {})[name] = value
-    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

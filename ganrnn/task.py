@@ -47,10 +47,10 @@ class Batches(Protocol):
 
 
 class Task(Protocol):
-    """Named networks and optimisers, one step, one sampling function.
+    """Named networks and optimizers, one step, one sampling function.
 
     Networks whose name ends in `_ema` are averages that sample; the others train. All state of a training lies in
-    `networks`, `optimisers`, `step_index`, `caution`, `carried` and torch's global generators. A class is made from its
+    `networks`, `optimizers`, `step_index`, `caution`, `carried` and torch's global generators. A class is made from its
     config, a vocabulary and a seed.
     """
 
@@ -71,7 +71,7 @@ class Task(Protocol):
     optional_columns: Sequence[str]  # of prompts, which it reads where they are there
 
     @property
-    def optimisers(self) -> Mapping[str, torch.optim.Optimizer]:
+    def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
         """By name."""
         ...
 

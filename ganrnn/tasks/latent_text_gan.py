@@ -27,7 +27,7 @@ from ganrnn.task import Batch, Keys, Rows
 from ganrnn.text.batches import RowBatches, padded
 from ganrnn.text.vocabulary import END, PAD, TextVocabulary
 from ganrnn.training import ema
-from ganrnn.training.optimiser import Player, PlayerConfig
+from ganrnn.training.optimizer import Player, PlayerConfig
 from ganrnn.training.text_step import OneTextTask, TextTaskConfig, optional_texts
 
 _VALIDATION_ROWS = 16
@@ -126,9 +126,9 @@ class LatentTextGan(OneTextTask):
         }
 
     @property
-    def optimisers(self) -> dict[str, torch.optim.Optimizer]:
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """Of the autoencoder and of both players, by name."""
-        return super().optimisers | {name: player.optimiser for name, player in self.players.items()}
+        return super().optimizers | {name: player.optimizer for name, player in self.players.items()}
 
     @staticmethod
     def vocabulary_columns(config: LatentTextGanConfig) -> Sequence[str]:

@@ -22,7 +22,7 @@ from ganrnn.objectives.matching import contrast_loss
 from ganrnn.task import Batch, Caution, Keys, Rows
 from ganrnn.text.captions import Level, Vocabulary, meaning_key
 from ganrnn.training import ema
-from ganrnn.training.optimiser import Player, PlayerConfig
+from ganrnn.training.optimizer import Player, PlayerConfig
 
 _MICRO_BATCH = 64
 
@@ -89,9 +89,9 @@ class MatchJudge:
         self.step_index = 0
 
     @property
-    def optimisers(self) -> dict[str, torch.optim.Optimizer]:
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """The only one."""
-        return {"network": self.player.optimiser}
+        return {"network": self.player.optimizer}
 
     @staticmethod
     def vocabulary_columns(config: MatchJudgeConfig) -> Sequence[str]:

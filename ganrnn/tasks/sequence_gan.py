@@ -24,7 +24,7 @@ from ganrnn.tasks.language_model import LanguageModel, LanguageModelConfig
 from ganrnn.text.batches import RowBatches
 from ganrnn.text.vocabulary import END, PAD, TextVocabulary
 from ganrnn.training import ema
-from ganrnn.training.optimiser import Player, PlayerConfig
+from ganrnn.training.optimizer import Player, PlayerConfig
 
 
 @dataclass(frozen=True)
@@ -101,12 +101,12 @@ class SequenceGan(LanguageModel):
         self.discriminator_player = Player(config.discriminator_optimiser, self.discriminator.parameters())
 
     @property
-    def optimisers(self) -> dict[str, torch.optim.Optimizer]:
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """Of pretraining, of the generator after it and of the discriminator."""
         return {
-            "network": self.player.optimiser,
-            "policy": self.policy_player.optimiser,
-            "discriminator": self.discriminator_player.optimiser,
+            "network": self.player.optimizer,
+            "policy": self.policy_player.optimizer,
+            "discriminator": self.discriminator_player.optimizer,
         }
 
     def batches(self, rows: Rows, num_rows: int, seed: int, rank: int = 0, world_size: int = 1) -> RowBatches:

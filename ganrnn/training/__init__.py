@@ -1,1 +1,1 @@
-"""One step of a GAN and of a text model, and what a training needs around it: optimiser, EMA, guard."""
+"""One step of a GAN and of a text model, and what a training needs around it: optimizer, EMA, guard."""

@@ -10,7 +10,7 @@ from ganrnn.networks.texts.text_encoder import Cell, TextEncoder
 from ganrnn.objectives.adversarial import ObjectiveName
 from ganrnn.objectives.penalties import USUAL_WEIGHTS, PenaltyName
 from ganrnn.text.captions import Level
-from ganrnn.training.optimiser import PlayerConfig
+from ganrnn.training.optimizer import PlayerConfig
 
 Architecture = Literal["style", "residual", "dcgan"]
 

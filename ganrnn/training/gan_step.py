@@ -29,7 +29,7 @@ from ganrnn.task import Batch, Caution, Keys, Rows
 from ganrnn.training import ema
 from ganrnn.training.augmentation import Augmentation
 from ganrnn.training.gan_config import GanConfig
-from ganrnn.training.optimiser import Player
+from ganrnn.training.optimizer import Player
 
 _ADJUST_EVERY_STEPS = 4
 
@@ -89,9 +89,9 @@ class Gan:
         self.step_index = 0
 
     @property
-    def optimisers(self) -> dict[str, torch.optim.Optimizer]:
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """Of both players, by name."""
-        return {name: player.optimiser for name, player in self.players.items()}
+        return {name: player.optimizer for name, player in self.players.items()}
 
     @abstractmethod
     def encode_prompts(self, rows: Rows) -> Batch:

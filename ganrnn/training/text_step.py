@@ -18,7 +18,7 @@ from ganrnn.networks.texts.recurrent import Cell
 from ganrnn.task import Caution, Keys, Rows
 from ganrnn.text.vocabulary import Kind, TextVocabulary
 from ganrnn.training import ema
-from ganrnn.training.optimiser import Player, PlayerConfig
+from ganrnn.training.optimizer import Player, PlayerConfig
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,9 @@ class TextTask:
         self.num_likelihood_steps: int = config.num_steps  # for which `learn` plans the learning rate
 
     @property
-    def optimisers(self) -> dict[str, torch.optim.Optimizer]:
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """The only one."""
-        return {"network": self.player.optimiser}
+        return {"network": self.player.optimizer}
 
     @property
     def device(self) -> torch.device:

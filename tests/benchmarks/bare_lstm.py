@@ -25,7 +25,7 @@ from record import Figure, digits, ratio_figure, spread
 from ganrnn import cpu
 from ganrnn.tasks.language_model import LanguageModel, LanguageModelConfig
 from ganrnn.text.vocabulary import TextVocabulary
-from ganrnn.training.optimiser import PlayerConfig
+from ganrnn.training.optimizer import PlayerConfig
 
 DIM, NUM_LAYERS, BPTT, BATCH, DROPOUT, CLIP = 200, 2, 35, 20, 0.2, 0.25
 NUM_BATCHES, NUM_WARM_UP, NUM_PAIRS = 20, 5, 7

@@ -182,10 +182,10 @@ def r3gan(data: Data, seed: int, checkout: str) -> Side:
 SIDES = {"ours": ours, "studiogan": studiogan, "r3gan": r3gan}
 
 
-def _update(optimiser: torch.optim.Optimizer, loss: torch.Tensor) -> None:
-    optimiser.zero_grad(set_to_none=True)
+def _update(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:
+    optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
-    optimiser.step()
+    optimizer.step()
 
 
 def _weights(network: torch.nn.Module) -> int:

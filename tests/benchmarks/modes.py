@@ -12,7 +12,7 @@ from torch import nn
 
 from ganrnn.objectives.adversarial import OBJECTIVES, ObjectiveName
 from ganrnn.objectives.penalties import PenaltyName, slope_penalty
-from ganrnn.training.optimiser import Player, PlayerConfig
+from ganrnn.training.optimizer import Player, PlayerConfig
 
 SPREAD = 0.05
 MODES = torch.cartesian_prod(torch.arange(-4.0, 5.0, 2.0), torch.arange(-4.0, 5.0, 2.0)) / 2.83  # unit variance

@@ -3,7 +3,7 @@
     PYTHONPATH=. python tests/benchmarks/nanogpt_sides.py ours --text TEXT --seed N --seconds S --out OUT
     PYTHONPATH=. python tests/benchmarks/nanogpt_sides.py nanogpt --text TEXT --seed N --checkout DIR --out OUT
 
-nanoGPT's network, optimiser, batches and learning rates are those of a checkout of it, at the setting for CPUs of its
+nanoGPT's network, optimizer, batches and learning rates are those of a checkout of it, at the setting for CPUs of its
 README; the loop around them is that of its train.py without evaluations. Ours takes as many seconds as it is told.
 Seconds are those of the process, which stand still while others have the core.
 """
@@ -87,18 +87,18 @@ def nanogpt(text: str, seed: int, seconds: float, checkout: str, folder: Path) -
     torch.manual_seed(1337 + seed)
     model = GPT(GPTConfig(**sizes, vocab_size=len(codes)))
     betas = (s["beta1"], s["beta2"])
-    optimiser = model.configure_optimizers(s["weight_decay"], s["learning_rate"], betas, "cpu")
+    optimizer = model.configure_optimizers(s["weight_decay"], s["learning_rate"], betas, "cpu")
     started = time.process_time()
     X, Y = s["get_batch"]("train")
     for iteration in range(s["max_iters"] + 1):
-        for group in optimiser.param_groups:
+        for group in optimizer.param_groups:
             group["lr"] = s["get_lr"](iteration)
         _, loss = model(X, Y)
         X, Y = s["get_batch"]("train")
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), s["grad_clip"])
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
         loss.item()
     taken, steps = time.process_time() - started, s["max_iters"] + 1
     val = torch.from_numpy(encoded[1].astype(np.int64))

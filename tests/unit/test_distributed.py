@@ -33,9 +33,9 @@ def noise_of(rank: int, world_size: int) -> Iterator[None]:
 def three_steps(rank: int, world_size: int) -> tuple[TextToImage, list[dict[str, torch.Tensor]]]:
     """A task after three steps without matching loss, whose pairs cross the workers; penalty at the first and third."""
     task = tiny.task(matching_weight=0.0, penalty_every_steps=2)
-    for optimiser in task.optimisers.values():
+    for optimizer in task.optimizers.values():
         # With Adam's usual epsilon the rounding of a gradient that is almost zero decides the sign of a whole step.
-        optimiser.param_groups[0]["eps"] = 1e-2
+        optimizer.param_groups[0]["eps"] = 1e-2
     metrics = []
     with noise_of(rank, world_size):
         for step in range(3):

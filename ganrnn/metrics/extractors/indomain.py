@@ -96,17 +96,17 @@ def fit(
     """Train on uint8 pictures [N, 3, H, W] with captions [N] and the keys of what they mean [N]."""
     torch.manual_seed(seed)
     network = InDomainNetwork(config, Vocabulary.build(texts), *images.shape[2:])
-    optimiser = torch.optim.Adam(network.parameters(), lr=config.learning_rate, foreach=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, total_steps=config.num_steps)
+    optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate, foreach=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=config.num_steps)
     all_keys = torch.tensor(keys)
     for step, rows in zip(range(config.num_steps), _batches(len(images), config.batch_size, seed), strict=False):
         on_image = network.image_embedding(network.features(images[rows]))
         on_text = network.text_embedding([texts[i] for i in rows.tolist()])
         logits = SCALE * on_image @ on_text.T
         loss = matching_loss(logits, all_keys[rows]) + matching_loss(logits.T, all_keys[rows])
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         schedule.step()
         on_step(step + 1)
     return network.eval()

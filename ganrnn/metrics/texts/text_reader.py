@@ -17,7 +17,7 @@ from ganrnn.errors import BadInput
 from ganrnn.tasks.language_model import LanguageModel, LanguageModelConfig
 from ganrnn.text.batches import RowBatches
 from ganrnn.text.vocabulary import PAD, TextVocabulary
-from ganrnn.training.optimiser import PlayerConfig
+from ganrnn.training.optimizer import PlayerConfig
 
 _NUM_ROWS = 32
 

@@ -17,7 +17,7 @@ from ganrnn.objectives.adversarial import OBJECTIVES
 from ganrnn.task import Caution
 from ganrnn.tasks.image_gan import TASK, ImageGan, ImageGanConfig
 from ganrnn.training.gan_config import AugmentationConfig
-from ganrnn.training.optimiser import PlayerConfig
+from ganrnn.training.optimizer import PlayerConfig
 from tests.unit import tiny
 
 CONFIG = ImageGanConfig(
@@ -137,8 +137,8 @@ def test_attributes_are_a_condition_too() -> None:
 def with_steady_adam(**changes: Any) -> ImageGan:
     """With Adam's usual epsilon the rounding of a gradient that is almost zero decides the sign of a whole step."""
     held = task(**changes)
-    for optimiser in held.optimisers.values():
-        optimiser.param_groups[0]["eps"] = 1e-2
+    for optimizer in held.optimizers.values():
+        optimizer.param_groups[0]["eps"] = 1e-2
     return held
 
 
@@ -188,7 +188,7 @@ def test_caution_lowers_rates_and_doubles_penalties() -> None:
     held = task(generator=PlayerConfig(schedule="constant"), discriminator=PlayerConfig(schedule="constant"))
     held.caution = Caution(2, 2)
     held.step(batch())
-    assert [o.param_groups[0]["lr"] for o in held.optimisers.values()] == [pytest.approx(1e-3 / 16)] * 2
+    assert [o.param_groups[0]["lr"] for o in held.optimizers.values()] == [pytest.approx(1e-3 / 16)] * 2
     chunk = held._chunk(batch(), with_graph=False)
     held.step_index = 0
     losses = []

@@ -105,9 +105,9 @@ def test_the_players_begin_after_the_autoencoder_and_with_their_own_schedules() 
     assert {"loss_d", "loss_g", "loss", "gradient_norm_d", "gradient_norm_g"} <= task.step(batches.at(2)).keys()
     for name, network in task.networks.items():
         assert not torch.equal(weights(network), before[name]), name
-    assert task.optimisers["critic"].param_groups[0]["lr"] == 5e-4
-    assert task.optimisers["critic"].state_dict()["state"][0]["step"] == 3
-    assert task.optimisers["generator"].state_dict()["state"][0]["step"] == 1
+    assert task.optimizers["critic"].param_groups[0]["lr"] == 5e-4
+    assert task.optimizers["critic"].state_dict()["state"][0]["step"] == 3
+    assert task.optimizers["generator"].state_dict()["state"][0]["step"] == 1
     assert task.step_index == 3
 
 

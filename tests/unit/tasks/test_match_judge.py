@@ -12,7 +12,7 @@ from ganrnn.data.scenes import ScenesConfig
 from ganrnn.errors import BadInput
 from ganrnn.objectives.matching import contrast_loss
 from ganrnn.tasks.match_judge import TASK, MatchJudge, MatchJudgeConfig
-from ganrnn.training.optimiser import PlayerConfig
+from ganrnn.training.optimizer import PlayerConfig
 
 SCENES = list(statements(ScenesConfig(num_train=64, kind="statements"), "train", 0, 16, 16))
 ROWS: dict[str, list[Any]] = {

@@ -17,7 +17,7 @@ from ganrnn.objectives.sequences import cross_entropies, read_twice
 from ganrnn.task import Batch
 from ganrnn.tasks.seq2seq import Seq2Seq, Seq2SeqConfig
 from ganrnn.text.vocabulary import BEGIN, END, PAD, PairVocabulary
-from ganrnn.training.optimiser import PlayerConfig
+from ganrnn.training.optimizer import PlayerConfig
 
 PAIRS = [
     ("a small red circle", "ein kleiner roter Kreis"),

@@ -18,7 +18,7 @@ from ganrnn.task import Batch
 from ganrnn.tasks.language_model import LanguageModel, LanguageModelConfig
 from ganrnn.tasks.sequence_gan import SequenceGan, SequenceGanConfig
 from ganrnn.text.vocabulary import BEGIN, END, PAD
-from ganrnn.training.optimiser import PlayerConfig
+from ganrnn.training.optimizer import PlayerConfig
 
 TEXTS = ["a small red circle", "no", "two blue squares, one above the other", "红色圆形", "green", "so it goes on"]
 NUM_TOKENS = 20
@@ -202,7 +202,7 @@ def test_a_step_of_more_caution_is_smaller() -> None:
         task = model(num_pretraining_steps=0)
         task.caution = task.caution.after(False, 0) if times else task.caution
         task.step(first_batch(task))
-        rates.append([optimiser.param_groups[0]["lr"] for optimiser in list(task.optimisers.values())[1:]])
+        rates.append([optimizer.param_groups[0]["lr"] for optimizer in list(task.optimizers.values())[1:]])
     assert [slow / fast for slow, fast in zip(rates[1], rates[0], strict=True)] == [0.25, 0.25]
 
 
@@ -217,8 +217,8 @@ def test_a_reward_is_that_of_the_last_token() -> None:
 def two_steps(rank: int, world_size: int) -> tuple[SequenceGan, list[dict[str, torch.Tensor]]]:
     """Of texts that were drawn elsewhere, each worker having its rows of them."""
     task = model(discriminator_dropout=0.0, likelihood_weight=0.3, num_steps=4, discount=0.9)
-    for optimiser in task.optimisers.values():
-        optimiser.param_groups[0]["eps"] = 1e-2  # see tests/unit/test_distributed.py
+    for optimizer in task.optimizers.values():
+        optimizer.param_groups[0]["eps"] = 1e-2  # see tests/unit/test_distributed.py
     task.network.draw = lambda *_: made_texts(6)[rank::world_size]
     return task, [task.step(first_batch(task, rank, world_size)) for _ in range(2)]
 

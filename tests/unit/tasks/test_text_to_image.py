@@ -12,7 +12,7 @@ from ganrnn.objectives.matching import matching_loss
 from ganrnn.tasks.match_judge import MatchJudge, MatchJudgeConfig
 from ganrnn.tasks.text_to_image import TASK, TextToImage, TextToImageConfig
 from ganrnn.training.gan_step import Chunk
-from ganrnn.training.optimiser import PlayerConfig
+from ganrnn.training.optimizer import PlayerConfig
 from tests.unit import tiny
 
 PROMPTS = tiny.CAPTIONS[::12]
@@ -70,7 +70,7 @@ def test_the_learning_rate_falls_linearly_to_nothing() -> None:
     rates = []
     for _ in range(4):
         task.step(tiny.batch())
-        rates.append([group["lr"] for o in task.optimisers.values() for group in o.param_groups])
+        rates.append([group["lr"] for o in task.optimizers.values() for group in o.param_groups])
     assert rates == [[pytest.approx(rate)] * 2 for rate in (0.01, 0.0075, 0.005, 0.0025)]
 
 

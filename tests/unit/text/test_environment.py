@@ -112,7 +112,7 @@ def test_our_own_generator_learns_in_it(environment: Any) -> None:
     """REINFORCE on a recurrent network, episode by episode: from a mean return of about 1 to nearly all of 4."""
     torch.manual_seed(0)
     network = LanguageNetwork(len(VOCABULARY), "gru", 8, 16, 1, tied=False)
-    optimiser = torch.optim.Adam(network.parameters(), lr=2e-2)
+    optimizer = torch.optim.Adam(network.parameters(), lr=2e-2)
     totals = []
     for _ in range(60):
         loss, found = torch.zeros(()), []
@@ -132,9 +132,9 @@ def test_our_own_generator_learns_in_it(environment: Any) -> None:
             is_there = torch.ones_like(returns, dtype=torch.bool)
             loss = loss + policy.policy_gradient_loss(torch.stack(logs)[None], returns - 1.5, is_there)
             found.append(sum(rewards))
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         (loss / 8).backward()
-        optimiser.step()
+        optimizer.step()
         totals.append(sum(found) / 8)
     assert sum(totals[:5]) / 5 < 2.0 and sum(totals[-5:]) / 5 > 3.0, totals
 

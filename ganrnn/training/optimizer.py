@@ -42,21 +42,21 @@ class PlayerConfig:
 
 
 class Player:
-    """The parameters of one player and their optimiser."""
+    """The parameters of one player and their optimizer."""
 
     def __init__(self, config: PlayerConfig, parameters: Iterable[nn.Parameter]) -> None:
         self.config, self.parameters = config, list(parameters)
         betas = (config.beta1, config.beta2)
         # On a CPU the fused kernel takes weights, gradients and moments to lie alike in memory, and does not look.
         is_plain = all(parameter.is_contiguous() for parameter in self.parameters)
-        self.optimiser = torch.optim.Adam(
+        self.optimizer = torch.optim.Adam(
             self.parameters, lr=config.learning_rate, betas=betas, eps=1e-8, fused=is_plain, foreach=not is_plain
         )
 
     def begin(self, step: int, num_steps: int, factor: float) -> None:
         """Forget the gradients and set the learning rate of a step, times a factor."""
-        self.optimiser.zero_grad(set_to_none=True)
-        for group in self.optimiser.param_groups:
+        self.optimizer.zero_grad(set_to_none=True)
+        for group in self.optimizer.param_groups:
             group["lr"] = self.config.rate_at(step, num_steps) * factor
 
     def update(self) -> torch.Tensor:
@@ -65,5 +65,5 @@ class Player:
         norm = nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None], foreach=True)
         if self.config.max_gradient_norm:
             nn.utils.clip_grads_with_norm_(self.parameters, self.config.max_gradient_norm, norm, foreach=True)
-        self.optimiser.step()
+        self.optimizer.step()
         return norm.detach()

@@ -8,7 +8,7 @@ from torch import nn
 
 from ganrnn.errors import BadInput
 from ganrnn.task import Caution
-from ganrnn.training.optimiser import Player, PlayerConfig
+from ganrnn.training.optimizer import Player, PlayerConfig
 
 
 @pytest.mark.parametrize(
