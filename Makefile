@@ -45,7 +45,7 @@ lint: $(READY)
 	$(BIN)/lint-imports
 
 bench: $(READY)
-	$(BIN)/python tests/benchmarks/main_job.py
+	PYTHONPATH=. $(BIN)/python tests/benchmarks/main_job.py
 
 bench-scale: $(READY)
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/scale.py

@@ -20,13 +20,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from defects import planted
-from evaluation_memory import merged_memory
-from evaluation_sides import SIDES
-from evaluation_workers import two_workers
-from rating import durability
-from record import ROOT, Figure, digits, ratio_figure, run_groups, spread
 
+from tests.benchmarks.record import ROOT, Figure, digits, ratio_figure, run_groups, spread
+from tests.benchmarks.scoring.defects import planted
+from tests.benchmarks.scoring.evaluation_memory import merged_memory
+from tests.benchmarks.scoring.evaluation_sides import SIDES
+from tests.benchmarks.scoring.evaluation_workers import two_workers
+from tests.benchmarks.scoring.rating import durability
 from tests.unit.inception_weights import random_weights
 
 REFERENCES = ROOT / "build/evaluation-references"
@@ -135,7 +135,7 @@ def _run(side: str, data: Path) -> Held:
         python,
         "-W",
         "ignore",
-        str(ROOT / "tests/benchmarks/evaluation_sides.py"),
+        str(ROOT / "tests/benchmarks/scoring/evaluation_sides.py"),
         side,
         "--data",
         str(data),

@@ -13,9 +13,8 @@ import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from record import Figure, provenance, save
-from scale import RESULTS
-
+from tests.benchmarks.record import Figure, provenance, save
+from tests.benchmarks.scale import RESULTS
 from tests.pipelines import tiny
 from tests.pipelines.generate import fault_schedules
 

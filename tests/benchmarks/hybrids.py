@@ -11,17 +11,18 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-import best_of_four
-import dreamt_texts
-import judges
-import loop_filter
-import reinforced_texts
-import swept_texts
-import taught_pictures
-from record import Figure, run_groups
-from text_recipes import molecules_of
-
 from ganrnn.text.vocabulary import TextVocabulary
+from tests.benchmarks.combined import (
+    best_of_four,
+    dreamt_texts,
+    judges,
+    loop_filter,
+    reinforced_texts,
+    swept_texts,
+    taught_pictures,
+)
+from tests.benchmarks.record import Figure, run_groups
+from tests.benchmarks.texts.text_recipes import molecules_of
 
 
 def gymnasium_check() -> list[Figure]:

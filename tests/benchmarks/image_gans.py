@@ -10,11 +10,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import collapses
-import gan_peers
-import modes
-import recipe_scores
-from record import Figure, run_groups
+from tests.benchmarks import recipe_scores
+from tests.benchmarks.gans import collapses, gan_peers, modes
+from tests.benchmarks.record import Figure, run_groups
 
 GROUPS: dict[str, Callable[[], list[Figure]]] = {
     "modes": modes.measure,

@@ -1,6 +1,6 @@
 """Benchmarks of the main job, each a ratio taken in one run, both sides in turn.
 
-    python tests/benchmarks/main_job.py [--only NAME ...] [--quick]
+    PYTHONPATH=. python tests/benchmarks/main_job.py [--only NAME ...] [--quick]
 
 Prints a table and merges it into tests/benchmarks/results/main_job.json. Takes about twenty minutes on two idle
 cores. `--quick` only shows that everything works: its numbers mean nothing and are not recorded.
@@ -11,12 +11,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import demo_scores
-import generate_memory
-import generate_speed
-import train_speed
-from record import ROOT, Figure, provenance, save, table
-from workspace import QUICK, Sizes, Workspace
+from tests.benchmarks.demo import demo_scores, generate_memory, generate_speed, train_speed
+from tests.benchmarks.record import ROOT, Figure, provenance, save, table
+from tests.benchmarks.workspace import QUICK, Sizes, Workspace
 
 NAMES = (
     "ray_train_vs_torchrun",
@@ -37,7 +34,7 @@ def main() -> None:
     given = parser.parse_args()
     wanted = set(given.only or NAMES)
     only = "".join(f" --only {name}" for name in given.only or [])
-    about = provenance(f"python tests/benchmarks/main_job.py{only}" if only else "make bench")
+    about = provenance(f"PYTHONPATH=. python tests/benchmarks/main_job.py{only}" if only else "make bench")
     if about["load_average_before"][0] > BUSY_LOAD:
         print(f"this machine is busy: load average {about['load_average_before'][0]}; ratios will scatter")
     figures = measure(wanted, QUICK if given.quick else Sizes())

@@ -9,10 +9,9 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from record import ROOT, Figure, digits, recipe_path
-
 from pipelines import storage
 from pipelines.config import load_recipe
+from tests.benchmarks.record import ROOT, Figure, digits, recipe_path
 
 FAILED_THRESHOLD = 3
 

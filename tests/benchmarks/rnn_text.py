@@ -10,13 +10,8 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import bare_lstm
-import batch_invariance
-import decode_speed
-import nanogpt_peer
-import poem_forms
-import text_recipes
-from record import Figure, run_groups
+from tests.benchmarks.record import Figure, run_groups
+from tests.benchmarks.texts import bare_lstm, batch_invariance, decode_speed, nanogpt_peer, poem_forms, text_recipes
 
 GROUPS: dict[str, Callable[[], list[Figure]]] = {
     "nanogpt": nanogpt_peer.measure,

@@ -1,6 +1,6 @@
 """Generation at scale: planning, memory, resuming and verifying a million rows, peers, an S3 server.
 
-    python tests/benchmarks/scale.py [--only NAME ...] [--quick]        (make bench-scale)
+    PYTHONPATH=. python tests/benchmarks/scale.py [--only NAME ...] [--quick]        (make bench-scale)
 
 Prints a table and merges it into tests/benchmarks/results/scale.json, beside what `make faults` leaves there. `--quick`
 only shows that everything works and records nothing.
@@ -11,13 +11,10 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import scale_million
-import scale_peers
-import scale_plan
-import scale_s3
-from record import ROOT, Figure, provenance, save, table
-from scale_sizes import QUICK, ScaleSizes
-from workspace import Workspace
+from tests.benchmarks.at_scale import scale_million, scale_peers, scale_plan, scale_s3
+from tests.benchmarks.at_scale.scale_sizes import QUICK, ScaleSizes
+from tests.benchmarks.record import ROOT, Figure, provenance, save, table
+from tests.benchmarks.workspace import Workspace
 
 RESULTS = ROOT / "tests/benchmarks/results/scale.json"
 GROUPS: dict[str, tuple[set[str], Callable[[Workspace, ScaleSizes], list[Figure]]]] = {
@@ -36,7 +33,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small sizes, nothing recorded")
     given = parser.parse_args()
     only = "".join(f" --only {name}" for name in given.only or [])
-    about = provenance(f"python tests/benchmarks/scale.py{only}")
+    about = provenance(f"PYTHONPATH=. python tests/benchmarks/scale.py{only}")
     figures: list[Figure] = []
     for name in given.only or GROUPS:
         print(", ".join(sorted(GROUPS[name][0])), flush=True)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-from record import ROOT
 
 from ganrnn import checkpoint
 from ganrnn.data import scenes
@@ -18,6 +17,7 @@ from ganrnn.text.captions import Vocabulary
 from pipelines import storage
 from pipelines.config import Recipe, load_recipe
 from pipelines.tracking import runs
+from tests.benchmarks.record import ROOT
 
 RECIPE = "jobs/recipes/demo.yaml"
 NUM_TRAINING_SCENES = 4_000

@@ -1,0 +1,174 @@
+"""Trainings provoked to go wrong, with the guard and without: does the guard bring them back?
+
+A small text_to_image on scenes, one worker, in this process, three seeds. Provoked are a learning rate 30 times as
+high, a batch whose pictures overflow, or a NaN in a weight. A provocation is recovered from when the trainings end, on
+average, within a tenth of the undisturbed ones' distance from real pictures, or nearer, and without the guard do not.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import torch
+
+from ganrnn.checkpoint import SAMPLER_FILES, load_sampler
+from ganrnn.tasks.text_to_image import TextToImage
+from pipelines import storage
+from pipelines.cluster.messages import Progress
+from pipelines.config import Recipe, parse_recipe
+from pipelines.ingest.driver import ingest
+from pipelines.train.checkpoints import Checkpoints
+from pipelines.train.job import TrainJob
+from pipelines.train.validation import PictureQuality
+from pipelines.train.worker import train_worker
+from tests.benchmarks.record import Figure, digits
+from tests.pipelines.train.jobs import KeptReports, job_of
+
+BAD_STEP = 430
+WITHIN = 1.1
+SEEDS = (0, 1, 2)
+OVERFLOW = 1e30
+
+
+@dataclass(frozen=True)
+class Provocation:
+    """Settings that differ, and what happens to the step."""
+
+    settings: dict[str, Any]
+    patched: Callable[[], Any]
+
+
+def recipe(folder: Path, name: str, num_steps: int, settings: dict[str, Any], seed: int) -> Recipe:
+    """Shares the store of runs, and the data set of a seed."""
+    player = {"learning_rate": 1e-3} | settings.get("player", {})
+    raw: dict[str, Any] = {
+        "name": "collapses",
+        "run_uri": str(folder / f"{name}-{seed}"),
+        "seed": seed,
+        "ingest": {
+            "dataset_uri": str(folder / f"dataset-{seed}"),
+            "height": 16,
+            "width": 16,
+            "scenes": {"num_train": 4_000, "num_val": 512, "num_test": 64},
+        },
+        "task": {
+            "name": "text_to_image",
+            "height": 16,
+            "width": 16,
+            "base_channels": 8,
+            "num_steps": num_steps,
+            "generator": player,
+            "discriminator": player,
+        },
+        "train": {
+            "num_workers": 1,
+            "checkpoint_every_steps": 100,
+            "sample_every_steps": num_steps,
+            "guard": {"check_every_steps": 20, "enabled": settings.get("guarded", True)},
+        },
+        "tracking": {"tracking_uri": f"sqlite:///{folder}/mlflow.db", "artifact_uri": str(folder / "artifacts")},
+    }
+    return parse_recipe(raw, "collapses")
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Nothing happens."""
+    yield
+
+
+@contextmanager
+def overflowing_batch() -> Iterator[None]:
+    """One batch of real pictures whose pixels are as large as a float32 of garbage can be."""
+    chunk = TextToImage._chunk
+
+    def poisoned(task: TextToImage, batch: Any, with_graph: bool) -> Any:
+        held = chunk(task, batch, with_graph)
+        if task.step_index == BAD_STEP and not task.caution.times:
+            held.real = held.real * OVERFLOW
+        return held
+
+    with mock.patch.object(TextToImage, "_chunk", poisoned):
+        yield
+
+
+@contextmanager
+def nan_weight() -> Iterator[None]:
+    """One weight of the generator is no number any more."""
+    step = TextToImage.step
+
+    def poisoned(task: TextToImage, batch: Any) -> Any:
+        if task.step_index == BAD_STEP and not task.caution.times:
+            with torch.no_grad():
+                next(task.generator.parameters()).view(-1)[0] = torch.nan
+        return step(task, batch)
+
+    with mock.patch.object(TextToImage, "step", poisoned):
+        yield
+
+
+PROVOCATIONS = {
+    "learning_rate_x30": Provocation({"player": {"learning_rate": 3e-2}}, undisturbed),
+    "poisoned_batch": Provocation({}, overflowing_batch),
+    "nan": Provocation({}, nan_weight),
+}
+
+
+def distance_of(made: Recipe, patched: Callable[[], Any]) -> tuple[float, list[str]]:
+    """How far the last checkpoint's samples are from real pictures, as the guard measures it, and what it said."""
+    reports = KeptReports()
+    job = job_of(made, reports)
+    with patched():
+        train_worker(job)
+    said = [report.text for report in reports if not isinstance(report, Progress)]
+    newest = Checkpoints(made.train.checkpoint_uri, 2).newest()
+    assert newest
+    return final_distance(made, job, newest.uri), said
+
+
+def final_distance(made: Recipe, job: TrainJob, uri: str) -> float:
+    """Of a checkpoint, NaN where its weights are none."""
+    task = load_sampler({name: storage.read_bytes(f"{uri}/{name}") for name in SAMPLER_FILES})
+    if not all(bool(p.isfinite().all()) for network in task.networks.values() for p in network.parameters()):
+        return float("nan")
+    found = PictureQuality(made, job)(task)
+    assert found
+    return found[0].distance
+
+
+def mean(distances: list[float]) -> float:
+    """Infinite where one training is lost."""
+    return sum(d if d == d else float("inf") for d in distances) / len(distances)
+
+
+def measure(num_steps: int = 2_000) -> list[Figure]:
+    """The undisturbed trainings, then each provocation with the guard and without."""
+    torch.set_num_threads(1)
+    found: dict[str, list[float]] = {}
+    heard: dict[str, list[str]] = {}
+    with tempfile.TemporaryDirectory(prefix="ganrnn-collapses-") as scratch:
+        folder = Path(scratch)
+        for seed in SEEDS:
+            runs = {"undisturbed": Provocation({}, undisturbed)} | PROVOCATIONS
+            runs |= {
+                f"{n}-off": Provocation(p.settings | {"guarded": False}, p.patched) for n, p in PROVOCATIONS.items()
+            }
+            for name, provocation in runs.items():
+                made = recipe(folder, name, num_steps, provocation.settings, seed)
+                ingest(made)
+                distance, said = distance_of(made, provocation.patched)
+                found.setdefault(name, []).append(distance)
+                heard.setdefault(name, []).extend(said)
+                print(f"  seed {seed}, {name}: {distance:.2f}; {said}", flush=True)
+    expected = mean(found["undisturbed"])
+    recovered = sum(mean(found[n]) <= WITHIN * expected < mean(found[f"{n}-off"]) for n in PROVOCATIONS)
+    details: dict[str, Any] = {"num_steps": num_steps, "interventions": heard}
+    details |= {name: [str(digits(distance)) for distance in distances] for name, distances in found.items()}
+    return [
+        Figure("collapses_recovered", float(recovered), details),
+        Figure("collapses_provoked", float(len(PROVOCATIONS)), {}),
+    ]
