@@ -1,8 +1,5 @@
 """The layout holds: narrow folders, short files and functions, no circles, as many levels as the design draws."""
 
-import json
-from pathlib import Path
-
 import pytest
 
 from tests.structure import layout
