@@ -16,7 +16,7 @@ from safetensors.torch import load, save
 
 from ganrnn.config import from_plain
 from ganrnn.errors import BadInput
-from ganrnn.task import Caution, task_class
+from ganrnn.task import BackoffState, task_class
 
 FORMAT_VERSION = 1
 DESCRIPTION = "checkpoint.json"
@@ -46,7 +46,7 @@ def pack(task: Any, rng_states: Mapping[str, torch.Tensor], position: Mapping[st
         "config": dataclasses.asdict(task.config),
         "vocabulary": dataclasses.asdict(task.vocabulary),
         "step": task.step_index,
-        "caution": dataclasses.asdict(task.caution),
+        "caution": dataclasses.asdict(task.backoff),
         "position": dict(position),
         "files": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
     }
@@ -114,7 +114,7 @@ def restore(
     _load_networks(task, loaded[SAMPLER] | loaded["networks.safetensors"], place)
     for name, optimizer in task.optimizers.items():
         _load_optimizer(optimizer, _under(loaded["optimisers.safetensors"], name))
-    task.step_index, task.caution = description["step"], Caution(**description["caution"])
+    task.step_index, task.backoff = description["step"], BackoffState(**description["caution"])
     return loaded["rng.safetensors"], description["position"]
 
 

@@ -17,7 +17,7 @@ Keys = Sequence[tuple[int, str]]
 
 
 @dataclass(frozen=True)
-class Caution:
+class BackoffState:
     """How a training goes on that was set back so many `times`.
 
     Learning rates are quartered and penalties doubled `for_good` times, and once more until a step.
@@ -31,11 +31,11 @@ class Caution:
         """How often they are at a step."""
         return self.for_good + (step < self.until_step)
 
-    def after(self, is_accident: bool, until_step: int) -> "Caution":
+    def after(self, is_accident: bool, until_step: int) -> "BackoffState":
         """Set back once more: the first accident passes at a step, all else shows what the training is like."""
         if is_accident and not self.times:
-            return Caution(1, self.for_good, until_step)
-        return Caution(self.times + 1, self.for_good + 1)
+            return BackoffState(1, self.for_good, until_step)
+        return BackoffState(self.times + 1, self.for_good + 1)
 
 
 class Batches(Protocol):
@@ -50,7 +50,7 @@ class Task(Protocol):
     """Named networks and optimizers, one step, one sampling function.
 
     Networks whose name ends in `_ema` are averages that sample; the others train. All state of a training lies in
-    `networks`, `optimizers`, `step_index`, `caution`, `carried` and torch's global generators. A class is made from its
+    `networks`, `optimizers`, `step_index`, `backoff`, `carried` and torch's global generators. A class is made from its
     config, a vocabulary and a seed.
     """
 
@@ -64,7 +64,7 @@ class Task(Protocol):
     vocabulary: Any  # dataclass of plain values: what inputs are encoded by
     networks: dict[str, nn.Module]
     step_index: int
-    caution: Caution
+    backoff: BackoffState
     carried: dict[str, torch.Tensor]  # from one step to the next, on each worker its own
     input_columns: Sequence[str]  # of the data set, for `collate`
     prompt_columns: Sequence[str]  # of prompts, which `sample` cannot do without, beside prompt_id
@@ -92,7 +92,7 @@ class Task(Protocol):
     def sample(self, rows: Rows, keys: Keys) -> Any:
         """Prompts and their (seed, sample id) keys to outputs; row i depends on rows[i] and keys[i] alone.
 
-        Outputs are pictures uint8 [N, 3, H, W], scores float32 [N], or N `Written` texts; of these, `rows` may hold
+        Outputs are pictures uint8 [N, 3, H, W], scores float32 [N], or N `GeneratedText`; of these, `rows` may hold
         the `decoding` of each.
         """
         ...

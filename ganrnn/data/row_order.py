@@ -18,7 +18,7 @@ _permutation = lru_cache(maxsize=3)(noise.permutation)
 
 
 @dataclass(frozen=True)
-class Piece:
+class WindowSlice:
     """Rows of one batch that lie in one window: which row groups to read, and which of their rows, in order.
 
     `row_groups` is sorted; `rows` counts through these row groups as if they were one table.
@@ -45,7 +45,7 @@ class RowOrder:
                 f"{sum(row_group_rows)}"
             )
 
-    def pieces(self, step: int, rank: int, world_size: int) -> Iterator[Piece]:
+    def slices(self, step: int, rank: int, world_size: int) -> Iterator[WindowSlice]:
         """The rows that a rank reads at a step: its equal part of the global batch, which no worker count changes."""
         epoch, index = divmod(step, self.batches_per_epoch)
         share = self.batch_size // world_size
@@ -56,7 +56,7 @@ class RowOrder:
             num_rows = sum(self.row_group_rows[group] for group in window)
             if start < begin + num_rows and begin < stop:
                 shuffled = _permutation(num_rows, self.seed, f"rows/{epoch}/{number}")
-                yield Piece(window, shuffled[max(start - begin, 0) : stop - begin])
+                yield WindowSlice(window, shuffled[max(start - begin, 0) : stop - begin])
             begin += num_rows
 
     def _windows(self, epoch: int) -> list[tuple[int, ...]]:

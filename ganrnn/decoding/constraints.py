@@ -211,7 +211,7 @@ class Pattern(CharacterConstraint[str]):
             ) from None
 
 
-class All:
+class Conjunction:
     """Several constraints at once; a state is the tuple of theirs.
 
     Each keeps its own way to the end open, but two may not agree on one: `allowed` may be all False, and the row has

@@ -1,6 +1,6 @@
 """Decoding for all tasks that write: greedy, sampled or by beam search, each row by its own rules.
 
-    written = write(model, state, lines)
+    written = generate(model, state, lines)
 
 A row's text is a function of the row alone. Logits come from exact sums (`ganrnn/exact.py`), ties go to the
 token that stands first, and a sampled token is where a number drawn for (seed, sample id, place) falls; so neither
@@ -24,7 +24,7 @@ _NEVER = (PAD, UNKNOWN, BEGIN)
 _FEW = 512  # of the likeliest tokens, looked through before all are
 
 
-class Writer(Protocol):
+class AutoregressiveModel(Protocol):
     """A model that tells what may come next. States are its own affair; their rows can be taken."""
 
     vocabulary: TextVocabulary
@@ -33,17 +33,17 @@ class Writer(Protocol):
         """The last tokens int64 [N] to logits float64 [N, V], of exact sums, and the state after."""
         ...
 
-    def take(self, state: Any, rows: torch.Tensor) -> Any:
+    def select_rows(self, state: Any, rows: torch.Tensor) -> Any:
         """The state of some rows int64 [M], which may stand there more than once."""
         ...
 
-    def unread(self, state: Any) -> list[float]:
+    def log_coverage(self, state: Any) -> list[float]:
         """Of each row, the penalty for what of its source was not attended to: 0 and below."""
         ...
 
 
 @dataclass
-class Line:
+class DecodingRequest:
     """A text to be written: `prefix`, then up to max_tokens more, drawn by `uniform` float64 [max_tokens + 1].
 
     A constraint holds for both.
@@ -56,7 +56,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Written:
+class GeneratedText:
     """A text, and why there is no more of it: `end` as the model wished, `length`, `stop`, or a `problem`.
 
     `log_probability` is the model's for what follows the prefix, END included where it came by itself;
@@ -71,7 +71,7 @@ class Written:
     problem: str = ""
 
     @classmethod
-    def failed(cls, problem: str) -> "Written":
+    def failed(cls, problem: str) -> "GeneratedText":
         """Nothing, and why."""
         return cls("", (), 0.0, 0.0, "problem", problem)
 
@@ -87,10 +87,10 @@ class _Draft:
     state: Any = None  # of the constraint
 
 
-def write(model: Writer, state: Any, lines: Sequence[Line]) -> list[Written]:
+def generate(model: AutoregressiveModel, state: Any, lines: Sequence[DecodingRequest]) -> list[GeneratedText]:
     """The texts of N lines, whose state in the model before the first token has N rows."""
     drafts = [_Draft(i, state=line.constraint.start() if line.constraint else None) for i, line in enumerate(lines)]
-    finished: list[list[tuple[float, Written]]] = [[] for _ in lines]
+    finished: list[list[tuple[float, GeneratedText]]] = [[] for _ in lines]
     last = [BEGIN] * len(lines)
     device = None
     while drafts:
@@ -99,7 +99,7 @@ def write(model: Writer, state: Any, lines: Sequence[Line]) -> list[Written]:
         logits = exact.snapped_logits(logits)
         log_sums = exact.log_sum(logits).tolist()
         allowed, costs, problems = _allowed(model.vocabulary, logits, lines, drafts)
-        unread = model.unread(state) if any(lines[d.line].decoding.coverage_penalty for d in drafts) else []
+        unread = model.log_coverage(state) if any(lines[d.line].decoding.coverage_penalty for d in drafts) else []
         chosen = _choices(allowed, logits, log_sums, lines, drafts)
         following: list[tuple[int, _Draft]] = []
         for number, draft in enumerate(drafts):
@@ -123,12 +123,12 @@ def write(model: Writer, state: Any, lines: Sequence[Line]) -> list[Written]:
         last = [draft.tokens[-1] for draft in drafts]
         numbers = [number for number, _ in following]
         if numbers != list(range(len(logits))):
-            state = model.take(state, torch.tensor(numbers, dtype=torch.int64, device=device))
+            state = model.select_rows(state, torch.tensor(numbers, dtype=torch.int64, device=device))
     return [_ranked(held, line.decoding.best) for held, line in zip(finished, lines, strict=True)]
 
 
 def _allowed(
-    vocabulary: TextVocabulary, logits: torch.Tensor, lines: Sequence[Line], drafts: Sequence[_Draft]
+    vocabulary: TextVocabulary, logits: torch.Tensor, lines: Sequence[DecodingRequest], drafts: Sequence[_Draft]
 ) -> tuple[torch.Tensor, list[float], list[str]]:
     """Logits with -inf where no token may stand, the cost of each row's constraint, and why nothing may stand there."""
     made = logits.clone()
@@ -177,7 +177,7 @@ def _constrain(logits: torch.Tensor, masks: Mapping[int, np.ndarray]) -> list[fl
     return costs.tolist()
 
 
-def _forced(line: Line, draft: _Draft) -> int | None:
+def _forced(line: DecodingRequest, draft: _Draft) -> int | None:
     """The next token of the prefix, while it lasts."""
     return line.prefix[len(draft.tokens)] if len(draft.tokens) < len(line.prefix) else None
 
@@ -205,7 +205,7 @@ def _choices(
     allowed: torch.Tensor,
     logits: torch.Tensor,
     log_sums: Sequence[float],
-    lines: Sequence[Line],
+    lines: Sequence[DecodingRequest],
     drafts: Sequence[_Draft],
 ) -> list[tuple[int, int, float]]:
     """(row, token, its log-probability) of all that go on: one for a row, for the beams of a line the likeliest."""
@@ -234,12 +234,12 @@ def _choices(
     return chosen
 
 
-def _is_sampled(line: Line, draft: _Draft) -> bool:
+def _is_sampled(line: DecodingRequest, draft: _Draft) -> bool:
     rules = line.decoding
     return rules.temperature > 0 and rules.num_beams == 1 and _forced(line, draft) is None
 
 
-def _is_searched(line: Line, draft: _Draft) -> bool:
+def _is_searched(line: DecodingRequest, draft: _Draft) -> bool:
     return line.decoding.num_beams > 1 and _forced(line, draft) is None
 
 
@@ -298,7 +298,7 @@ def _widened(
     return [(rows[n], token, float(logits[rows[n], token]) - log_sums[rows[n]]) for _, n, token in best]
 
 
-def _longer(draft: _Draft, line: Line, token: int, log_probability: float, cost: float) -> _Draft:
+def _longer(draft: _Draft, line: DecodingRequest, token: int, log_probability: float, cost: float) -> _Draft:
     state = draft.state
     if line.constraint and token != END:
         state = line.constraint.advance(state, token)
@@ -307,7 +307,7 @@ def _longer(draft: _Draft, line: Line, token: int, log_probability: float, cost:
     return _Draft(draft.line, tokens, total, draft.constraint_cost + cost, state)
 
 
-def _finish(vocabulary: TextVocabulary, draft: _Draft, line: Line, token: int) -> str:
+def _finish(vocabulary: TextVocabulary, draft: _Draft, line: DecodingRequest, token: int) -> str:
     """Why a text ends here; empty where it goes on."""
     if token == END:
         return "end"
@@ -319,15 +319,17 @@ def _finish(vocabulary: TextVocabulary, draft: _Draft, line: Line, token: int) -
     return "length" if len(written) >= rules.max_tokens and not line.constraint else ""
 
 
-def _end(model: Writer, draft: _Draft, line: Line, finish: str, problem: str = "") -> Written:
+def _end(
+    model: AutoregressiveModel, draft: _Draft, line: DecodingRequest, finish: str, problem: str = ""
+) -> GeneratedText:
     text = model.vocabulary.decode(draft.tokens)
     if finish == "stop":
         start = len(model.vocabulary.decode(line.prefix))
         text = text[: min(place for stop in line.decoding.stop if (place := text.find(stop, start)) >= 0)]
-    return Written(text, draft.tokens, draft.log_probability, draft.constraint_cost, finish, problem)
+    return GeneratedText(text, draft.tokens, draft.log_probability, draft.constraint_cost, finish, problem)
 
 
-def _score(draft: _Draft, line: Line, unread: float) -> float:
+def _score(draft: _Draft, line: DecodingRequest, unread: float) -> float:
     length = len(draft.tokens) - len(line.prefix)
     return _normalised(draft.log_probability, length, line.decoding) + line.decoding.coverage_penalty * unread
 
@@ -337,7 +339,9 @@ def _normalised(log_probability: float, length: int, rules: Decoding) -> float:
 
 
 def _kept(
-    following: Sequence[tuple[int, _Draft]], lines: Sequence[Line], finished: Sequence[list[tuple[float, Written]]]
+    following: Sequence[tuple[int, _Draft]],
+    lines: Sequence[DecodingRequest],
+    finished: Sequence[list[tuple[float, GeneratedText]]],
 ) -> list[tuple[int, _Draft]]:
     """Of each line as many as it has beams, none where what is finished cannot be beaten any more."""
     kept: dict[int, list[tuple[int, _Draft]]] = {}
@@ -355,7 +359,7 @@ def _kept(
     return [pair for line in sorted(kept) for pair in kept[line]]
 
 
-def _ranked(finished: Sequence[tuple[float, Written]], place: int) -> Written:
+def _ranked(finished: Sequence[tuple[float, GeneratedText]], place: int) -> GeneratedText:
     """The text of a place among those of a line, the best first; the last where there are fewer.
 
     What could not be ended is one only if all could not.

@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 
-from ganrnn.decoding.constraints import All, Alphabet, Constraint, Pattern
+from ganrnn.decoding.constraints import Alphabet, Conjunction, Constraint, Pattern
 from ganrnn.decoding.poem_constraint import PoemTable, RhymeSets
 from ganrnn.decoding.rules import Decoding
 from ganrnn.decoding.smiles_constraint import Smiles
@@ -30,7 +30,7 @@ class RowConstraints:
             found.append(self._alphabet(rules.alphabet))
         if rules.pattern:
             found.append(self._pattern(rules.pattern))
-        return All(found) if len(found) > 1 else found[0] if found else None
+        return Conjunction(found) if len(found) > 1 else found[0] if found else None
 
     def _poem_table(self, rhymes: tuple[str, ...]) -> PoemTable:
         return PoemTable(self.tokens, END, RhymeSets.read("\n".join(rhymes)) if rhymes else None)

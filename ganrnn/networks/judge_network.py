@@ -9,8 +9,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from ganrnn.networks.images.convolution import conv
-from ganrnn.networks.images.projection_discriminator import PictureReader
-from ganrnn.networks.texts.bidirectional_encoder import Reader
+from ganrnn.networks.images.projection_discriminator import ImageEncoder
+from ganrnn.networks.texts.bidirectional_encoder import BidirectionalEncoder
 from ganrnn.networks.texts.recurrent import Cell
 
 _MOST_REGIONS = 16
@@ -32,8 +32,8 @@ class JudgeNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.embedding = nn.Embedding(num_tokens, embedding_dim, padding_idx=0)
-        self.reader = Reader(cell, embedding_dim, dim, 1, 2)
-        self.pictures = PictureReader(height, width, dim, base_channels)
+        self.reader = BidirectionalEncoder(cell, embedding_dim, dim, 1, 2)
+        self.pictures = ImageEncoder(height, width, dim, base_channels)
         with torch.no_grad():
             maps = self.pictures.maps(torch.zeros(1, 3, height, width))
         few = [level for level, held in enumerate(maps) if held[0, 0].numel() <= _MOST_REGIONS]

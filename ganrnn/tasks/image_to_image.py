@@ -24,7 +24,7 @@ from ganrnn.data.conditions import Conditions, check_numeric
 from ganrnn.errors import BadInput
 from ganrnn.networks.images.condition_encoder import ConditionEncoder
 from ganrnn.networks.images.convolution import SLOPE
-from ganrnn.networks.images.projection_discriminator import PictureReader
+from ganrnn.networks.images.projection_discriminator import ImageEncoder
 from ganrnn.networks.images.translator import Translator
 from ganrnn.task import Batch, Rows
 from ganrnn.text.captions import SPECIAL_TOKENS, Vocabulary, meaning_key
@@ -63,17 +63,17 @@ class ImageToImageConfig(TextGanConfig):
 
 
 @dataclass(frozen=True)
-class Askable:
+class EditVocabulary:
     """What can be asked of a model: words, or labels and attributes."""
 
     words: Vocabulary
     conditions: Conditions
 
 
-class Request(nn.Module):
+class EditEncoder(nn.Module):
     """What is asked and, of pairs, of which picture, in one vector."""
 
-    def __init__(self, asked: nn.Module, source: PictureReader | None, feature_dim: int) -> None:
+    def __init__(self, asked: nn.Module, source: ImageEncoder | None, feature_dim: int) -> None:
         super().__init__()
         self.asked, self.source = asked, source
         self.out_dim: int = asked.out_dim  # type: ignore[assignment]
@@ -100,10 +100,10 @@ class ImageToImage(Gan):
     """The task."""
 
     config_type = ImageToImageConfig
-    vocabulary_type = Askable
+    vocabulary_type = EditVocabulary
     config: ImageToImageConfig
 
-    def __init__(self, config: ImageToImageConfig, vocabulary: Askable, seed: int = 0) -> None:
+    def __init__(self, config: ImageToImageConfig, vocabulary: EditVocabulary, seed: int = 0) -> None:
         torch.manual_seed(seed)
         self.vocabulary = vocabulary
         is_paired, reads_text = config.pairing == "paired", config.condition == "text"
@@ -119,8 +119,8 @@ class ImageToImage(Gan):
             reader = config.text_encoder(len(vocabulary.words))
         else:
             reader = ConditionEncoder(len(vocabulary.conditions), config.condition_dim)
-        source = PictureReader(*size, config.feature_dim, channels, wrap) if is_paired else None
-        encoder = Request(reader, source, config.feature_dim)
+        source = ImageEncoder(*size, config.feature_dim, channels, wrap) if is_paired else None
+        encoder = EditEncoder(reader, source, config.feature_dim)
         generator = Translator(*size, config.z_dim, encoder.out_dim, config.style_dim, channels, wrap)
         super().__init__(config, encoder, generator)
 
@@ -130,7 +130,7 @@ class ImageToImage(Gan):
         return () if config.condition == "none" else (config.condition,)
 
     @staticmethod
-    def build_vocabulary(config: ImageToImageConfig, rows: Iterable[tuple[Any, ...]]) -> Askable:
+    def build_vocabulary(config: ImageToImageConfig, rows: Iterable[tuple[Any, ...]]) -> EditVocabulary:
         """The words, or the labels or attributes, of the training rows."""
         words, conditions = Vocabulary(config.vocabulary, SPECIAL_TOKENS), Conditions(0, {}, {})
         if config.condition == "text":
@@ -139,7 +139,7 @@ class ImageToImage(Gan):
             conditions = Conditions.of_labels(label for (label,) in rows)
         elif config.condition == "attributes":
             conditions = Conditions.of_attributes((held for (held,) in rows), config.numeric_attributes)
-        return Askable(words, conditions)
+        return EditVocabulary(words, conditions)
 
     def collate(self, rows: Rows) -> dict[str, torch.Tensor]:
         """Data set rows to images and sources uint8 [N, 3, H, W], what is asked [N, ...], keys of meaning int64 [N].

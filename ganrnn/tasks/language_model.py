@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import torch
 
-from ganrnn.decoding.decode import Written, write
+from ganrnn.decoding.decode import GeneratedText, generate
 from ganrnn.networks.texts.language_network import ExactLanguageNetwork, LanguageNetwork
 from ganrnn.objectives.sequences import linear_cross_entropies
 from ganrnn.task import Batch, Keys, Rows
@@ -119,11 +119,11 @@ class LanguageModel(OneTextTask):
             yield lanes[:, start : start + num_tokens + 1]
 
     @torch.no_grad()
-    def sample(self, rows: Rows, keys: Keys) -> list[Written]:
+    def sample(self, rows: Rows, keys: Keys) -> list[GeneratedText]:
         """Texts that begin with the prompts of rows [N], or freely; `decoding` holds the rules of each."""
         writer = ExactLanguageNetwork(self.average, self.vocabulary)
-        lines = self.lines(rows, keys, optional_texts(rows, "prompt", len(keys)))
-        return write(writer, writer.begin(len(lines)), lines)
+        lines = self.decoding_requests(rows, keys, optional_texts(rows, "prompt", len(keys)))
+        return generate(writer, writer.begin(len(lines)), lines)
 
     def count_unknown(self, rows: Mapping[str, Sequence[Any]]) -> list[int]:
         """Of each prompt, how many tokens the model was never taught."""

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 
 from ganrnn import noise
-from ganrnn.decoding.decode import Written, write
+from ganrnn.decoding.decode import GeneratedText, generate
 from ganrnn.errors import BadInput
 from ganrnn.networks.texts.latent_sphere import MOST_DIMENSIONS, exact_between, on_sphere, relative_diversity
 from ganrnn.networks.texts.residual_mlp import ExactLatentGenerator, LatentGenerator, ResidualMlp
-from ganrnn.networks.texts.text_autoencoder import ExactEncoder, ExactSpeaker, TextAutoencoder
+from ganrnn.networks.texts.text_autoencoder import ExactDecoder, ExactEncoder, TextAutoencoder
 from ganrnn.objectives.adversarial import OBJECTIVES
 from ganrnn.objectives.penalties import USUAL_WEIGHTS, slope_penalty
 from ganrnn.objectives.sequences import linear_cross_entropies
@@ -118,8 +118,8 @@ class LatentTextGan(OneTextTask):
         sizes = (config.mlp_dim, config.num_blocks)
         self.generator = LatentGenerator(config.z_dim, *sizes, config.latent_dim, config.labels, config.label_dim)
         self.critic = ResidualMlp(config.latent_dim, *sizes, 1, config.labels, config.label_dim)
-        self.dreamer = copy.deepcopy(self.generator).requires_grad_(False).eval()
-        self.networks |= {"generator": self.generator, "generator_ema": self.dreamer, "critic": self.critic}
+        self.generator_average = copy.deepcopy(self.generator).requires_grad_(False).eval()
+        self.networks |= {"generator": self.generator, "generator_ema": self.generator_average, "critic": self.critic}
         self.players = {
             "generator": Player(config.generator, self.generator.parameters()),
             "critic": Player(config.critic, self.critic.parameters()),
@@ -188,16 +188,16 @@ class LatentTextGan(OneTextTask):
             metrics = self._critic_step(held, of_held)
         metrics |= self._generator_step(real[-1], labels[-1])
         own_step = self.step_index - config.num_autoencoder_steps
-        ema.follow(self.dreamer, self.generator, own_step, config.ema_half_life_steps)
+        ema.follow(self.generator_average, self.generator, own_step, config.ema_half_life_steps)
         return metrics
 
     def _begin(self, player: Player) -> None:
         """The players' schedules begin with them."""
-        config, factor = self.config, 0.25 ** self.caution.at(self.step_index)
+        config, factor = self.config, 0.25 ** self.backoff.at(self.step_index)
         before = config.num_autoencoder_steps
         player.begin(self.step_index - before, config.num_steps - before, factor)
 
-    def _dreamt(self, num: int, labels: torch.Tensor | None) -> torch.Tensor:
+    def _generated_latents(self, num: int, labels: torch.Tensor | None) -> torch.Tensor:
         z = torch.randn(num, self.config.z_dim, device=self.device)
         latents: torch.Tensor = self.generator(z, labels)
         return latents
@@ -206,12 +206,12 @@ class LatentTextGan(OneTextTask):
         self.critic.requires_grad_(True)
         self._begin(self.players["critic"])
         with torch.no_grad():
-            fake = self._dreamt(len(real), labels)
+            fake = self._generated_latents(len(real), labels)
         on_real, on_fake = (self.critic(latents, labels)[:, 0] for latents in (real, fake))
         loss = _OBJECTIVE.discriminator(on_real, on_fake)
         penalty, parts = slope_penalty(
             "gradient",
-            self.config.penalty_weight * 2 ** self.caution.at(self.step_index),
+            self.config.penalty_weight * 2 ** self.backoff.at(self.step_index),
             lambda points: self.critic(points, labels)[:, 0],
             (real, on_real),
             (fake, on_fake),
@@ -225,7 +225,7 @@ class LatentTextGan(OneTextTask):
     def _generator_step(self, real: torch.Tensor, labels: torch.Tensor | None) -> dict[str, torch.Tensor]:
         self.critic.requires_grad_(False)
         self._begin(self.players["generator"])
-        fake = self._dreamt(len(real), labels)
+        fake = self._generated_latents(len(real), labels)
         on_fake = self.critic(fake, labels)[:, 0]
         loss = _OBJECTIVE.generator(on_fake, on_fake)
         loss.backward()
@@ -263,7 +263,7 @@ class LatentTextGan(OneTextTask):
         num = len(rows["text"])
         labels = torch.tensor(rows["label"], device=self.device) if self.config.labels else None
         z = noise.normal([(0, f"diversity/{i}") for i in range(num)], self.config.z_dim).to(self.device)
-        dreamt, real = self.dreamer(z, labels), self.average.encode(self._read(rows["text"]))
+        dreamt, real = self.generator_average(z, labels), self.average.encode(self._read(rows["text"]))
         return float(relative_diversity(dreamt, real))
 
     def _read(self, texts: Sequence[str]) -> torch.Tensor:
@@ -272,19 +272,19 @@ class LatentTextGan(OneTextTask):
         return padded([np.array([*self.vocabulary.encode(text)[:most], END]) for text in texts]).to(self.device)
 
     @torch.no_grad()
-    def sample(self, rows: Rows, keys: Keys) -> list[Written]:
+    def sample(self, rows: Rows, keys: Keys) -> list[GeneratedText]:
         """Texts of dreamt latents, which begin with the prompts of rows [N], or freely; `decoding` holds the rules.
 
         With `from_text` the latent is that of a text instead, with `to_text` too the one at `share` of the way to it.
         """
-        made = {i: Written.failed(found) for i in range(len(keys)) if (found := self._problem(rows, i))}
+        made = {i: GeneratedText.failed(found) for i in range(len(keys)) if (found := self._problem(rows, i))}
         good = [i for i in range(len(keys)) if i not in made]
         held, of_held = {name: [column[i] for i in good] for name, column in rows.items()}, [keys[i] for i in good]
         labels = torch.tensor(held["label"], device=self.device) if self.config.labels else None
-        speaker = ExactSpeaker(self.average, self.vocabulary)
+        speaker = ExactDecoder(self.average, self.vocabulary)
         state = speaker.begin(self._latents(held, of_held, labels), labels)
-        lines = self.lines(held, of_held, optional_texts(held, "prompt", len(good)))
-        made |= zip(good, write(speaker, state, lines), strict=True)
+        lines = self.decoding_requests(held, of_held, optional_texts(held, "prompt", len(good)))
+        made |= zip(good, generate(speaker, state, lines), strict=True)
         return [made[i] for i in range(len(keys))]
 
     def _problem(self, rows: Rows, row: int) -> str:
@@ -304,7 +304,7 @@ class LatentTextGan(OneTextTask):
         """What rows [N] are to say, snapped [N, D]."""
         # A stream of their own: what is drawn of a latent decides nothing about how it is spoken.
         z = noise.normal([(seed, f"latent/{sample_id}") for seed, sample_id in keys], self.config.z_dim)
-        latents = ExactLatentGenerator(self.dreamer)(z.to(self.device), labels)
+        latents = ExactLatentGenerator(self.generator_average)(z.to(self.device), labels)
         starts, ends = (optional_texts(rows, name, len(keys)) for name in ("from_text", "to_text"))
         texts = sorted({text for text in (*starts, *ends) if text})
         if not texts:

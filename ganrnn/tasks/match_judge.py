@@ -19,7 +19,7 @@ from ganrnn.networks.images.pyramid import check_image_size
 from ganrnn.networks.judge_network import JudgeNetwork
 from ganrnn.networks.texts.recurrent import Cell
 from ganrnn.objectives.matching import contrast_loss
-from ganrnn.task import Batch, Caution, Keys, Rows
+from ganrnn.task import BackoffState, Batch, Keys, Rows
 from ganrnn.text.captions import Level, Vocabulary, meaning_key
 from ganrnn.training import ema
 from ganrnn.training.optimizer import Player, PlayerConfig
@@ -84,7 +84,7 @@ class MatchJudge:
         self.average = copy.deepcopy(self.network).requires_grad_(False).eval()
         self.networks: dict[str, nn.Module] = {"network": self.network, "network_ema": self.average}
         self.player = Player(config.optimiser, self.network.parameters())
-        self.caution = Caution()
+        self.backoff = BackoffState()
         self.carried: dict[str, torch.Tensor] = {}
         self.step_index = 0
 
@@ -131,7 +131,7 @@ class MatchJudge:
     def step(self, batch: Batch) -> dict[str, torch.Tensor]:
         """One update on what `collate` gave."""
         config, network, is_true = self.config, self.network, batch["is_true"]
-        self.player.begin(self.step_index, config.num_steps, 0.25 ** self.caution.at(self.step_index))
+        self.player.begin(self.step_index, config.num_steps, 0.25 ** self.backoff.at(self.step_index))
         seen = network.see(pictures.to_float(batch["images"]))
         logits = network.all_pairs(seen, network.read(batch["tokens"][:, : batch["lengths"].max()], batch["lengths"]))
         own = logits.diagonal()

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ganrnn import distributed
-from ganrnn.decoding.decode import Written, write
+from ganrnn.decoding.decode import GeneratedText, generate
 from ganrnn.errors import BadInput
 from ganrnn.networks.texts.attention import MOST_PLACES, AttentionKind
 from ganrnn.networks.texts.recurrent import Cell
@@ -152,19 +152,19 @@ class Seq2Seq(TextTask):
             count += int((held["tokens"][:, 1:] != PAD).sum())
         return total, count
 
-    def sample(self, rows: Rows, keys: Keys) -> list[Written]:
+    def sample(self, rows: Rows, keys: Keys) -> list[GeneratedText]:
         """Targets for the prompts of rows [N], which begin with `prefix` where they have one.
 
         `decoding` holds the rules of each. Rows are read beside others of about their length.
         """
         writer = ExactSeq2Seq(self.average, self.vocabulary.target)
         sources = [[*self.vocabulary.source.encode(text), END] for text in rows["prompt"]]
-        lines = self.lines(rows, keys, optional_texts(rows, "prefix", len(keys)))
-        made: dict[int, Written] = {}
+        lines = self.decoding_requests(rows, keys, optional_texts(rows, "prefix", len(keys)))
+        made: dict[int, GeneratedText] = {}
         alike: dict[int, list[int]] = {}
         for row, source in enumerate(sources):
             if len(source) > self.config.num_source_tokens:
-                made[row] = Written.failed(
+                made[row] = GeneratedText.failed(
                     f"the source has {len(source) - 1} tokens; this model reads {self.config.num_source_tokens - 1}"
                 )
             else:
@@ -172,7 +172,7 @@ class Seq2Seq(TextTask):
         for held in alike.values():
             tokens = padded([np.array(sources[row]) for row in held]).to(self.device)
             state = writer.begin(tokens, (tokens != PAD).sum(1))
-            made |= zip(held, write(writer, state, [lines[row] for row in held]), strict=True)
+            made |= zip(held, generate(writer, state, [lines[row] for row in held]), strict=True)
         return [made[row] for row in range(len(keys))]
 
     def count_unknown(self, rows: Mapping[str, Sequence[Any]]) -> list[int]:

@@ -135,7 +135,7 @@ class SequenceGan(LanguageModel):
 
     def _begin(self, player: Player) -> None:
         done, before = self.step_index, self.config.num_pretraining_steps
-        player.begin(done - before, self.config.num_steps - before, 0.25 ** self.caution.at(done))
+        player.begin(done - before, self.config.num_steps - before, 0.25 ** self.backoff.at(done))
 
     def _discriminator_step(self, batch: Batch, made: torch.Tensor) -> dict[str, torch.Tensor]:
         """An update by the mean over real tokens and that over generated ones."""

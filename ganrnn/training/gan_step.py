@@ -25,7 +25,7 @@ from ganrnn.networks.images.style_generator import StyleGenerator
 from ganrnn.objectives.adversarial import OBJECTIVES
 from ganrnn.objectives.matching import matching_loss
 from ganrnn.objectives.penalties import slope_penalty
-from ganrnn.task import Batch, Caution, Keys, Rows
+from ganrnn.task import BackoffState, Batch, Keys, Rows
 from ganrnn.training import ema
 from ganrnn.training.augmentation import Augmentation
 from ganrnn.training.gan_config import GanConfig
@@ -84,7 +84,7 @@ class Gan:
             "discriminator": Player(config.discriminator, [*self.discriminator.parameters(), *encoder.parameters()]),
         }
         self._paint = torch.compile(self.generator) if config.compile else self.generator
-        self.caution = Caution()
+        self.backoff = BackoffState()
         self.carried: dict[str, torch.Tensor] = {}
         self.step_index = 0
 
@@ -153,7 +153,7 @@ class Gan:
     def _discriminator_step(self, chunks: Sequence[Chunk]) -> dict[str, torch.Tensor]:
         config, player = self.config, self.players["discriminator"]
         self.discriminator.requires_grad_(True)
-        player.begin(self.step_index, config.num_steps, 0.25 ** self.caution.at(self.step_index))
+        player.begin(self.step_index, config.num_steps, 0.25 ** self.backoff.at(self.step_index))
         metrics = _accumulated(chunks, self._discriminator_loss)
         metrics["gradient_norm_d"] = player.update()
         if config.penalty == "clip":
@@ -190,7 +190,7 @@ class Gan:
                 (real, on_own),
                 (fake, on_fake),
             )
-            loss = loss + config.penalty_every_steps * 2 ** self.caution.at(self.step_index) * penalty
+            loss = loss + config.penalty_every_steps * 2 ** self.backoff.at(self.step_index) * penalty
             metrics |= parts
         if config.augmentation.kind == "adaptive":
             self.augmentation.observe(on_own.detach(), on_fake.detach())
@@ -207,7 +207,7 @@ class Gan:
     def _generator_step(self, chunks: Sequence[Chunk]) -> dict[str, torch.Tensor]:
         config, player = self.config, self.players["generator"]
         self.discriminator.requires_grad_(False)
-        player.begin(self.step_index, config.num_steps, 0.25 ** self.caution.at(self.step_index))
+        player.begin(self.step_index, config.num_steps, 0.25 ** self.backoff.at(self.step_index))
         metrics = _accumulated(chunks, self._generator_loss)
         metrics["gradient_norm_g"] = player.update()
         return metrics

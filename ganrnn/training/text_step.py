@@ -9,13 +9,13 @@ import torch
 from torch import nn
 
 from ganrnn import distributed, noise
-from ganrnn.decoding.decode import Line
+from ganrnn.decoding.decode import DecodingRequest
 from ganrnn.decoding.row_constraints import RowConstraints
 from ganrnn.decoding.rules import decodings
 from ganrnn.errors import BadInput
 from ganrnn.exact import MOST_TOKENS
 from ganrnn.networks.texts.recurrent import Cell
-from ganrnn.task import Caution, Keys, Rows
+from ganrnn.task import BackoffState, Keys, Rows
 from ganrnn.text.vocabulary import Kind, TextVocabulary
 from ganrnn.training import ema
 from ganrnn.training.optimizer import Player, PlayerConfig
@@ -74,14 +74,14 @@ class TextTask:
     headline = ("loss",)
 
     def __init__(self, config: Any, network: nn.Module, written: TextVocabulary) -> None:
-        self.config, self.written = config, written
+        self.config, self.output_vocabulary = config, written
         self.network: Any = network
         self.average: Any = copy.deepcopy(network).requires_grad_(False).eval()
         self.networks: dict[str, nn.Module] = {"network": self.network, "network_ema": self.average}
         self.constraints = RowConstraints(written)
         self.player = Player(config.optimiser, network.parameters())
         self.carried: dict[str, torch.Tensor] = {}
-        self.caution = Caution()
+        self.backoff = BackoffState()
         self.step_index = 0
         self.num_likelihood_steps: int = config.num_steps  # for which `learn` plans the learning rate
 
@@ -99,7 +99,7 @@ class TextTask:
     def learn(self, loss: torch.Tensor, objective: torch.Tensor, num_targets: torch.Tensor) -> dict[str, torch.Tensor]:
         """One update by an objective; it and the loss are sums over a worker's part of `num_targets` targets."""
         config = self.config
-        self.player.begin(self.step_index, self.num_likelihood_steps, 0.25 ** self.caution.at(self.step_index))
+        self.player.begin(self.step_index, self.num_likelihood_steps, 0.25 ** self.backoff.at(self.step_index))
         # The mean over workers of these is the mean over the targets of all of them.
         share = distributed.world_size() / num_targets
         (objective * share).backward()
@@ -108,12 +108,12 @@ class TextTask:
         self.step_index += 1
         return metrics
 
-    def lines(self, rows: Rows, keys: Keys, prefixes: Sequence[str]) -> list[Line]:
+    def decoding_requests(self, rows: Rows, keys: Keys, prefixes: Sequence[str]) -> list[DecodingRequest]:
         """What is to be written for rows [N], by the rules of their `decoding`, each text beginning with its prefix."""
         return [
-            Line(
+            DecodingRequest(
                 rules,
-                self.written.encode(prefix),
+                self.output_vocabulary.encode(prefix),
                 noise.uniform(rules.max_tokens + 1, *key),
                 self.constraints.of(rules),
             )

@@ -72,7 +72,7 @@ _SAMPLE_ORIGIN = (
     pa.field("unknown_tokens", pa.int32()),
 )
 SAMPLES = pa.schema([*_SAMPLE_KEYS, pa.field("image", IMAGE, nullable=False), *_SAMPLE_ORIGIN])
-# `finish` says why a text ends; logarithms are natural, as `ganrnn.sampling.decode.Written` has them.
+# `finish` says why a text ends; logarithms are natural, as `ganrnn.decoding.decode.GeneratedText` has them.
 TEXT_SAMPLES = pa.schema(
     [
         *_SAMPLE_KEYS,

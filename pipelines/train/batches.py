@@ -71,9 +71,9 @@ class TrainingRows:
         return rows
 
     def _read(self, step: int) -> dict[str, list[Any]]:
-        pieces = list(self._order.pieces(step, self._rank, self._world_size))
-        self._windows = {p.row_groups: self._windows.get(p.row_groups) or self._load(p.row_groups) for p in pieces}
-        tables = [self._windows[piece.row_groups].take(pa.array(piece.rows)) for piece in pieces]
+        slices = list(self._order.slices(step, self._rank, self._world_size))
+        self._windows = {p.row_groups: self._windows.get(p.row_groups) or self._load(p.row_groups) for p in slices}
+        tables = [self._windows[piece.row_groups].take(pa.array(piece.rows)) for piece in slices]
         columns: dict[str, list[Any]] = pa.concat_tables(tables).to_pydict()
         return columns
 

@@ -12,7 +12,7 @@ from torch import distributed as dist
 from ganrnn import checkpoint, cpu, distributed
 from ganrnn.config import from_plain
 from ganrnn.errors import BadInput
-from ganrnn.task import Caution, task_class
+from ganrnn.task import BackoffState, task_class
 from ganrnn.training.activation_memory import SavedBytes
 from ganrnn.training.guard import Accident, Memory
 from pipelines.cluster.messages import Line, Refusal
@@ -58,7 +58,7 @@ def train_worker(job: TrainJob) -> None:
 class Attempt:
     """A training taken up at its newest checkpoint, or begun; `caution` replaces that of the checkpoint."""
 
-    def __init__(self, job: TrainJob, caution: Caution | None) -> None:
+    def __init__(self, job: TrainJob, caution: BackoffState | None) -> None:
         self.job = job
         self.recipe = job.recipe
         train = self.recipe.train
@@ -75,9 +75,9 @@ class Attempt:
         self.checkpoints = Checkpoints(train.checkpoint_uri, train.keep_checkpoints)
         self.watch = Watch(self.recipe, job, self._resume())
         if caution is not None:
-            self.task.caution = caution
+            self.task.backoff = caution
         # The rows that led astray come in another order.
-        seed = self.recipe.seed + (self.task.caution.times << 32)
+        seed = self.recipe.seed + (self.task.backoff.times << 32)
         self.batches = training_batches(self.task, job.train_uris, train, seed, self.rank, self.world_size)
         self.log = TrainLog(self.recipe, job, self.task) if self.rank == 0 else None
 
@@ -109,7 +109,7 @@ class Attempt:
         """All steps are done, or there is no more patience; the same on all ranks."""
         return distributed.from_rank_0(is_over(self.recipe, self.task.step_index, self.watch.memory))
 
-    def set_back(self, trouble: str) -> Caution:
+    def set_back(self, trouble: str) -> BackoffState:
         """Choose the checkpoint to go back to, remove those after it, and return the caution to go on with.
 
         It is the newest after a first accident, else the best: what has to be undone may be older than it shows. A
@@ -117,7 +117,7 @@ class Attempt:
         """
         step, config = self.task.step_index, self.recipe.train.guard
         until = step + self.recipe.train.checkpoint_every_steps
-        caution = self.task.caution.after(isinstance(trouble, Accident), until)
+        caution = self.task.backoff.after(isinstance(trouble, Accident), until)
         best = self.watch.memory.best_step
         if caution.times > config.max_interventions:
             there = f"checkpoint step-{best:08d} is its best" if best is not None else "there is no checkpoint"

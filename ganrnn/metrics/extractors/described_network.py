@@ -37,7 +37,7 @@ _RESIZERS = ("bilinear", "bicubic")
 _KEYS = ("name", "size", "resizer", "mean", "std", "layers")
 
 
-class LayeredExtractor:
+class DescribedExtractor:
     """Pictures to the features that a described network makes of them."""
 
     def __init__(self, data: bytes, place: str) -> None:

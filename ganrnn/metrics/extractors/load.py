@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ganrnn.errors import BadInput
 from ganrnn.metrics.extractors import inception
-from ganrnn.metrics.extractors.described_network import LayeredExtractor, described
+from ganrnn.metrics.extractors.described_network import DescribedExtractor, described
 from ganrnn.metrics.extractors.inception import InceptionExtractor, probabilities
 
 
@@ -26,11 +26,11 @@ class Extractor:
     name: str
     digest: str
     resizer: str
-    network: InceptionExtractor | LayeredExtractor
+    network: InceptionExtractor | DescribedExtractor
 
     def __call__(self, pictures: torch.Tensor) -> tuple[NDArray[np.float32], NDArray[np.float64] | None]:
         """Features [N, D] and, where the network knows classes, their probabilities [N, K] of uint8 [N, 3, H, W]."""
-        if isinstance(self.network, LayeredExtractor):
+        if isinstance(self.network, DescribedExtractor):
             return self.network(pictures), None
         features, logits = self.network(pictures)
         return features, probabilities(logits)
@@ -56,7 +56,7 @@ def load_extractor(data: bytes | None, place: str, sha256: str) -> Extractor:
         digest = hashlib.sha256(data).hexdigest()
         if digest != sha256:
             raise BadInput(f"{place}: {len(data):,} bytes with sha256 {digest}, expected is {sha256}")
-        own = LayeredExtractor(data, place)
+        own = DescribedExtractor(data, place)
         return Extractor(f"{own.description.name}_{digest[:8]}", digest, own.resizer, own)
     network = InceptionExtractor(data, place, sha256)
     is_published = network.digest == inception.SHA256

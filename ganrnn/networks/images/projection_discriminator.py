@@ -49,7 +49,7 @@ class DownBlock(nn.Module):
         return (y + self.skip(F.avg_pool2d(x, 2))) * 0.5**0.5
 
 
-class PictureReader(nn.Module):
+class ImageEncoder(nn.Module):
     """Pictures to features."""
 
     def __init__(self, height: int, width: int, feature_dim: int, base_channels: int, wrap: bool = False) -> None:
@@ -78,7 +78,7 @@ class PictureReader(nn.Module):
         return self.summary(self.maps(images)[-1])
 
 
-class ProjectionDiscriminator(ProjectionLogits, PictureReader):
+class ProjectionDiscriminator(ProjectionLogits, ImageEncoder):
     """Pictures to features, features and conditions to logits."""
 
     def __init__(

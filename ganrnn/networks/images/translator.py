@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ganrnn.networks.images.projection_discriminator import PictureReader
+from ganrnn.networks.images.projection_discriminator import ImageEncoder
 from ganrnn.networks.images.style_generator import StyleGenerator
 
 
@@ -28,7 +28,7 @@ class Translator(nn.Module):
         wrap: bool = False,
     ) -> None:
         super().__init__()
-        self.reader = PictureReader(height, width, style_dim, base_channels, wrap)
+        self.reader = ImageEncoder(height, width, style_dim, base_channels, wrap)
         self.painter = StyleGenerator(
             height, width, z_dim, condition_dim + style_dim, style_dim, base_channels, wrap, out_channels=4
         )

@@ -10,7 +10,7 @@ from ganrnn.networks.texts.exact_rnn import ExactStack
 from ganrnn.networks.texts.recurrent import Cell, RecurrentStack
 
 
-class Reader(nn.Module):
+class BidirectionalEncoder(nn.Module):
     """Layers of which each has a part of the features from the left and, with two directions, one from the right.
 
     `rules` are those of `RecurrentStack`: dropout, variational, weight_drop, layer_norm.
@@ -46,10 +46,10 @@ class Reader(nn.Module):
         return [list(layer) for layer in self.layers]  # type: ignore[call-overload]
 
 
-class ExactReader:
+class ExactBidirectionalEncoder:
     """The same in sums that neither neighbours nor padding change."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: BidirectionalEncoder) -> None:
         self.layers = [[ExactStack(stack) for stack in layer] for layer in reader.directions()]
 
     def __call__(self, x: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -87,7 +87,7 @@ class LanguageNetwork(nn.Module):
 
 
 class ExactLanguageNetwork:
-    """A `Writer` of `ganrnn/decoding/decode.py`; its states are float64 [L, S, N, H]."""
+    """An `AutoregressiveModel` of `ganrnn/decoding/decode.py`; its states are float64 [L, S, N, H]."""
 
     @torch.no_grad()
     def __init__(self, network: LanguageNetwork, vocabulary: TextVocabulary) -> None:
@@ -114,10 +114,10 @@ class ExactLanguageNetwork:
             x = exact.snapped(self.projection(x))
         return self.to_logits(x), after
 
-    def take(self, state: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    def select_rows(self, state: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         """The states of some rows."""
         return state.index_select(2, rows)
 
-    def unread(self, state: Any) -> list[float]:
+    def log_coverage(self, state: Any) -> list[float]:
         """There is no source."""
         return [0.0] * state.shape[2]

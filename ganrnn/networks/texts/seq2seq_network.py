@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from ganrnn import exact
 from ganrnn.networks.texts.attention import LEAST_COPIED, Attention, AttentionKind, ExactAttention, mixed
-from ganrnn.networks.texts.bidirectional_encoder import ExactReader, Reader
+from ganrnn.networks.texts.bidirectional_encoder import BidirectionalEncoder, ExactBidirectionalEncoder
 from ganrnn.networks.texts.bridge import Bridge, ExactBridge
 from ganrnn.networks.texts.exact_rnn import ExactStack
 from ganrnn.networks.texts.recurrent import Cell, RecurrentStack
@@ -49,7 +49,7 @@ class Seq2SeqNetwork(nn.Module):
         super().__init__()
         self.target_embedding = _embedding(num_target_tokens, embedding_dim)
         self.source_embedding = None if shared else _embedding(num_source_tokens, embedding_dim)
-        self.reader = Reader(cell, embedding_dim, hidden_dim, num_encoder_layers, num_directions, **rules)
+        self.reader = BidirectionalEncoder(cell, embedding_dim, hidden_dim, num_encoder_layers, num_directions, **rules)
         self.bridge = Bridge(cell, hidden_dim, hidden_dim, num_decoder_layers)
         self.asking = RecurrentStack(cell, embedding_dim, hidden_dim, 1, **rules)
         self.attention = Attention(attention, hidden_dim, hidden_dim, covers)
@@ -97,13 +97,13 @@ class Seq2SeqNetwork(nn.Module):
 
 
 class ExactSeq2Seq:
-    """A `Writer` of `ganrnn/decoding/decode.py`."""
+    """An `AutoregressiveModel` of `ganrnn/decoding/decode.py`."""
 
     @torch.no_grad()
     def __init__(self, network: Seq2SeqNetwork, vocabulary: TextVocabulary) -> None:
         self.vocabulary = vocabulary
         self.embeddings = [exact.snapped(weight) for weight in network.embeddings]
-        self.reader, self.attention = ExactReader(network.reader), ExactAttention(network.attention)
+        self.reader, self.attention = ExactBidirectionalEncoder(network.reader), ExactAttention(network.attention)
         self.bridge = ExactBridge(network.bridge)
         self.asking = ExactStack(network.asking)
         self.above = None if network.above is None else ExactStack(network.above)
@@ -113,10 +113,10 @@ class ExactSeq2Seq:
         self.writes = None if writes is None else exact.Linear(writes.weight, writes.bias)
 
     @torch.no_grad()
-    def begin(self, source: torch.Tensor, lengths: torch.Tensor) -> "Reading":
+    def begin(self, source: torch.Tensor, lengths: torch.Tensor) -> "Seq2SeqState":
         """The state before the first token, of sources int64 [N, S]."""
         memory, end = self.reader(F.embedding(source, self.embeddings[0]), lengths)
-        return Reading(
+        return Seq2SeqState(
             source,
             is_there(source, lengths),
             memory,
@@ -126,7 +126,7 @@ class ExactSeq2Seq:
         )
 
     @torch.no_grad()
-    def step(self, tokens: torch.Tensor, reading: "Reading") -> tuple[torch.Tensor, "Reading"]:
+    def step(self, tokens: torch.Tensor, reading: "Seq2SeqState") -> tuple[torch.Tensor, "Seq2SeqState"]:
         """Tokens int64 [N] to logits float64 [N, V] of what follows."""
         states = reading.states.permute(1, 2, 0, 3)
         queries, asked = self.asking.step(F.embedding(tokens.to(states.device), self.embeddings[1]), states[:1])
@@ -145,11 +145,11 @@ class ExactSeq2Seq:
         states = torch.cat(after).permute(2, 0, 1, 3)
         return logits, reading.following(reading.covered + shares, states)
 
-    def take(self, reading: "Reading", rows: torch.Tensor) -> "Reading":
+    def select_rows(self, reading: "Seq2SeqState", rows: torch.Tensor) -> "Seq2SeqState":
         """The states of some rows."""
-        return Reading(*(getattr(reading, held.name).index_select(0, rows) for held in fields(reading)))
+        return Seq2SeqState(*(getattr(reading, held.name).index_select(0, rows) for held in fields(reading)))
 
-    def unread(self, reading: "Reading") -> list[float]:
+    def log_coverage(self, reading: "Seq2SeqState") -> list[float]:
         """The sum over a source's places of the logarithm of how much of it was attended to, 1 at most."""
         parts = exact.log(reading.covered.clamp(2.0**-20, 1.0))
         parts = exact.snapped(torch.where(reading.is_there, parts, 0.0), exact.LOGIT_BITS)
@@ -157,7 +157,7 @@ class ExactSeq2Seq:
 
 
 @dataclass(frozen=True)
-class Reading:
+class Seq2SeqState:
     """Where the writing of rows stands."""
 
     source: torch.Tensor  # tokens int64 [N, S]
@@ -167,9 +167,9 @@ class Reading:
     covered: torch.Tensor  # float64 [N, S], the sum of all shares
     states: torch.Tensor  # float64 [N, L, S, H]
 
-    def following(self, covered: torch.Tensor, states: torch.Tensor) -> "Reading":
+    def following(self, covered: torch.Tensor, states: torch.Tensor) -> "Seq2SeqState":
         """One token on."""
-        return Reading(self.source, self.is_there, self.memory, self.keys, covered, states)
+        return Seq2SeqState(self.source, self.is_there, self.memory, self.keys, covered, states)
 
 
 def is_there(source: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ganrnn import exact
-from ganrnn.networks.texts.bidirectional_encoder import ExactReader, Reader
+from ganrnn.networks.texts.bidirectional_encoder import BidirectionalEncoder, ExactBidirectionalEncoder
 from ganrnn.networks.texts.bridge import Bridge, ExactBridge
 from ganrnn.networks.texts.language_network import ExactLanguageNetwork, LanguageNetwork
 from ganrnn.networks.texts.latent_sphere import exact_on_sphere, on_sphere
@@ -39,7 +39,7 @@ class TextAutoencoder(nn.Module):
         **rules: Any,
     ) -> None:
         super().__init__()
-        self.reader = Reader(cell, embedding_dim, hidden_dim, num_encoder_layers, 2, **rules)
+        self.reader = BidirectionalEncoder(cell, embedding_dim, hidden_dim, num_encoder_layers, 2, **rules)
         self.to_latent = nn.Linear(hidden_dim, latent_dim)
         self.labels = nn.Embedding(num_labels, label_dim) if num_labels else None
         condition_dim = latent_dim + (label_dim if num_labels else 0)
@@ -78,7 +78,7 @@ class ExactEncoder:
     @torch.no_grad()
     def __init__(self, network: TextAutoencoder) -> None:
         self.embedding = exact.snapped(network.decoder.embedding.weight)
-        self.reader = ExactReader(network.reader)
+        self.reader = ExactBidirectionalEncoder(network.reader)
         self.to_latent = exact.Linear(network.to_latent.weight, network.to_latent.bias)
 
     @torch.no_grad()
@@ -90,15 +90,15 @@ class ExactEncoder:
 
 
 @dataclass(frozen=True)
-class Speaking:
+class DecoderState:
     """Where the writing of rows stands."""
 
     condition: torch.Tensor  # float64 [N, C], latent and label
     states: torch.Tensor  # float64 [L, S, N, H]
 
 
-class ExactSpeaker:
-    """A `Writer` of `ganrnn/decoding/decode.py`."""
+class ExactDecoder:
+    """An `AutoregressiveModel` of `ganrnn/decoding/decode.py`."""
 
     @torch.no_grad()
     def __init__(self, network: TextAutoencoder, vocabulary: TextVocabulary) -> None:
@@ -106,20 +106,20 @@ class ExactSpeaker:
         self.bridge, self.decoder = ExactBridge(network.bridge), ExactLanguageNetwork(network.decoder, vocabulary)
         self.labels = None if network.labels is None else exact.snapped(network.labels.weight)
 
-    def begin(self, latents: torch.Tensor, labels: torch.Tensor | None) -> Speaking:
+    def begin(self, latents: torch.Tensor, labels: torch.Tensor | None) -> DecoderState:
         """The state before the first token, of snapped latents [N, D] and labels int64 [N]."""
         condition = latents if self.labels is None else torch.cat([latents, self.labels[labels]], dim=1)
-        return Speaking(condition, self.bridge(condition))
+        return DecoderState(condition, self.bridge(condition))
 
-    def step(self, tokens: torch.Tensor, state: Speaking) -> tuple[torch.Tensor, Speaking]:
+    def step(self, tokens: torch.Tensor, state: DecoderState) -> tuple[torch.Tensor, DecoderState]:
         """Tokens int64 [N] to logits float64 [N, V] of what follows."""
         logits, states = self.decoder.step(tokens, state.states, state.condition)
-        return logits, Speaking(state.condition, states)
+        return logits, DecoderState(state.condition, states)
 
-    def take(self, state: Speaking, rows: torch.Tensor) -> Speaking:
+    def select_rows(self, state: DecoderState, rows: torch.Tensor) -> DecoderState:
         """The states of some rows."""
-        return Speaking(state.condition.index_select(0, rows), self.decoder.take(state.states, rows))
+        return DecoderState(state.condition.index_select(0, rows), self.decoder.select_rows(state.states, rows))
 
-    def unread(self, state: Speaking) -> list[float]:
+    def log_coverage(self, state: DecoderState) -> list[float]:
         """A point has nothing left to read."""
-        return self.decoder.unread(state.states)
+        return self.decoder.log_coverage(state.states)

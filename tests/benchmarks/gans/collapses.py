@@ -88,7 +88,7 @@ def overflowing_batch() -> Iterator[None]:
 
     def poisoned(task: TextToImage, batch: Any, with_graph: bool) -> Any:
         held = chunk(task, batch, with_graph)
-        if task.step_index == BAD_STEP and not task.caution.times:
+        if task.step_index == BAD_STEP and not task.backoff.times:
             held.real = held.real * OVERFLOW
         return held
 
@@ -102,7 +102,7 @@ def nan_weight() -> Iterator[None]:
     step = TextToImage.step
 
     def poisoned(task: TextToImage, batch: Any) -> Any:
-        if task.step_index == BAD_STEP and not task.caution.times:
+        if task.step_index == BAD_STEP and not task.backoff.times:
             with torch.no_grad():
                 next(task.generator.parameters()).view(-1)[0] = torch.nan
         return step(task, batch)

@@ -116,7 +116,7 @@ def test_dreams_that_become_one_are_set_back(run: Run, tmp_path: Path, monkeypat
     def collapsing(task: LatentTextGan, batch: Any) -> dict[str, torch.Tensor]:
         if task.step_index == 27 and not struck:
             struck.append(True)
-            for network in (task.generator, task.dreamer):
+            for network in (task.generator, task.generator_average):
                 network.end.weight.data.zero_()
         return step(task, batch)
 

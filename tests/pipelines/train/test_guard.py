@@ -60,7 +60,7 @@ def is_finite(files: dict[str, bytes]) -> bool:
 
 
 def test_a_nan_is_set_back_and_the_training_ends_well(make_run: MakeRun, poison: Any) -> None:
-    poison(lambda task: task.step_index == BAD_STEP and not task.caution.times)
+    poison(lambda task: task.step_index == BAD_STEP and not task.backoff.times)
     recipe = make_run().recipe(*SETTINGS)
     files, reports = trained(recipe)
     description = checkpoint.verify(files)
@@ -79,7 +79,7 @@ def test_a_nan_is_set_back_and_the_training_ends_well(make_run: MakeRun, poison:
 
 
 def test_without_the_guard_the_nan_stays(make_run: MakeRun, poison: Any) -> None:
-    poison(lambda task: task.step_index == BAD_STEP and not task.caution.times)
+    poison(lambda task: task.step_index == BAD_STEP and not task.backoff.times)
     files, reports = trained(make_run().recipe(*SETTINGS, "train.guard.enabled=false"))
     assert not is_finite(files) and not reports
 
@@ -107,7 +107,7 @@ def test_what_has_not_learnt_begins_again(
     step: Step = TextToImage.step
 
     def steep(task: TextToImage, batch: Any) -> dict[str, torch.Tensor]:
-        factor = 1e6 if task.step_index == BAD_STEP and not task.caution.times else 1.0
+        factor = 1e6 if task.step_index == BAD_STEP and not task.backoff.times else 1.0
         metrics = step(task, batch)
         return metrics | {"gradient_norm_d": metrics["gradient_norm_d"] * factor}
 
@@ -123,7 +123,7 @@ def test_what_has_not_learnt_begins_again(
 def test_killed_after_an_intervention_it_ends_with_the_same_bytes(
     make_run: MakeRun, poison: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    poison(lambda task: task.step_index == BAD_STEP and not task.caution.times)
+    poison(lambda task: task.step_index == BAD_STEP and not task.backoff.times)
     expected, _ = trained(make_run().recipe(*SETTINGS))
     recipe = make_run().recipe(*SETTINGS)
     commit = Checkpoints.commit

@@ -54,7 +54,7 @@ def main(path: str, *settings: str) -> None:
     step = TextToImage.step
 
     def poisoned(task: TextToImage, batch: Any) -> dict[str, torch.Tensor]:
-        if task.step_index == BAD_STEP and not task.caution.times and dist.get_rank() == 1:
+        if task.step_index == BAD_STEP and not task.backoff.times and dist.get_rank() == 1:
             with torch.no_grad():
                 next(task.generator.parameters()).view(-1)[0] = torch.nan
         return step(task, batch)

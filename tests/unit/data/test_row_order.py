@@ -21,7 +21,7 @@ def order_of(window_rows: int, seed: int = 0, batch_size: int = BATCH) -> RowOrd
 def rows_at(order: RowOrder, step: int, rank: int = 0, world_size: int = 1) -> list[int]:
     """Rows as numbers counted through all row groups."""
     found: list[int] = []
-    for piece in order.pieces(step, rank, world_size):
+    for piece in order.slices(step, rank, world_size):
         held = np.concatenate([np.arange(FIRST[g], FIRST[g + 1]) for g in piece.row_groups])
         assert list(piece.row_groups) == sorted(piece.row_groups)
         found += held[piece.rows].tolist()
@@ -80,12 +80,12 @@ def test_epochs_and_seeds_differ(window_rows: int) -> None:
 def test_windows_hold_no_more_rows_than_allowed() -> None:
     order = order_of(14)
     for step in range(2 * EPOCH):
-        for piece in order.pieces(step, 0, 1):
+        for piece in order.slices(step, 0, 1):
             assert sum(GROUPS[group] for group in piece.row_groups) <= 14
     # A row group larger than the window stands alone.
-    assert all(len(piece.row_groups) == 1 for step in range(EPOCH) for piece in order_of(1).pieces(step, 0, 1))
+    assert all(len(piece.row_groups) == 1 for step in range(EPOCH) for piece in order_of(1).slices(step, 0, 1))
     whole = order_of(1_000)
-    assert all(len(list(whole.pieces(step, 0, 1))) == 1 for step in range(2 * EPOCH))
+    assert all(len(list(whole.slices(step, 0, 1))) == 1 for step in range(2 * EPOCH))
 
 
 def test_pinned_rows() -> None:

@@ -10,7 +10,7 @@ import torch
 
 from ganrnn import exact, noise
 from ganrnn.decoding.constraints import Constraint
-from ganrnn.decoding.decode import Line, Written, write
+from ganrnn.decoding.decode import DecodingRequest, GeneratedText, generate
 from ganrnn.decoding.rules import Decoding
 from ganrnn.networks.texts.language_network import ExactLanguageNetwork
 from ganrnn.text.vocabulary import BEGIN, END, PAD, SPECIAL_TOKENS, TextVocabulary
@@ -31,18 +31,18 @@ class Table:
     def step(self, tokens: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return self.logits[state, tokens], tokens
 
-    def take(self, state: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    def select_rows(self, state: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         return state[rows]
 
-    def unread(self, state: torch.Tensor) -> list[float]:
+    def log_coverage(self, state: torch.Tensor) -> list[float]:
         return [-0.2 * (token % 5) for token in state.tolist()]
 
-    def write(self, lines: Sequence[Line], best: Sequence[int] = ()) -> list[Written]:
+    def generate(self, lines: Sequence[DecodingRequest], best: Sequence[int] = ()) -> list[GeneratedText]:
         """Lines, of each the text after `best` better ones."""
         if best:
             placed = zip(lines, best, strict=True)
             lines = [replace(line, decoding=replace(line.decoding, best=place)) for line, place in placed]
-        return write(self, torch.full((len(lines),), PAD), lines)
+        return generate(self, torch.full((len(lines),), PAD), lines)
 
     def after(self, tokens: Sequence[int]) -> np.ndarray:
         """Logits [V] after tokens."""
@@ -69,10 +69,10 @@ def line_of(
     key: int = 0,
     constraint: Constraint | None = None,
     **rules: Any,
-) -> Line:
+) -> DecodingRequest:
     decoding = Decoding(**rules)
     uniform = noise.uniform(decoding.max_tokens + 1, key, "line")
-    return Line(decoding, [model.vocabulary.id_of(text) for text in prefix], uniform, constraint)
+    return DecodingRequest(decoding, [model.vocabulary.id_of(text) for text in prefix], uniform, constraint)
 
 
 class Fixed(Table):
@@ -88,7 +88,7 @@ class Fixed(Table):
     def frequencies(self, rules: Sequence[Decoding], num: int) -> list[np.ndarray]:
         """How often each token comes over a grid of `num` numbers u, by each of some rules, in one batch."""
         uniform = [np.array([(i + 0.5) / num, 0.0]) for i in range(num)]
-        written = self.write([Line(each, (), u) for each in rules for u in uniform])
+        written = self.generate([DecodingRequest(each, (), u) for each in rules for u in uniform])
         drawn = [(*w.tokens, END)[0] for w in written]
         counts = [np.bincount(drawn[k * num :][:num], minlength=len(self.fixed)) for k in range(len(rules))]
         return [count / num for count in counts]

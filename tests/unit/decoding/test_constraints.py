@@ -8,7 +8,15 @@ import sys
 import numpy as np
 import pytest
 
-from ganrnn.decoding.constraints import NEVER, All, Alphabet, CharacterConstraint, Constraint, MaskCache, Pattern
+from ganrnn.decoding.constraints import (
+    NEVER,
+    Alphabet,
+    CharacterConstraint,
+    Conjunction,
+    Constraint,
+    MaskCache,
+    Pattern,
+)
 from ganrnn.errors import BadInput
 
 END = 1
@@ -205,7 +213,7 @@ def test_a_pattern_that_never_gets_done_is_given_up(monkeypatch: pytest.MonkeyPa
 def test_several_constraints_leave_what_each_of_them_does() -> None:
     tokens = ["", "<end>", "(", ")", "x"]
     parts = [Nested(tokens, END), Alphabet(tokens, END, "()"), Nested(tokens, END)]
-    constraint = All(parts)
+    constraint = Conjunction(parts)
     assert constraint.start() == (0, (), 0)
     for chosen in indices(tokens, 6):
         assert accepts(constraint, chosen) == all(accepts(part, chosen) for part in parts)
@@ -217,7 +225,7 @@ def test_several_constraints_leave_what_each_of_them_does() -> None:
 
 def test_constraints_that_do_not_agree_leave_nothing() -> None:
     tokens = ["", "<end>", "(", ")", "x"]
-    constraint = All([Nested(tokens, END), Alphabet(tokens, END, "(x")])
+    constraint = Conjunction([Nested(tokens, END), Alphabet(tokens, END, "(x")])
     state = constraint.advance(constraint.start(), 2)
     assert not constraint.allowed(state, 1).any()
 
@@ -225,7 +233,7 @@ def test_constraints_that_do_not_agree_leave_nothing() -> None:
 def test_constraints_travel_between_processes() -> None:
     pytest.importorskip("regex")
     tokens = ["", "<end>", "a", "b"]
-    constraint = All([Alphabet(tokens, END, "ab"), Pattern(tokens, END, "a+b")])
+    constraint = Conjunction([Alphabet(tokens, END, "ab"), Pattern(tokens, END, "a+b")])
     constraint.allowed(constraint.start(), 5)
     copied = pickle.loads(pickle.dumps(constraint))
     assert [accepts(copied, chosen) for chosen in indices(tokens, 4)] == [

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ganrnn import noise
-from ganrnn.decoding.decode import Line
+from ganrnn.decoding.decode import DecodingRequest
 from ganrnn.decoding.rules import Decoding
 from ganrnn.errors import BadInput
 from ganrnn.text.vocabulary import BEGIN, END
@@ -32,7 +32,7 @@ def weights_of(logits: np.ndarray, rules: Decoding) -> tuple[np.ndarray, np.ndar
     return order, weights / weights.sum()
 
 
-def by_hand(model: Table, line: Line) -> tuple[list[int], float, str]:
+def by_hand(model: Table, line: DecodingRequest) -> tuple[list[int], float, str]:
     """Tokens, log-probability and finish of a line without beams, one token after the other."""
     rules, tokens, total = line.decoding, list(line.prefix), 0.0
     for place in range(rules.max_tokens):
@@ -103,7 +103,7 @@ def model() -> Table:
     return Table(LETTERS, seed=3, end=-2.0)
 
 
-def lines_of(model: Table, rules: dict[str, Any]) -> list[Line]:
+def lines_of(model: Table, rules: dict[str, Any]) -> list[DecodingRequest]:
     rules = {"max_tokens": 20, **rules}
     prefixes: list[tuple[str, ...]] = [(), (), (), (), (), ("a",), ("e", "f"), ("a", "cc", "dd"), ("cc", "a")]
     return [line_of(model, prefix, key, **rules) for key, prefix in enumerate(prefixes)]
@@ -113,7 +113,7 @@ def lines_of(model: Table, rules: dict[str, Any]) -> list[Line]:
 def test_each_rule_is_that_written_by_hand(model: Table, rules: dict[str, Any]) -> None:
     lines = lines_of(model, rules)
     finishes = set()
-    for line, written in zip(lines, model.write(lines), strict=True):
+    for line, written in zip(lines, model.generate(lines), strict=True):
         tokens, total, finish = by_hand(model, line)
         assert (list(written.tokens), written.finish, written.problem) == (tokens, finish, "")
         assert written.log_probability == pytest.approx(total, abs=1e-5)
@@ -121,25 +121,25 @@ def test_each_rule_is_that_written_by_hand(model: Table, rules: dict[str, Any]) 
         if finish != "stop":
             assert written.text == model.vocabulary.decode(tokens)
         finishes.add(finish)
-    plain = model.write(lines_of(model, {"temperature": 0.0} if rules.get("temperature") == 0 else {}))
-    assert rules in ({"temperature": 0.0}, {}) or [w.text for w in plain] != [w.text for w in model.write(lines)]
+    plain = model.generate(lines_of(model, {"temperature": 0.0} if rules.get("temperature") == 0 else {}))
+    assert rules in ({"temperature": 0.0}, {}) or [w.text for w in plain] != [w.text for w in model.generate(lines)]
     assert "stop" in finishes or "stop" not in rules or len(rules) > 1
 
 
 def test_rows_with_rules_of_their_own_are_written_as_alone(model: Table) -> None:
     beams: list[dict[str, Any]] = [{"num_beams": 3}, {"num_beams": 2, "length_penalty": 1.0, "no_repeat_ngram": 2}]
     lines = [line for rules in [*RULES.values(), *beams] for line in lines_of(model, rules)]
-    alone = [model.write([line])[0] for line in lines]
+    alone = [model.generate([line])[0] for line in lines]
     order = noise.permutation(len(lines), 0, "order").tolist()
     for size in (7, len(lines)):
         for start in range(0, len(order), size):
             part = order[start : start + size]
-            for i, written in zip(part, model.write([lines[i] for i in part]), strict=True):
+            for i, written in zip(part, model.generate([lines[i] for i in part]), strict=True):
                 assert repr(written) == repr(alone[i])
 
 
 def test_no_lines_give_no_texts(model: Table) -> None:
-    assert model.write([]) == []
+    assert model.generate([]) == []
 
 
 def drawn_logits(num: int, scale: float, seed: int = 0) -> torch.Tensor:
@@ -184,19 +184,19 @@ def test_so_they_are_of_more_tokens_than_are_looked_at_first(scale: float) -> No
     for each in rules:
         order, weights = weights_of(logits, each)
         for u in (np.arange(40) + 0.5) / 40:
-            lines.append(Line(each, (), np.array([u, 0.0])))
+            lines.append(DecodingRequest(each, (), np.array([u, 0.0])))
             expected.append(int(order[(np.cumsum(weights) > u).argmax()]))
-    together = made.write(lines)
+    together = made.generate(lines)
     assert [(*written.tokens, END)[0] for written in together] == expected
     # Whether another row of the batch made it look further changes nothing.
     for start in range(0, len(lines), 40):
-        assert made.write(lines[start : start + 40]) == together[start : start + 40]
+        assert made.generate(lines[start : start + 40]) == together[start : start + 40]
 
 
 @pytest.mark.parametrize("temperature", [1e-308, 1e-9])
 def test_the_coldest_draws_are_the_likeliest(model: Table, temperature: float) -> None:
-    greedy = model.write(lines_of(model, {"temperature": 0.0}))
-    assert model.write(lines_of(model, {"temperature": temperature})) == greedy
+    greedy = model.generate(lines_of(model, {"temperature": 0.0}))
+    assert model.generate(lines_of(model, {"temperature": temperature})) == greedy
 
 
 def test_least_and_most_tokens_are_those_after_the_prefix() -> None:
@@ -204,10 +204,10 @@ def test_least_and_most_tokens_are_those_after_the_prefix() -> None:
     for prefix in ((), ("a", "cc", "b")):
         for rules in ({}, {"temperature": 0.0}, {"num_beams": 3}):
             for least in (0, 1, 5):
-                written = eager.write([line_of(eager, prefix, min_tokens=least, max_tokens=8, **rules)])[0]
+                written = eager.generate([line_of(eager, prefix, min_tokens=least, max_tokens=8, **rules)])[0]
                 assert (len(written.tokens), written.finish) == (len(prefix) + least, "end")
             for most in (1, 6):
-                written = endless.write([line_of(endless, prefix, max_tokens=most, **rules)])[0]
+                written = endless.generate([line_of(endless, prefix, max_tokens=most, **rules)])[0]
                 assert (len(written.tokens), written.finish) == (len(prefix) + most, "length")
 
 
@@ -215,7 +215,7 @@ def test_least_and_most_tokens_are_those_after_the_prefix() -> None:
 def test_a_prefix_is_forced_however_long(model: Table, rules: dict[str, Any]) -> None:
     prefix = ("a", "b", "cc", "dd", "e", "f") * 2
     lines = [line_of(model, prefix[:num], **{"max_tokens": 3, **rules}) for num in range(13)]
-    for num, written in enumerate(model.write(lines)):
+    for num, written in enumerate(model.generate(lines)):
         assert written.text.startswith("".join(prefix[:num]))
         more = written.tokens[num:]
         most = lines[num].decoding.max_tokens
@@ -242,13 +242,13 @@ def test_a_text_ends_before_a_stop() -> None:
         (("ee", "e f"), "one two, thr"),
     ]:
         for form in (rules, {"num_beams": 2, "max_tokens": 6}):
-            written = made.write([line_of(made, stop=stops, **form)])[0]
+            written = made.generate([line_of(made, stop=stops, **form)])[0]
             assert written.text == expected
             assert written.finish == ("length" if expected == whole else "stop")
     # A stop in the prefix is none, nor is one that begins there.
-    written = made.write([line_of(made, ("one", " two"), stop=("one", "two, "), **{**rules, "max_tokens": 4})])[0]
+    written = made.generate([line_of(made, ("one", " two"), stop=("one", "two, "), **{**rules, "max_tokens": 4})])[0]
     assert (written.text, written.finish) == (whole, "length")
-    written = made.write([line_of(made, ("one", " two"), stop=("e",), **rules)])[0]
+    written = made.generate([line_of(made, ("one", " two"), stop=("e",), **rules)])[0]
     assert (written.text, written.finish) == ("one two, thr", "stop")
 
 
@@ -258,7 +258,7 @@ def test_a_constraint_is_kept_and_its_cost_counted(model: Table, rules: dict[str
     prefixes: list[tuple[str, ...]] = [(), ("a",), ("e", "f"), ("a", "cc", "dd")]
     lines = [line_of(model, prefixes[i % 4], i, constraint, max_tokens=2 + i % 5, **rules) for i in range(20)]
     lengths, costs = set(), []
-    for line, written in zip(lines, model.write(lines), strict=True):
+    for line, written in zip(lines, model.generate(lines), strict=True):
         tokens, num = list(written.tokens), len(line.prefix)
         assert tokens[:num] == list(line.prefix) and is_paired(tokens)
         assert (written.finish, written.problem) == ("end", "") and len(tokens) <= num + line.decoding.max_tokens
@@ -288,13 +288,13 @@ def test_dead_ends_are_told_and_hurt_nobody_else(model: Table) -> None:
         nowhere = line_of(model, (), 0, **everything, **rules)
         broken = line_of(model, ("e", "e", "f"), 0, Pairs(model), **rules)
         too_short = line_of(model, ("a", "b", "e"), 0, Pairs(model), **{**rules, "max_tokens": 1, "banned": LETTERS})
-        first, second, third, last = model.write([nowhere, broken, too_short, fine])
+        first, second, third, last = model.generate([nowhere, broken, too_short, fine])
         assert [w.finish for w in (first, second, third)] == ["problem"] * 3
         assert first.problem.startswith("nothing may follow '': the constraint, max_tokens (256) and banned tokens")
         assert second.problem == "the text may not begin with 'eef': the constraint is broken after 'e'"
         assert third.problem.startswith("nothing may follow 'abe'") and "max_tokens (1)" in third.problem
         assert (second.text, third.text) == ("e", "abe")
-        assert repr(last) == repr(model.write([fine])[0]) and not last.problem
+        assert repr(last) == repr(model.generate([fine])[0]) and not last.problem
 
 
 @pytest.mark.parametrize(
@@ -331,4 +331,4 @@ def test_rules_that_cannot_be_are_refused(rules: dict[str, Any], message: str) -
 @pytest.mark.parametrize("rules", [{"banned": ("a", "zz")}, {"bias": {"zz": 1.0}}, {"banned": ("<end>",)}], ids=str)
 def test_tokens_that_are_none_are_refused(model: Table, rules: dict[str, Any]) -> None:
     with pytest.raises(BadInput, match=r"'(zz|<end>)' is no token of the vocabulary, whose tokens are words"):
-        model.write([line_of(model, **rules)])
+        model.generate([line_of(model, **rules)])

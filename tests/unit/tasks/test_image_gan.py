@@ -14,7 +14,7 @@ from ganrnn.data.conditions import Conditions
 from ganrnn.data.images import encode_png
 from ganrnn.errors import BadInput
 from ganrnn.objectives.adversarial import OBJECTIVES
-from ganrnn.task import Caution
+from ganrnn.task import BackoffState
 from ganrnn.tasks.image_gan import TASK, ImageGan, ImageGanConfig
 from ganrnn.training.gan_config import AugmentationConfig
 from ganrnn.training.optimizer import PlayerConfig
@@ -186,14 +186,14 @@ def test_rows_that_cannot_be_cut_are_refused() -> None:
 
 def test_caution_lowers_rates_and_doubles_penalties() -> None:
     held = task(generator=PlayerConfig(schedule="constant"), discriminator=PlayerConfig(schedule="constant"))
-    held.caution = Caution(2, 2)
+    held.backoff = BackoffState(2, 2)
     held.step(batch())
     assert [o.param_groups[0]["lr"] for o in held.optimizers.values()] == [pytest.approx(1e-3 / 16)] * 2
     chunk = held._chunk(batch(), with_graph=False)
     held.step_index = 0
     losses = []
     for times in (0, 1):
-        held.caution = Caution(times, times)
+        held.backoff = BackoffState(times, times)
         losses.append(held._discriminator_loss(chunk)[0].item())
     held.step_index = 1  # no penalty
     plain = held._discriminator_loss(chunk)[0].item()

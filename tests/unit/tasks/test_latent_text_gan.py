@@ -28,7 +28,7 @@ def model(**changes: Any) -> LatentTextGan:
 def pronounced(**changes: Any) -> LatentTextGan:
     """With weights that make the latent count, as after a training."""
     task = model(**changes)
-    for network in (task.average.to_latent, task.average.bridge, task.dreamer.end):
+    for network in (task.average.to_latent, task.average.bridge, task.generator_average.end):
         network.weight.data *= 3.0
     task.average.decoder.own_weight.data *= 6.0
     return task
@@ -216,7 +216,7 @@ def test_a_model_is_the_same_after_it_was_stored() -> None:
 def test_dreams_that_are_all_alike_have_no_diversity() -> None:
     task = pronounced()
     assert task.diversity({"text": TEXTS}) > 0.2
-    task.dreamer.end.weight.data.zero_()
+    task.generator_average.end.weight.data.zero_()
     assert task.diversity({"text": TEXTS}) == pytest.approx(0.0, abs=1e-5)
 
 

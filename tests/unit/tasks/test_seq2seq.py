@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ganrnn import checkpoint, distributed, noise
-from ganrnn.decoding.decode import Written
+from ganrnn.decoding.decode import GeneratedText
 from ganrnn.decoding.rules import Decoding
 from ganrnn.errors import BadInput
 from ganrnn.objectives.sequences import cross_entropies, read_twice
@@ -176,7 +176,7 @@ def test_a_source_that_is_too_long_is_a_problem_of_its_own() -> None:
     keys = [(0, str(i)) for i in range(4)]
     rules = [Decoding(max_tokens=5)] * 4
     made = task.sample({"prompt": prompts, "decoding": rules}, keys)
-    assert made[1] == Written.failed("the source has 10 tokens; this model reads 9")
+    assert made[1] == GeneratedText.failed("the source has 10 tokens; this model reads 9")
     assert made[3].problem == "the source has 600 tokens; this model reads 9" and made[3].finish == "problem"
     short = task.sample({"prompt": prompts[::2], "decoding": rules[:2]}, keys[::2])
     assert [made[0], made[2]] == short and all(len(written.tokens) and not written.problem for written in short)

@@ -200,7 +200,7 @@ def test_a_step_of_more_caution_is_smaller() -> None:
     rates = []
     for times in (0, 1):
         task = model(num_pretraining_steps=0)
-        task.caution = task.caution.after(False, 0) if times else task.caution
+        task.backoff = task.backoff.after(False, 0) if times else task.backoff
         task.step(first_batch(task))
         rates.append([optimizer.param_groups[0]["lr"] for optimizer in list(task.optimizers.values())[1:]])
     assert [slow / fast for slow, fast in zip(rates[1], rates[0], strict=True)] == [0.25, 0.25]

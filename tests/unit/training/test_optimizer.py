@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ganrnn.errors import BadInput
-from ganrnn.task import Caution
+from ganrnn.task import BackoffState
 from ganrnn.training.optimizer import Player, PlayerConfig
 
 
@@ -70,11 +70,11 @@ def test_impossible_settings_are_refused(config: PlayerConfig, message: str) -> 
 
 
 def test_the_first_accident_passes_and_all_else_stays() -> None:
-    accident = Caution().after(is_accident=True, until_step=100)
+    accident = BackoffState().after(is_accident=True, until_step=100)
     assert [accident.at(step) for step in (50, 99, 100, 500)] == [1, 1, 0, 0]
     again = accident.after(is_accident=True, until_step=300)
-    assert (again, again.at(200)) == (Caution(2, 1), 1)
-    own_doing = Caution().after(is_accident=False, until_step=100)
+    assert (again, again.at(200)) == (BackoffState(2, 1), 1)
+    own_doing = BackoffState().after(is_accident=False, until_step=100)
     assert (own_doing.times, own_doing.at(50), own_doing.at(500)) == (1, 1, 1)
     assert own_doing.after(is_accident=True, until_step=300).at(500) == 2
 

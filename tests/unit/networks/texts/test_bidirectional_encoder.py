@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ganrnn import exact
-from ganrnn.networks.texts.bidirectional_encoder import ExactReader, Reader
+from ganrnn.networks.texts.bidirectional_encoder import BidirectionalEncoder, ExactBidirectionalEncoder
 from ganrnn.networks.texts.recurrent import Cell, RecurrentStack
 
 N, S, D, H = 4, 7, 5, 6
@@ -29,10 +29,10 @@ def reader_of(
     input_dim: int = D,
     hidden_dim: int = H,
     dropout: float = 0.0,
-) -> Reader:
+) -> BidirectionalEncoder:
     torch.manual_seed(0)
     rules: dict[str, Any] = {"dropout": dropout, "variational": False, "weight_drop": 0.0, "layer_norm": layer_norm}
-    reader = Reader(cell, input_dim, hidden_dim, num_layers, num_directions, **rules)
+    reader = BidirectionalEncoder(cell, input_dim, hidden_dim, num_layers, num_directions, **rules)
     for norm in reader.modules():
         if isinstance(norm, nn.LayerNorm):
             nn.init.uniform_(norm.weight, 0.5, 1.5)
@@ -129,7 +129,9 @@ def test_padding_changes_neither_memory_nor_ends(
         torch.testing.assert_close(other_end, end, rtol=0, atol=1e-12)
 
 
-def loss_of(reader: Reader, x: torch.Tensor, lengths: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+def loss_of(
+    reader: BidirectionalEncoder, x: torch.Tensor, lengths: torch.Tensor, weights: torch.Tensor
+) -> torch.Tensor:
     """Of what is there, with weights [N, S + 1, H] for the memory and the end."""
     memory, end = reader(x, lengths)
     held = torch.where(there(lengths, x.shape[1])[:, :, None], memory, 0.0)
@@ -168,7 +170,9 @@ def test_dropout_is_for_training_alone() -> None:
     assert torch.equal(reader.eval()(x, LENGTHS)[0], reader_of("gru", 2, 2)(x, LENGTHS)[0])
 
 
-def exact_case(cell: Cell, num_layers: int, num_directions: int, layer_norm: bool) -> tuple[Reader, torch.Tensor]:
+def exact_case(
+    cell: Cell, num_layers: int, num_directions: int, layer_norm: bool
+) -> tuple[BidirectionalEncoder, torch.Tensor]:
     """A reader with features enough for its sums to be rounded, and snapped inputs."""
     reader = reader_of(cell, num_layers, num_directions, layer_norm, 24, 32).requires_grad_(False)
     return reader, exact.snapped(normal(N, S, 24, seed=1))
@@ -179,7 +183,7 @@ def test_an_exact_reader_is_near_that_of_torch(
     cell: Cell, num_layers: int, num_directions: int, layer_norm: bool
 ) -> None:
     reader, x = exact_case(cell, num_layers, num_directions, layer_norm)
-    memory, end = ExactReader(reader)(x, LENGTHS)
+    memory, end = ExactBidirectionalEncoder(reader)(x, LENGTHS)
     assert memory.dtype == end.dtype == torch.float64
     assert torch.equal(exact.snapped(memory), memory) and torch.equal(exact.snapped(end), end)
     expected, expected_end = reader(x.float(), LENGTHS)
@@ -196,7 +200,7 @@ def test_exact_rows_have_the_same_bits_in_any_company(
     cell: Cell, num_layers: int, num_directions: int, layer_norm: bool
 ) -> None:
     held, x = exact_case(cell, num_layers, num_directions, layer_norm)
-    reader = ExactReader(held)
+    reader = ExactBidirectionalEncoder(held)
     memory, end = reader(x, LENGTHS)
     for row, length in enumerate(LENGTHS.tolist()):
         own, own_end = reader(x[row, None, :length], LENGTHS[row, None])

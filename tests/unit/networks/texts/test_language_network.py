@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ganrnn import exact, noise
-from ganrnn.decoding.decode import Line, write
+from ganrnn.decoding.decode import DecodingRequest, generate
 from ganrnn.networks.texts.language_network import ExactLanguageNetwork, LanguageNetwork
 from ganrnn.networks.texts.recurrent import Cell
 from ganrnn.text.vocabulary import BEGIN, END, PAD, SPECIAL_TOKENS, TextVocabulary
@@ -39,12 +39,12 @@ def network_of(
     return network.requires_grad_(False), ExactLanguageNetwork(network, vocabulary)
 
 
-def texts_of(model: ExactLanguageNetwork, lines: Sequence[Line], size: int) -> list[str]:
+def texts_of(model: ExactLanguageNetwork, lines: Sequence[DecodingRequest], size: int) -> list[str]:
     """All that was written, as text."""
     found = []
     for start in range(0, len(lines), size):
         part = lines[start : start + size]
-        found += [repr(written) for written in write(model, model.begin(len(part)), part)]
+        found += [repr(written) for written in generate(model, model.begin(len(part)), part)]
     return found
 
 
@@ -76,7 +76,7 @@ def test_a_text_is_the_same_in_any_company(cell: Cell) -> None:
 def test_what_is_written_is_as_likely_as_the_network_says(cell: Cell) -> None:
     network, model = network_of(cell)
     lines = [line_of(model, WIDE[key : key + 3], key, max_tokens=20) for key in range(8)]
-    for line, written in zip(lines, write(model, model.begin(8), lines), strict=True):
+    for line, written in zip(lines, generate(model, model.begin(8), lines), strict=True):
         targets = [*written.tokens, END] if written.finish == "end" else [*written.tokens]
         logits = network.logits(network(torch.tensor([[BEGIN, *targets[:-1]]]), network.stack.begin(1))[0])
         own = logits[0].log_softmax(1).gather(1, torch.tensor(targets)[:, None])[len(line.prefix) :]
@@ -93,8 +93,8 @@ def test_exact_logits_are_near_those_of_the_network() -> None:
         logits, state = model.step(tokens[:, t], state)
         assert logits.dtype == state.dtype == torch.float64
         torch.testing.assert_close(logits, expected[:, t].double(), rtol=0, atol=5e-3)
-    taken = model.take(state, torch.tensor([3, 0, 3]))
-    assert torch.equal(taken, state[:, :, [3, 0, 3]]) and model.unread(taken) == [0.0] * 3
+    taken = model.select_rows(state, torch.tensor([3, 0, 3]))
+    assert torch.equal(taken, state[:, :, [3, 0, 3]]) and model.log_coverage(taken) == [0.0] * 3
 
 
 def test_logits_of_a_row_have_the_same_bits_in_any_company() -> None:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from ganrnn import exact
 from ganrnn.networks.texts.attention import mixed
 from ganrnn.networks.texts.recurrent import Cell
-from ganrnn.networks.texts.seq2seq_network import ExactSeq2Seq, Reading, Seq2SeqNetwork, is_there
+from ganrnn.networks.texts.seq2seq_network import ExactSeq2Seq, Seq2SeqNetwork, Seq2SeqState, is_there
 from ganrnn.objectives.sequences import cross_entropies, read_twice
 from ganrnn.text.vocabulary import BEGIN, PAD, SPECIAL_TOKENS, TextVocabulary
 
@@ -96,7 +96,7 @@ def logits_of(
 
 def run(
     writer: ExactSeq2Seq, source: torch.Tensor, lengths: torch.Tensor, tokens: torch.Tensor
-) -> tuple[torch.Tensor, Reading]:
+) -> tuple[torch.Tensor, Seq2SeqState]:
     """Logits [N, T, V], one step after the other, and the state after."""
     reading, logits = writer.begin(source, lengths), []
     for token in tokens.unbind(1):
@@ -218,17 +218,19 @@ def test_every_token_of_the_source_counts_and_its_padding_does_not(settings: Set
 def test_exact_logits_have_the_same_bits_in_any_company(settings: Settings) -> None:
     writer = ExactSeq2Seq(network_of(40, 48, **settings), VOCABULARY)
     logits, reading = run(writer, SOURCE, SOURCE_LENGTHS, FULL)
-    unread = writer.unread(reading)
+    unread = writer.log_coverage(reading)
     for row, length in enumerate(SOURCE_LENGTHS.tolist()):
         rows = slice(row, row + 1)
         own, own_reading = run(writer, SOURCE[rows, :length], SOURCE_LENGTHS[rows], FULL[rows])
         assert torch.equal(own[0], logits[row])
-        assert torch.equal(own_reading.states[0], reading.states[row]) and writer.unread(own_reading) == [unread[row]]
+        assert torch.equal(own_reading.states[0], reading.states[row]) and writer.log_coverage(own_reading) == [
+            unread[row]
+        ]
     order = torch.tensor([2, 0, 3, 1, 2])
     padded = F.pad(SOURCE[order], (0, 9))
     moved, moved_reading = run(writer, padded, SOURCE_LENGTHS[order], FULL[order])
     assert torch.equal(moved, logits[order])
-    assert writer.unread(moved_reading) == [unread[row] for row in order]
+    assert writer.log_coverage(moved_reading) == [unread[row] for row in order]
 
 
 @some_cases
@@ -253,28 +255,28 @@ def test_taken_rows_go_on_as_they_would_have(settings: Settings) -> None:
     _, reading = run(writer, SOURCE, SOURCE_LENGTHS, FULL[:, :3])
     whole, after = writer.step(FULL[:, 3], reading)
     rows = torch.tensor([3, 0, 3])
-    taken = writer.take(reading, rows)
-    for held in fields(Reading):
+    taken = writer.select_rows(reading, rows)
+    for held in fields(Seq2SeqState):
         assert torch.equal(getattr(taken, held.name), getattr(reading, held.name)[rows]), held.name
     logits, following = writer.step(FULL[rows, 3], taken)
     assert torch.equal(logits, whole[rows])
-    for held in fields(Reading):
+    for held in fields(Seq2SeqState):
         assert torch.equal(getattr(following, held.name), getattr(after, held.name)[rows]), held.name
-    assert writer.take(reading, torch.arange(2)).states.shape[0] == 2
-    assert writer.take(reading, torch.tensor([], dtype=torch.int64)).source.shape == (0, S)
+    assert writer.select_rows(reading, torch.arange(2)).states.shape[0] == 2
+    assert writer.select_rows(reading, torch.tensor([], dtype=torch.int64)).source.shape == (0, S)
     torch.testing.assert_close(reading.covered, run(writer, SOURCE, SOURCE_LENGTHS, FULL[:, :3])[1].covered)
 
 
-def reading_of(covered: list[list[float]], lengths: list[int]) -> Reading:
+def reading_of(covered: list[list[float]], lengths: list[int]) -> Seq2SeqState:
     held = torch.tensor(covered, dtype=torch.float64)
     nothing = torch.zeros(len(held), 1)
-    return Reading(nothing, is_there(held, torch.tensor(lengths)), nothing, nothing, held, nothing)
+    return Seq2SeqState(nothing, is_there(held, torch.tensor(lengths)), nothing, nothing, held, nothing)
 
 
 def test_what_is_unread_is_the_sum_of_logarithms() -> None:
     # Wu et al. (2016): the sum over i of log(min(sum over t of a_ti, 1)).
     writer = ExactSeq2Seq(network_of(cell="gru"), VOCABULARY)
-    found = writer.unread(reading_of([[1.0, 3.0, 0.0], [0.5, 0.25, 1.75], [0.0, 1.0, 1.0]], [2, 3, 3]))
+    found = writer.log_coverage(reading_of([[1.0, 3.0, 0.0], [0.5, 0.25, 1.75], [0.0, 1.0, 1.0]], [2, 3, 3]))
     assert found[0] == 0.0  # all was read, and padding need not be
     assert found[1] == pytest.approx(math.log(0.5) + math.log(0.25), abs=2.0**-19)
     assert found[2] == pytest.approx(-20 * math.log(2), abs=2.0**-19)  # never read is less than any share
@@ -288,7 +290,7 @@ def test_what_was_attended_to_is_read(settings: Settings) -> None:
     for step in range(T):
         _, reading = writer.step(FULL[:, step], reading)
         _, shares = logits_of(network, SOURCE, SOURCE_LENGTHS, FULL[:, : step + 1])
-        found = writer.unread(reading)
+        found = writer.log_coverage(reading)
         for row, length in enumerate(SOURCE_LENGTHS.tolist()):
             sums = [sum(shares[row, t, i].item() for t in range(step + 1)) for i in range(length)]
             assert found[row] == pytest.approx(sum(math.log(min(value, 1.0)) for value in sums), rel=2e-2, abs=1e-5)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ganrnn.networks.texts.recurrent import Cell
-from ganrnn.networks.texts.text_autoencoder import ExactEncoder, ExactSpeaker, TextAutoencoder
+from ganrnn.networks.texts.text_autoencoder import ExactDecoder, ExactEncoder, TextAutoencoder
 from ganrnn.objectives.sequences import cross_entropies
 from ganrnn.text.vocabulary import BEGIN, END, PAD, SPECIAL_TOKENS, TextVocabulary
 
@@ -53,24 +53,24 @@ def test_exact_latents_and_logits_are_near_the_float_ones(cell: Cell, num_layers
     torch.testing.assert_close(latents, network.encode(TOKENS[:, 1:]).double(), rtol=0, atol=2e-3)
     assert latents.square().sum(1).sub(D).abs().max() < 1e-2
     expected = network.decoder.logits(network(latents.float(), LABELS, TOKENS[:, :-1]))
-    speaker = ExactSpeaker(network, VOCABULARY)
+    speaker = ExactDecoder(network, VOCABULARY)
     state = speaker.begin(latents, LABELS)
     for place in range(TOKENS.shape[1] - 1):
         logits, state = speaker.step(TOKENS[:, place], state)
         torch.testing.assert_close(logits, expected[:, place].double(), rtol=0, atol=5e-3)
     assert expected[:, 0].std(0).median() > 0.05, "the first token's logits know the latent"
-    assert speaker.unread(state) == [0.0] * len(ROWS)
+    assert speaker.log_coverage(state) == [0.0] * len(ROWS)
 
 
 @cases
 def test_latents_and_logits_have_the_same_bits_in_any_company(cell: Cell, num_layers: int, num_labels: int) -> None:
     network = network_of(cell, num_layers, num_labels).requires_grad_(False)
-    encoder, speaker = ExactEncoder(network), ExactSpeaker(network, VOCABULARY)
+    encoder, speaker = ExactEncoder(network), ExactDecoder(network, VOCABULARY)
     latents = encoder(TOKENS[:, 1:])
     state = speaker.begin(latents, LABELS)
     first, state = speaker.step(TOKENS[:, 0], state)
     second, _ = speaker.step(TOKENS[:, 1], state)
-    taken = speaker.take(state, torch.tensor([3, 0, 3]))
+    taken = speaker.select_rows(state, torch.tensor([3, 0, 3]))
     assert torch.equal(speaker.step(TOKENS[[3, 0, 3], 1], taken)[0], second[[3, 0, 3]])
     for row, text in enumerate(ROWS):
         latent = encoder(TOKENS[row : row + 1, 1 : len(text) + 2])
@@ -81,7 +81,7 @@ def test_latents_and_logits_have_the_same_bits_in_any_company(cell: Cell, num_la
 
 
 def test_a_label_changes_what_is_said_of_a_latent() -> None:
-    speaker = ExactSpeaker(network_of("gru", num_labels=2).requires_grad_(False), VOCABULARY)
+    speaker = ExactDecoder(network_of("gru", num_labels=2).requires_grad_(False), VOCABULARY)
     latents = ExactEncoder(network_of("gru", num_labels=2))(TOKENS[:, 1:])
     one, other = (speaker.step(TOKENS[:, 0], speaker.begin(latents, labels))[0] for labels in (LABELS, 1 - LABELS))
     assert (one - other).abs().amax(1).min() > 1e-2
