@@ -29,8 +29,9 @@ TEMPLATES = ROOT / "tests/benchmarks/document_tables.md"
 # A number with its unit, and the path of its source: file/figure, or file/figure/part/part.
 NUMBER = re.compile(r"(-?\d[\d,]*(?:\.\d+)?)( ?%| minutes)?<!-- (\w+/[^>]+?) -->")
 BLOCK = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- /table -->)", re.DOTALL)
-# {path .2}, {path %.1}, {path ,}, {mean path .1}: a value of a table with its digits. {goal NAME}: its goal.
-FIELD = re.compile(r"\{(?:(min|max|mean|list) )?(\w+/[^{}]+?) (%?)(,|\.\d)\}")
+# {path .2}, {path %.1}, {path ,}, {path e}, {path text}, {mean path .1}: a value of a table, and how it is written.
+# {goal NAME}: the goal of a figure.
+FIELD = re.compile(r"\{(?:(min|max|mean|list) )?(\w+/[^{}]+?) (%?)(,|e|text|\.\d)\}")
 GOAL = re.compile(r"\{goal (\w+)\}")
 UNITS = {"": Decimal(1), "%": Decimal(100), "minutes": Decimal(1) / Decimal(60)}
 SUMMARIES: dict[str, Callable[[Sequence[float]], float]] = {"min": min, "max": max, "mean": statistics.fmean}
@@ -84,19 +85,28 @@ def _block(name: str) -> str:
         return f"{_sources()}\n"
     text = template(name)
     lines = "\n".join(f"- {line}" for line in origins([match[2] for match in FIELD.finditer(text)]))
-    shown = GOAL.sub(lambda match: f"{GOALS[match[1]][1]:g}", FIELD.sub(_field, text))
+    shown = GOAL.sub(_goal, FIELD.sub(_field, text))
     return f"{shown}\n\nMeasured by:\n\n{lines}\n"
 
 
 def _field(match: re.Match[str]) -> str:
-    summary, path, percent, digits = match.groups()
-    places, scale = (0 if digits == "," else int(digits[1:])), Decimal(100 if percent else 1)
-    numbers = value(path)
-    numbers = [float(number) for number in numbers] if summary else [numbers]
+    summary, path, percent, style = match.groups()
+    found = value(path)
+    if style == "text":
+        return str(found)
+    numbers = [float(number) for number in found] if summary else [found]
     if summary in SUMMARIES:
         numbers = [SUMMARIES[summary](numbers)]
-    shown = [_shown(Decimal(str(number)) * scale, places, "," if digits == "," else "") for number in numbers]
+    if style == "e":
+        return ", ".join(f"{number:.1e}" for number in numbers)
+    places, scale = (0 if style == "," else int(style[1:])), Decimal(100 if percent else 1)
+    shown = [_shown(Decimal(str(number)) * scale, places, "," if style == "," else "") for number in numbers]
     return ", ".join(shown) + (" %" if percent else "")
+
+
+def _goal(match: re.Match[str]) -> str:
+    goal = GOALS[match[1]][1]
+    return f"{goal:g}" if goal < 1_000 else f"{goal:,.0f}"
 
 
 def _shown(number: Decimal, places: int, separator: str) -> str:
