@@ -78,7 +78,7 @@ def _fill(recipe: Recipe, sets: Mapping[str, Mapping[str, int]]) -> list[dict[st
     done = [storage.join(output.uri, MANIFEST) for output in work.outputs]
     if all(map(storage.exists, done)):
         return [storage.read_json(uri) for uri in done]
-    with lease.held(recipe.generate.samples_uri):
+    with lease.hold(recipe.generate.samples_uri):
         for output in work.outputs:
             claim(output.uri, PLAN, output.plan, advice)
         receipts = _sample(recipe, work)

@@ -1,7 +1,7 @@
 """The commit protocol of samples: a planned list of shards, each one file that appears whole or not at all.
 
 A shard's name and bytes are a function of (model digest, prompts digest, run seed, shard index). Whoever writes a
-shard, and however often, leaves the same file; one that is there is read, not made.
+shard, and however often, leaves the same file; one that exists is read, not written.
 """
 
 import json

@@ -24,7 +24,7 @@ class GenerationProgress:
     def __init__(self, recipe: Recipe, outputs: Sequence[Output]) -> None:
         self.config = recipe.generate
         self.total = sum(output.prompt_set.num_rows for output in outputs)
-        self.done = self.made = self.rejects = 0
+        self.num_done = self.num_new = self.num_rejects = 0
         self.since = time.monotonic()
         self.bar = tqdm(total=self.total, desc="generate", unit="prompt")
         output = self.config.samples_uri
@@ -46,28 +46,28 @@ class GenerationProgress:
         self.bar.close()
 
     def update(self, receipts: Iterable[Receipt]) -> None:
-        """Count shards that are there now. BadInput once more prompts are rejected than may be."""
+        """Count committed shards. Raises BadInput once more prompts are rejected than `max_reject_share` allows."""
         for receipt in receipts:
-            self.done += receipt.num_prompts
+            self.num_done += receipt.num_prompts
             if receipt.is_new:
-                self.made += receipt.num_prompts
+                self.num_new += receipt.num_prompts
             else:
                 self.bar.initial += receipt.num_prompts  # no part of the speed
-            self.rejects += len(receipt.rejects)
+            self.num_rejects += len(receipt.rejects)
             self.counters["prompts"].inc(receipt.num_prompts)
             if receipt.rejects:
                 self.counters["rejects"].inc(len(receipt.rejects))
             self.bar.update(receipt.num_prompts)
-        rate = self.made / (time.monotonic() - self.since)
+        rate = self.num_new / (time.monotonic() - self.since)
         cost = cost_per_million(self.config.sampling.price_per_worker_hour, self.config.sampling.num_workers, rate)
-        self.gauges["left"].set(self.total - self.done)
+        self.gauges["left"].set(self.total - self.num_done)
         self.gauges["rate"].set(rate)
         self.gauges["cost"].set(cost)
-        shown = {"rejects": str(self.rejects)} | ({"cost/M": f"{cost:.3g}"} if cost else {})
+        shown = {"rejects": str(self.num_rejects)} | ({"cost/M": f"{cost:.3g}"} if cost else {})
         self.bar.set_postfix(shown, refresh=False)
-        if self.rejects > self.config.max_reject_share * self.total:
+        if self.num_rejects > self.config.max_reject_share * self.total:
             raise BadInput(
-                f"{self.config.prompts_uri}: {self.rejects} of {self.total} prompts have no samples; "
+                f"{self.config.prompts_uri}: {self.num_rejects} of {self.total} prompts have no samples; "
                 f"generate.max_reject_share allows {self.config.max_reject_share:g}"
             )
 

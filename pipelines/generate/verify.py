@@ -87,8 +87,8 @@ class Checked:
 def _check_names(output: Output, held: Mapping[str, Any]) -> None:
     """The folder's samples are those of the manifest, no more and no less."""
     named = {shard["uri"] for shard in held["shards"]} | {"rejects.parquet"}
-    there = {storage.relative(uri, output.uri) for uri in storage.list_files(output.uri, ".parquet")}
-    for problem, names in (("lacks", named - there), ("has, beside its manifest,", there - named)):
+    present = {storage.relative(uri, output.uri) for uri in storage.list_files(output.uri, ".parquet")}
+    for problem, names in (("lacks", named - present), ("has, beside its manifest,", present - named)):
         if names:
             raise BadInput(f"{output.uri} {problem} {min(names)}; run generate again or remove it")
 
@@ -125,12 +125,12 @@ class ShardChecker:
         return Checked(1, receipt.num_rows, int(shard.sample_again), num_again, num_rounded)
 
 
-def _num_rounded(uri: str, there: pa.Table, made: pa.Table) -> int:
+def _num_rounded(uri: str, stored: pa.Table, sampled: pa.Table) -> int:
     """Rows whose picture differs by one grey level at most; BadInput where anything differs by more."""
-    if there.equals(made):
+    if stored.equals(sampled):
         return 0
-    if "image" in made.column_names and there.drop_columns(["image"]).equals(made.drop_columns(["image"])):
-        pairs = zip(there.column("image").to_pylist(), made.column("image").to_pylist(), strict=True)
+    if "image" in sampled.column_names and stored.drop_columns(["image"]).equals(sampled.drop_columns(["image"])):
+        pairs = zip(stored.column("image").to_pylist(), sampled.column("image").to_pylist(), strict=True)
         different = [(a["bytes"], b["bytes"]) for a, b in pairs if a != b]
         if all(np.abs(_pixels(a) - _pixels(b)).max() <= 1 for a, b in different):
             return len(different)

@@ -25,7 +25,7 @@ class ShardWriter:
     def write(self, shards: ShardRange, skipped: Mapping[str, str] | None = None) -> list[Receipt]:
         """Write a range of shards: a file is uploaded, and on a GPU encoded, while the next is sampled.
 
-        A shard that is there is read for its receipt. `skipped` holds prompts to leave out, with the reason.
+        A shard that exists is read for its receipt. `skipped` holds prompts to leave out, with the reason.
         """
         output = self.outputs[shards.output]
         receipts: list[Future[Receipt]] = []

@@ -19,7 +19,7 @@ from pipelines.storage.uris import join
 
 _PART = ".part-"
 
-# What stores raise for a place that is not there, or that lies below a file.
+# What stores raise for a path that does not exist or lies below a file.
 _ABSENT = (FileNotFoundError, NotADirectoryError)
 
 # A PUT of more is refused by S3; less is never cut into parts, which a killed process would leave behind.
@@ -37,7 +37,7 @@ class FileStat:
 
 
 def exists(uri: str) -> bool:
-    """Whether a file or folder is there; a store that cannot be asked is BadInput."""
+    """Whether a file or folder exists; BadInput where the store does not answer."""
     fs, path = open_filesystem(uri)
     return ask(uri, lambda: _is_there(fs, path))
 
@@ -145,20 +145,20 @@ def commit_json(uri: str, value: Any) -> str:
 
 
 def commit_files(uri: str, files: Mapping[str, bytes], last: str) -> dict[str, str]:
-    """Write a folder of files, the one named `last` after all others: its presence means that the folder is whole."""
+    """Write a folder of files, the one named `last` after all others: where it exists, the folder is complete."""
     digests = {name: commit_bytes(join(uri, name), data) for name, data in files.items() if name != last}
     return digests | {last: commit_bytes(join(uri, last), files[last])}
 
 
 def delete_folder(uri: str) -> None:
-    """Remove a folder with everything below it, if it is there."""
+    """Remove a folder with everything below it, if it exists."""
     fs, path = open_filesystem(uri)
     if ask(uri, lambda: _is_there(fs, path)):
         ask(uri, lambda: fs.rm(path, recursive=True))
 
 
 def delete_file(uri: str) -> None:
-    """Remove a file, if it is there."""
+    """Remove a file, if it exists."""
     fs, path = open_filesystem(uri)
     try:
         fs.rm_file(path)
@@ -231,16 +231,16 @@ def read_at_once(fs: Any, path: str) -> bytes:
 
 def _is_there(fs: Any, path: str) -> bool:
     try:
-        fs.info(path)  # fs.exists of s3fs takes a bucket that cannot be asked for one that is not there
+        fs.info(path)  # fs.exists of s3fs takes a bucket that does not answer for one that does not exist
     except _ABSENT:
         return False
     return True
 
 
 def _modified_seconds(entry: Mapping[str, Any]) -> float:
-    """fsspec has a name of its own for it in every file system."""
-    found = entry.get("mtime") or entry.get("LastModified") or entry.get("created") or 0.0
-    return float(found.timestamp() if hasattr(found, "timestamp") else found)
+    """Each file system of fsspec has its own name for the time of last change."""
+    time = entry.get("mtime") or entry.get("LastModified") or entry.get("created") or 0.0
+    return float(time.timestamp() if hasattr(time, "timestamp") else time)
 
 
 def _is_hidden(name: str, folder: str) -> bool:

@@ -1,4 +1,4 @@
-"""One folder, one purpose: what a folder's content is a function of is written down before anything else."""
+"""One purpose for each folder: what its content is a function of is recorded before anything else is written."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -27,9 +27,9 @@ def require_unclaimed(folder_uri: str, file_name: str, identity: Mapping[str, An
     require_same(folder_uri, read_json(uri), identity, f"set it back, {advice}, or delete the folder")
 
 
-def require_same(folder_uri: str, there: Mapping[str, Any], identity: Mapping[str, Any], advice: str) -> None:
-    """BadInput for the first value of `identity` that `there`, which the folder was begun with, holds otherwise."""
-    before = _flat(there)
+def require_same(folder_uri: str, recorded: Mapping[str, Any], identity: Mapping[str, Any], advice: str) -> None:
+    """BadInput for the first value of `identity` that differs from `recorded`, which the folder was begun with."""
+    before = _flat(recorded)
     for name, value in _flat(identity).items():
         if before.get(name) != value:
             raise BadInput(f"{folder_uri} was begun with {name} = {before.get(name)!r}, now it is {value!r}; {advice}")

@@ -30,7 +30,7 @@ _LOCK, _LEASE = ".lock", "_lease.json"
 
 
 @contextmanager
-def held(folder_uri: str) -> Iterator[None]:
+def hold(folder_uri: str) -> Iterator[None]:
     """Work on a folder alone for the length of a block; BadInput where another driver does."""
     directory = local_path(folder_uri)
     with _locked(directory) if directory else _leased(folder_uri):
@@ -117,18 +117,18 @@ def _leased(folder_uri: str) -> Iterator[None]:
 
 
 def _take(folder_uri: str, uri: str, me: dict[str, Any]) -> None:
-    """Create the lease; where there is one, watch it, and take it over once its holder is known to be dead."""
+    """Create the lease; where one exists, watch it, and take it over once its holder is known to be dead."""
     data = json.dumps(me).encode()
     if create_bytes(uri, data):
         return
-    there, tag = read_tagged(uri)
+    lease, tag = read_tagged(uri)
     deadline = time.monotonic() + STALE_SECONDS
-    while there is not None and not _is_dead(there):
+    while lease is not None and not _is_dead(lease):
         time.sleep(min(1.0, RENEW_SECONDS / 2))
-        seen, tag = read_tagged(uri)
-        if seen != there and seen is not None:
-            raise _refusal(folder_uri, _name(json.loads(seen)))
-        if time.monotonic() > deadline or seen is None:
+        current, tag = read_tagged(uri)
+        if current != lease and current is not None:
+            raise _refusal(folder_uri, _name(json.loads(current)))
+        if time.monotonic() > deadline or current is None:
             break
     if not (replace_bytes(uri, data, tag) if tag else create_bytes(uri, data)):
         raise _refusal(folder_uri, "another driver")

@@ -78,7 +78,7 @@ def test_a_second_driver_is_refused_by_the_name_of_the_first(trained: Run, finis
     (tmp_path / "samples/manifest.json").unlink()
     before = tiny.contents(tmp_path)
     with (
-        lease.held(recipe.generate.samples_uri),
+        lease.hold(recipe.generate.samples_uri),
         pytest.raises(BadInput, match=f"worked on by process {os.getpid()} on"),
     ):
         generate(recipe)

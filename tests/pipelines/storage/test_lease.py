@@ -19,7 +19,7 @@ from tests.pipelines import tiny
 HOLD = """
 import sys
 from pipelines.storage import lease
-with lease.held(sys.argv[1]):
+with lease.hold(sys.argv[1]):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -52,17 +52,17 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_held_and_given_back(folder: str) -> None:
     assert lease.holder(folder) is None
-    with lease.held(folder):
+    with lease.hold(folder):
         assert lease.holder(folder) == f"process {os.getpid()} on {socket.gethostname()}"
     assert lease.holder(folder) is None
-    with lease.held(folder):
+    with lease.hold(folder):
         pass
     assert storage.list_files(folder) == []
 
 
 def test_a_second_driver_is_refused_while_the_first_lives(folder: str) -> None:
-    with lease.held(folder):
-        with pytest.raises(BadInput, match=r"is being worked on by process \d+ on .*; wait for it"), lease.held(folder):
+    with lease.hold(folder):
+        with pytest.raises(BadInput, match=r"is being worked on by process \d+ on .*; wait for it"), lease.hold(folder):
             pytest.fail("held twice")
         assert lease.holder(folder)
 
@@ -71,7 +71,7 @@ def test_a_killed_driver_holds_nothing(folder: str, other: subprocess.Popen[byte
     assert f"process {other.pid}" in (lease.holder(folder) or "")
     other.kill()
     other.wait()
-    with lease.held(folder):
+    with lease.hold(folder):
         pass
 
 
@@ -83,7 +83,7 @@ def test_of_many_that_come_after_a_dead_one_only_one_works(folder: str, other: s
     def come(number: int) -> None:
         start.wait()
         try:
-            with lease.held(folder):
+            with lease.hold(folder):
                 won.append(number)
                 end.wait(30)
         except BadInput:
@@ -104,13 +104,13 @@ def test_a_holder_on_another_machine_is_watched(s3_bucket: str) -> None:
     folder = storage.join(s3_bucket, "watched")
     said = {"id": "x", "host": "far", "machine": "another", "process": 1}
     storage.commit_bytes(f"{folder}/_lease.json", json.dumps(said).encode())
-    with lease.held(folder):
+    with lease.hold(folder):
         assert "far" not in (lease.holder(folder) or "")
 
 
 def test_a_holder_whose_lease_was_taken_says_so(s3_bucket: str) -> None:
     folder = storage.join(s3_bucket, "taken")
-    with pytest.raises(BadInput, match=r"_lease\.json was taken over"), lease.held(folder):
+    with pytest.raises(BadInput, match=r"_lease\.json was taken over"), lease.hold(folder):
         storage.commit_json(f"{folder}/_lease.json", {"id": "x", "host": "far", "machine": "y", "process": 1})
         renewal = next(t for t in threading.enumerate() if "renew" in t.name)
         renewal.join(30)
