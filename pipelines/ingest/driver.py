@@ -1,11 +1,10 @@
-"""Pictures with captions, texts or pairs to a dataset: checked, one size, no duplicates, split so that no group leaks.
+"""Images with captions, texts or pairs to a data set: checked, one size, no duplicates, split so that no group leaks.
 
     python -m jobs.ingest jobs/recipes/demo.yaml
 
-Writes train/, val/ and test/ shards, prompts.parquet (the captions and source pictures of test), rejects.parquet and,
-last, manifest.json.
-The output is a function of the source and the config. Memory holds one shard a split, 16-byte digests of what was
-seen, and the captions of test.
+Writes train/, val/ and test/ shards, prompts.parquet (the captions and source images of test), rejects.parquet and,
+last, manifest.json. The output is a function of the source and the config. Memory holds one shard per split, a digest
+of 16 bytes for each row read so far, and the captions of test.
 """
 
 import hashlib
@@ -29,10 +28,10 @@ _SHARD = re.compile(r"\d{5,}\.parquet")
 
 
 def ingest(recipe: Recipe) -> dict[str, Any]:
-    """Write the dataset of a recipe and return its manifest; a dataset made already from the same is left as it is.
+    """Write the data set of a recipe and return its manifest; one that the same source and settings gave is kept.
 
     Raises BadInput for a source that cannot be read, more rejects than allowed, a split without rows, and a
-    `dataset_uri` that holds a dataset made otherwise or anything not written here.
+    `dataset_uri` that holds another data set or files that ingest did not write.
     """
     config = recipe.ingest
     _refuse_overlap(config)
@@ -60,7 +59,7 @@ def ingest(recipe: Recipe) -> dict[str, Any]:
 
 
 def split_of(group: str, seed: int, holdout_share: float) -> Split:
-    """The side of a group: a keyed hash sends `holdout_share` of all groups to val and test, half to each."""
+    """The split of a group: a keyed hash sends `holdout_share` of all groups to val and test, half to each."""
     digest = hashlib.blake2b(group.encode(), digest_size=8, key=str(seed).encode()).digest()
     position = int.from_bytes(digest, "big") / 2**64
     if position < holdout_share / 2:
@@ -71,16 +70,16 @@ def split_of(group: str, seed: int, holdout_share: float) -> Split:
 def _write_rows(recipe: Recipe) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """All files but the manifest; returns the shards in order and the totals."""
     config = recipe.ingest
-    sieve = RowFilter(config)
+    row_filter = RowFilter(config)
     writers = {split: SplitWriter(config, split) for split in SPLITS}
-    for split, row in _split_rows(recipe, sieve):
+    for split, row in _split_rows(recipe, row_filter):
         writers[split].add(row)
-    sieve.write_rejects()
+    row_filter.write_rejects()
     for writer in writers.values():
         writer.flush()
         if not writer.shards:
             raise BadInput(
-                f"{config.source_uri}: no row is left for {writer.split} out of {sieve.counts['read']} read; "
+                f"{config.source_uri}: no row is left for {writer.split} out of {row_filter.counts['read']} read; "
                 f"change ingest.holdout_share ({config.holdout_share}) or holdout_uri, or give more groups of rows"
             )
     writers["test"].write_prompts()
@@ -89,33 +88,33 @@ def _write_rows(recipe: Recipe) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     kinds = ("read", "duplicates", "images_without_caption", "held_out_elsewhere")
     return shards, {
         **rows,
-        **{kind: sieve.counts[kind] for kind in kinds},
-        "rejects": len(sieve.rejects),
+        **{kind: row_filter.counts[kind] for kind in kinds},
+        "rejects": len(row_filter.rejects),
         **({"height": config.height, "width": config.width} if config.kind == "images" else {}),
         "dataset_digest": storage.sha256("".join(shard["sha256"] for shard in shards).encode()),
     }
 
 
-def _split_rows(recipe: Recipe, sieve: RowFilter) -> Iterator[tuple[Split, PreparedRow]]:
-    """Every accepted row with its side; rows whose group was held out before them are left out and counted."""
+def _split_rows(recipe: Recipe, row_filter: RowFilter) -> Iterator[tuple[Split, PreparedRow]]:
+    """Every accepted row with its split; rows of a group that an earlier split holds are left out and counted."""
     config = recipe.ingest
     if config.source == "scenes" or not config.holdout_uri:
         uri = None if config.source == "scenes" else config.source_uri
-        for row in sieve.passed(raw_rows(config, uri, recipe.seed)):
+        for row in row_filter.passed(raw_rows(config, uri, recipe.seed)):
             yield row.split or split_of(row.group, recipe.seed, config.holdout_share), row
         return
     held_out: set[str] = set()
-    sides: list[tuple[str | None, Split | None]] = [(config.holdout_uri, None), (config.source_uri, "train")]
+    sources: list[tuple[str | None, Split | None]] = [(config.holdout_uri, None), (config.source_uri, "train")]
     if config.test_uri:
-        sides = [(config.test_uri, "test"), (config.holdout_uri, "val"), (config.source_uri, "train")]
-    for uri, side in sides:
+        sources = [(config.test_uri, "test"), (config.holdout_uri, "val"), (config.source_uri, "train")]
+    for uri, split in sources:
         groups = set()
-        for row in sieve.passed(raw_rows(config, uri, recipe.seed)):
+        for row in row_filter.passed(raw_rows(config, uri, recipe.seed)):
             if row.group in held_out:
-                sieve.counts["held_out_elsewhere"] += 1
+                row_filter.counts["held_out_elsewhere"] += 1
                 continue
             groups.add(row.group)
-            yield side or split_of(row.group, recipe.seed, holdout_share=1.0), row
+            yield split or split_of(row.group, recipe.seed, holdout_share=1.0), row
         held_out |= groups
 
 
@@ -130,11 +129,11 @@ def _refuse_overlap(config: IngestConfig) -> None:
 
 
 def _require_same(manifest: Mapping[str, Any], now: Mapping[str, Any], uri: str) -> None:
-    """Raise BadInput naming the first key in which a dataset was made otherwise than it would be now."""
+    """Raise BadInput naming the first key in which a data set differs from what this recipe would give."""
     before, after = _flat(manifest), _flat(now)
     compared = [key for key in before if key.split(".")[0] in now]
     for key in dict.fromkeys([*after, *compared]):
-        # A dataset may be moved: where it lies is no difference.
+        # A data set may be moved: its URI is no difference.
         if key != "config.ingest.dataset_uri" and before.get(key) != after.get(key):
             raise BadInput(
                 f"{uri}: {key.removeprefix('config.')} was {before.get(key)!r} when this dataset was made and is "
@@ -151,7 +150,7 @@ def _flat(value: Any, key: str = "") -> dict[str, Any]:
 
 
 def _delete_rows(dataset_uri: str) -> None:
-    """Remove what an unfinished run left, and nothing else: unknown files are BadInput."""
+    """Remove the shards and prompts of an unfinished run; BadInput for a file that ingest did not write."""
     for split in SPLITS:
         folder = storage.join(dataset_uri, split)
         for file in storage.list_files(folder):

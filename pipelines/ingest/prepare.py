@@ -18,7 +18,7 @@ from pipelines.ingest.source_row import RawRow
 
 @dataclass(frozen=True)
 class PreparedRow:
-    """A row that fits the dataset, as its `columns`; `content` is the digest of all that it holds but its id."""
+    """A row that fits the data set, as its `columns`; `content` is the digest of all columns but the id."""
 
     columns: dict[str, Any]
     group: str
@@ -27,7 +27,7 @@ class PreparedRow:
 
     @property
     def id(self) -> str:
-        """Given by the source, or made of the content."""
+        """The id of the source, else one derived from the content."""
         return str(self.columns["id"])
 
 
@@ -41,34 +41,34 @@ def prepare(row: RawRow, config: IngestConfig) -> PreparedRow | str:
     try:
         text, label = _text(row.text), _whole_number(row.label)
         attributes = {name: _plain(value, name) for name, value in row.attributes.items()}
-        held, digests = _pictures(row, config) if config.kind == "images" else ({}, [])
+        columns, digests = _pictures(row, config) if config.kind == "images" else ({}, [])
         if config.kind == "pairs":
-            held = {"source": _text(row.source_text), "target": text}
+            columns = {"source": _text(row.source_text), "target": text}
         else:
-            held["text"] = text
-        words = [held["source"]] if config.kind == "pairs" else []
-        named = json.dumps([*digests[:1], *words, text, label, sorted(attributes.items()), *digests[1:]])
-        content = hashlib.sha256(named.encode()).digest()
+            columns["text"] = text
+        words = [columns["source"]] if config.kind == "pairs" else []
+        content_json = json.dumps([*digests[:1], *words, text, label, sorted(attributes.items()), *digests[1:]])
+        content = hashlib.sha256(content_json.encode()).digest()
         row_id = content.hex()[:32] if row.id is None else _plain(row.id, "id")
-        own = f"picture {digests[0]}" if digests else f"text {storage.sha256((words or [text])[0].encode())}"
-        group = own if row.group is None else f"group {_plain(row.group, 'group')}"
+        default_group = f"picture {digests[0]}" if digests else f"text {storage.sha256((words or [text])[0].encode())}"
+        group = default_group if row.group is None else f"group {_plain(row.group, 'group')}"
     except BadInput as problem:
         return str(problem)
-    held |= {"id": row_id, "label": label, "attributes": list(attributes.items()) or None}
-    return PreparedRow(held, group, row.split, content[:16])
+    columns |= {"id": row_id, "label": label, "attributes": list(attributes.items()) or None}
+    return PreparedRow(columns, group, row.split, content[:16])
 
 
 def _pictures(row: RawRow, config: IngestConfig) -> tuple[dict[str, Any], list[str]]:
     """The columns of a row's picture and, where it has one, of its source picture, and the digests of their pixels."""
-    held, digests = {}, []
+    columns, digests = {}, []
     for name, picture in (("image", row.image), ("source_image", row.source_image)):
         if name == "source_image" and picture is None:
             continue
         size = (config.height, config.width)
         pixels = picture if isinstance(picture, np.ndarray) else images.scaled(picture or b"", *size)
-        held[name] = {"bytes": images.encode_png(pixels), "path": None}
+        columns[name] = {"bytes": images.encode_png(pixels), "path": None}
         digests.append(hashlib.sha256(pixels.tobytes()).hexdigest())
-    return held, digests
+    return columns, digests
 
 
 def _text(value: Any) -> str:

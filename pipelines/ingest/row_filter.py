@@ -29,6 +29,7 @@ class RowFilter:
     ids: set[bytes] = field(default_factory=set)
 
     def passed(self, rows: Iterator[RawRow]) -> Iterator[PreparedRow]:
+        """The rows that belong to the data set, in order."""
         for row in tqdm(rows, desc="ingest", unit="row", mininterval=0.5):
             if not row.has_caption:
                 self.counts["images_without_caption"] += 1
@@ -55,7 +56,7 @@ class RowFilter:
         self.rejects.append({"place": row.place, "id": row_id, "reason": reason})
 
     def write_rejects(self) -> None:
-        """Raises BadInput when they are too many."""
+        """Write the rejects file. Raises BadInput when there are more rejects than the config allows."""
         uri = storage.join(self.config.dataset_uri, REJECTS)
         storage.commit_table(uri, pa.Table.from_pylist(self.rejects, schema=schemas.REJECTS))
         num_rejects, num_read = len(self.rejects), self.counts["read"]

@@ -16,15 +16,12 @@ from pipelines.ingest.source_parquet import table_rows
 from pipelines.ingest.source_row import FILE_NAME, RawRow, Values, raw_row, wanted_columns
 
 _CAPTIONS = (".csv", ".json", ".jsonl", ".parquet")
-
-
 _METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
-
-
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 
 
 def folder_rows(config: IngestConfig, uri: str) -> Iterator[RawRow]:
+    """The captioned images in the order of their lists, then the images that no list names."""
     captioned = set()
     for captions in caption_files(config, uri):
         # Hugging Face: file names are relative to the metadata file; those of a list named by hand, to the folder.
@@ -63,6 +60,7 @@ def caption_files(config: IngestConfig, uri: str) -> list[str]:
 
 
 def picture_files(uri: str) -> list[str]:
+    """The images at or below a folder."""
     return [file for file in storage.list_files(uri) if file.lower().endswith(_PICTURES)]
 
 

@@ -18,6 +18,7 @@ _BATCH_ROWS = 128
 
 
 def parquet_rows(config: IngestConfig, uri: str) -> Iterator[RawRow]:
+    """The rows of Parquet files in order."""
     for file in source_files(uri, ".parquet"):
         columns = parquet_columns(config, file)
         for place, values in table_rows(file, columns):
@@ -59,11 +60,11 @@ def _image_bytes(value: Any) -> Any:
 
 
 def parquet_columns(config: IngestConfig, uri: str) -> list[str]:
-    """The columns to read from a file, all there and of a type that can serve."""
+    """The columns to read from a file; BadInput where one is missing or of a type that ingest cannot read."""
     schema = storage.open_parquet(uri).schema_arrow
     picture = config.image_column if config.kind == "images" else None
-    wanted = wanted_columns(config, schema.names, picture)
-    storage.require_columns(uri, schema, wanted)
+    columns = wanted_columns(config, schema.names, picture)
+    storage.require_columns(uri, schema, columns)
     allowed_types = (
         (
             (picture, config.source_image_column),
@@ -83,7 +84,7 @@ def parquet_columns(config: IngestConfig, uri: str) -> list[str]:
             if not fits(schema.field(name).type):
                 kind = schema.field(name).type
                 raise BadInput(f"{uri}: column {name!r} is of type {kind}; allowed is {allowed}")
-    return wanted
+    return columns
 
 
 def _holds_images(kind: pa.DataType) -> bool:

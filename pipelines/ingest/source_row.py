@@ -13,10 +13,7 @@ from pipelines import storage
 from pipelines.config.ingest import IngestConfig
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
-
-
-FILE_NAME = "file_name"
-
+FILE_NAME = "file_name"  # the column of a caption list that names the image
 
 Values = dict[str, Any]
 
@@ -47,6 +44,7 @@ class RawRow:
 def raw_row(
     config: IngestConfig, place: str, values: Values, image: bytes | None, source: bytes | None, problem: str | None
 ) -> RawRow:
+    """A row of a table; an empty id or label becomes its problem."""
     id_column = id_column_of(config, values)
     values = {name: None if value == "" else value for name, value in values.items()}
     for name in (id_column, config.label_column):
@@ -69,11 +67,12 @@ def raw_row(
 
 
 def id_column_of(config: IngestConfig, present: Mapping[str, Any] | Sequence[str]) -> str | None:
+    """The column of ids: the configured one, else `id` where the source has it."""
     return config.id_column or ("id" if "id" in present else None)
 
 
 def wanted_columns(config: IngestConfig, present: Mapping[str, Any] | Sequence[str], first: str | None) -> list[str]:
-    """The columns that the config reads, `first` being the one of the picture."""
+    """The columns that the config reads, `first` is that of the image."""
     named = (
         first,
         config.source_column if config.kind == "pairs" else None,
@@ -87,6 +86,7 @@ def wanted_columns(config: IngestConfig, present: Mapping[str, Any] | Sequence[s
 
 
 def source_files(uri: str, ending: str) -> list[str]:
+    """The files of a source in order; BadInput where there is none."""
     files = storage.list_files(uri, ending)
     if not files:
         raise BadInput(f"{uri} holds no {ending} file; give an existing file or folder of files that end in {ending}")

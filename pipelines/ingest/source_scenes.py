@@ -9,6 +9,7 @@ from pipelines.ingest.source_row import SPLITS, RawRow
 
 
 def scene_rows(config: IngestConfig, seed: int) -> Iterator[RawRow]:
+    """The rows of a built-in data set, drawn as they are asked for."""
     for split in SPLITS:
         for scene in KINDS[config.scenes.kind].draw(config.scenes, split, seed, config.height, config.width):
             is_pair = config.kind == "pairs"

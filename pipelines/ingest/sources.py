@@ -1,7 +1,7 @@
 """Readers of the sources: the built-in scenes, a folder of pictures with captions, Parquet files, plain text files.
 
 Each yields raw rows, unchecked and in a fixed order; a row that cannot be read comes with its problem, so that one bad
-row does not stop the others. Trouble with a whole file (missing, truncated, without a column) is BadInput at once.
+row does not stop the others. A file that is missing, truncated or without a column is BadInput at once.
 
     for row in raw_rows(recipe.ingest, recipe.ingest.source_uri, recipe.seed): ...
 """
@@ -30,9 +30,9 @@ def raw_rows(config: IngestConfig, uri: str | None, seed: int) -> Iterator[RawRo
 
 
 def describe(config: IngestConfig, uri: str | None, seed: int) -> dict[str, Any]:
-    """What a manifest says of a source, sha256 digests included; raises BadInput for files that cannot serve.
+    """What a manifest says of a source, sha256 digests included; raises BadInput for files that ingest cannot read.
 
-    Columns are checked before anything is hashed. Tables stand one by one, pictures of a folder under one digest.
+    Columns are checked before anything is hashed. Each table has its own digest, the images of a folder share one.
     """
     if uri is None:
         drawing = {"scenes": asdict(config.scenes), "seed": seed, "height": config.height, "width": config.width}

@@ -17,7 +17,7 @@ PROMPTS = "prompts.parquet"
 
 @dataclass
 class SplitWriter:
-    """Collects the rows of a split and commits a file whenever `shard_rows` are there."""
+    """Collects the rows of a split and commits a file for every `shard_rows` of them."""
 
     config: IngestConfig
     split: Split
@@ -26,11 +26,13 @@ class SplitWriter:
     prompts: list[pa.Table] = field(default_factory=list)
 
     def add(self, row: PreparedRow) -> None:
+        """Take a row, and write a shard once it is full."""
         self.rows.append(row.columns)
         if len(self.rows) == self.config.shard_rows:
             self.flush()
 
     def flush(self) -> None:
+        """Write the rows that are left as the last shard."""
         if not self.rows:
             return
         table = pa.Table.from_pylist(self.rows, schema=schemas.dataset(self.config.kind, self.config.has_sources))
@@ -42,17 +44,18 @@ class SplitWriter:
         self.rows = []
 
     def write_prompts(self) -> None:
+        """Write the prompts of all shards of test."""
         uri = storage.join(self.config.dataset_uri, PROMPTS)
         storage.commit_table(uri, pa.concat_tables(self.prompts), self.config.row_group_rows)
 
 
 def _prompts(rows: pa.Table, config: IngestConfig) -> pa.Table:
-    """What rows of test ask for."""
+    """Rows of test as prompts, without what a model is to generate."""
     schema = schemas.prompts(config.kind, config.has_sources)
     if config.kind == "images":
         return rows.drop_columns(["image"]).rename_columns(schema.names).cast(schema)
     texts = rows.column("text" if config.kind == "texts" else "source")
-    begun = pc.utf8_slice_codeunits(texts, 0, config.prompt_characters) if config.kind == "texts" else texts
+    beginnings = pc.utf8_slice_codeunits(texts, 0, config.prompt_characters) if config.kind == "texts" else texts
     reference = texts if config.kind == "texts" else rows.column("target")
-    columns = [rows.column("id"), begun, reference, rows.column("label"), rows.column("attributes")]
+    columns = [rows.column("id"), beginnings, reference, rows.column("label"), rows.column("attributes")]
     return pa.table(columns, schema=schema)
