@@ -137,7 +137,7 @@ def ranks(logits: torch.Tensor) -> torch.Tensor:
     return logits * 2.0**LOGIT_BITS * MOST_TOKENS + back
 
 
-def drawn(weights: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
+def sampled_indices(weights: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
     """The place int64 [N] that u [N], 0 to 1, falls on in weights [N, K], multiples of 2^-36, not all of them 0."""
     sums = weights.cumsum(-1)
     reached = sums > u[:, None] * sums[:, -1:]

@@ -1,10 +1,10 @@
-"""Decoding for all tasks that write: greedy, sampled or by beam search, each row by its own rules.
+"""Decoding for all tasks that generate texts: greedy, sampled or by beam search, each row by its own rules.
 
-    written = generate(model, state, lines)
+    texts = generate(model, state, requests)
 
-A row's text is a function of the row alone. Logits come from exact sums (`ganrnn/exact.py`), ties go to the
-token that stands first, and a sampled token is where a number drawn for (seed, sample id, place) falls; so neither
-neighbours nor the size of the batch change a choice. Rows that are finished leave the batch.
+A row's text is a function of that row alone: neither the other rows nor the size of the batch change a choice. Logits
+come from exact sums (`ganrnn/exact.py`), ties go to the token with the smaller index, and the uniform number that
+picks a sampled token is drawn for (seed, sample id, position). Finished rows leave the batch.
 """
 
 import math
@@ -18,35 +18,38 @@ import torch
 from ganrnn import exact
 from ganrnn.decoding.constraints import Constraint
 from ganrnn.decoding.rules import Decoding
+from ganrnn.decoding.sampling import sampled_tokens
 from ganrnn.text.vocabulary import BEGIN, END, PAD, UNKNOWN, TextVocabulary
 
-_NEVER = (PAD, UNKNOWN, BEGIN)
-_FEW = 512  # of the likeliest tokens, looked through before all are
+_NEVER_GENERATED = (PAD, UNKNOWN, BEGIN)
 
 
 class AutoregressiveModel(Protocol):
-    """A model that tells what may come next. States are its own affair; their rows can be taken."""
+    """A model that predicts the next token of N rows. Decoding only selects rows of its states."""
 
     vocabulary: TextVocabulary
 
     def step(self, tokens: torch.Tensor, state: Any) -> tuple[torch.Tensor, Any]:
-        """The last tokens int64 [N] to logits float64 [N, V], of exact sums, and the state after."""
+        """The last tokens int64 [N] to logits float64 [N, V], from exact sums, and the next state."""
         ...
 
     def select_rows(self, state: Any, rows: torch.Tensor) -> Any:
-        """The state of some rows int64 [M], which may stand there more than once."""
+        """The state of the rows int64 [M]; a row may occur more than once."""
         ...
 
     def log_coverage(self, state: Any) -> list[float]:
-        """Of each row, the penalty for what of its source was not attended to: 0 and below."""
+        """For each row, 0 or less: the log of how much of its source was attended to, summed over the source."""
         ...
 
 
 @dataclass
 class DecodingRequest:
-    """A text to be written: `prefix`, then up to max_tokens more, drawn by `uniform` float64 [max_tokens + 1].
+    """One text to generate.
 
-    A constraint holds for both.
+    decoding:    the row's rules
+    prefix:      tokens that the text begins with
+    uniform:     float64 [max_tokens + 1], 0 to 1; the number at a position picks the token sampled there
+    constraint:  which tokens are allowed, in the prefix too; None allows all
     """
 
     decoding: Decoding
@@ -57,10 +60,12 @@ class DecodingRequest:
 
 @dataclass(frozen=True)
 class GeneratedText:
-    """A text, and why there is no more of it: `end` as the model wished, `length`, `stop`, or a `problem`.
+    """A text, and why it ends.
 
-    `log_probability` is the model's for what follows the prefix, END included where it came by itself;
-    `constraint_cost` says how much of it the constraint forbade: minus the sum of the logarithms of what it left.
+    log_probability:  of what follows the prefix, under the model; includes END if the model ended the text
+    constraint_cost:  minus the log of the probability that the constraint left at each step, summed over the steps
+    finish:           "end" (the model's END), "length", "stop" or "problem"
+    problem:          why the text could not be completed; empty unless `finish` is "problem"
     """
 
     text: str
@@ -72,98 +77,161 @@ class GeneratedText:
 
     @classmethod
     def failed(cls, problem: str) -> "GeneratedText":
-        """Nothing, and why."""
+        """An empty text for a row that cannot be decoded."""
         return cls("", (), 0.0, 0.0, "problem", problem)
 
 
 @dataclass(frozen=True)
-class _Draft:
-    """A text in the making."""
+class _Beam:
+    """An unfinished text: one of a beam search, or the only one of its request."""
 
-    line: int
+    request_index: int
+    request: DecodingRequest
     tokens: tuple[int, ...] = ()
     log_probability: float = 0.0
     constraint_cost: float = 0.0
-    state: Any = None  # of the constraint
+    constraint_state: Any = None
+
+    @property
+    def num_generated(self) -> int:
+        """Tokens after the prefix; negative inside the prefix."""
+        return len(self.tokens) - len(self.request.prefix)
+
+    @property
+    def forced_token(self) -> int | None:
+        """The next token of the prefix, None after it."""
+        return self.request.prefix[len(self.tokens)] if self.num_generated < 0 else None
+
+    @property
+    def is_sampled(self) -> bool:
+        """Whether a random number picks the next token."""
+        rules = self.request.decoding
+        return rules.temperature > 0 and rules.num_beams == 1 and self.forced_token is None
+
+    @property
+    def is_searched(self) -> bool:
+        """Whether the next token comes from a beam search."""
+        return self.request.decoding.num_beams > 1 and self.forced_token is None
+
+    def constraint_mask(self) -> np.ndarray | None:
+        """The tokens that the constraint allows next, bool [V]; None without a constraint."""
+        constraint = self.request.constraint
+        if constraint is None:
+            return None
+        return constraint.allowed(self.constraint_state, self.request.decoding.max_tokens - self.num_generated)
 
 
-def generate(model: AutoregressiveModel, state: Any, lines: Sequence[DecodingRequest]) -> list[GeneratedText]:
-    """The texts of N lines, whose state in the model before the first token has N rows."""
-    drafts = [_Draft(i, state=line.constraint.start() if line.constraint else None) for i, line in enumerate(lines)]
-    finished: list[list[tuple[float, GeneratedText]]] = [[] for _ in lines]
-    last = [BEGIN] * len(lines)
-    device = None
-    while drafts:
-        logits, state = model.step(torch.tensor(last, device=device), state)
-        device = logits.device
+@dataclass(frozen=True)
+class _Row:
+    """One row of a step: a beam, and the scalars that the step computed for it."""
+
+    index: int
+    beam: _Beam
+    log_sum: float  # log of the sum of e^logit
+    constraint_cost: float
+    log_coverage: float  # 0 where no request has a coverage penalty
+    problem: str  # why no token is allowed; empty where one is
+
+
+@dataclass(frozen=True)
+class _Continuation:
+    """A row and a token that may follow it."""
+
+    row: _Row
+    token: int
+    log_probability: float
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A finished text of a request and its score in the search."""
+
+    score: float
+    text: GeneratedText
+
+
+def generate(model: AutoregressiveModel, state: Any, requests: Sequence[DecodingRequest]) -> list[GeneratedText]:
+    """The texts of N requests; `state` is the model's before the first token, with N rows."""
+    starts = [request.constraint.start() if request.constraint else None for request in requests]
+    beams = [
+        _Beam(i, request, constraint_state=start)
+        for i, (request, start) in enumerate(zip(requests, starts, strict=True))
+    ]
+    candidates: list[list[_Candidate]] = [[] for _ in requests]
+    last_tokens = torch.full((len(requests),), BEGIN)
+    while beams:
+        logits, state = model.step(last_tokens, state)
         logits = exact.snapped_logits(logits)
-        log_sums = exact.log_sum(logits).tolist()
-        allowed, costs, problems = _allowed(model.vocabulary, logits, lines, drafts)
-        unread = model.log_coverage(state) if any(lines[d.line].decoding.coverage_penalty for d in drafts) else []
-        chosen = _choices(allowed, logits, log_sums, lines, drafts)
-        following: list[tuple[int, _Draft]] = []
-        for number, draft in enumerate(drafts):
-            if problems[number]:
-                finished[draft.line].append(
-                    (-math.inf, _end(model, draft, lines[draft.line], "problem", problems[number]))
-                )
-        for number, token, log_probability in chosen:
-            draft, line = drafts[number], lines[drafts[number].line]
-            if problems[number]:
+        allowed, rows = _step(model, state, logits, beams)
+        for row in rows:
+            if row.problem:
+                text = _text(model.vocabulary, row.beam, "problem", row.problem)
+                candidates[row.beam.request_index].append(_Candidate(-math.inf, text))
+        extended: list[tuple[int, _Beam]] = []
+        for continuation in _continuations(allowed, logits, rows):
+            row, token = continuation.row, continuation.token
+            if row.problem:
                 continue
-            longer = _longer(draft, line, token, log_probability, costs[number])
-            finish = _finish(model.vocabulary, longer, line, token)
-            if finish:
-                score = _score(longer, line, unread[number] if unread else 0.0)
-                finished[draft.line].append((score, _end(model, longer, line, finish)))
+            beam = _extended(continuation)
+            if finish := _finish(model.vocabulary, beam, token):
+                candidate = _Candidate(_score(beam, row.log_coverage), _text(model.vocabulary, beam, finish))
+                candidates[beam.request_index].append(candidate)
             else:
-                following.append((number, longer))
-        following = _kept(following, lines, finished)
-        drafts = [draft for _, draft in following]
-        last = [draft.tokens[-1] for draft in drafts]
-        numbers = [number for number, _ in following]
-        if numbers != list(range(len(logits))):
-            state = model.select_rows(state, torch.tensor(numbers, dtype=torch.int64, device=device))
-    return [_ranked(held, line.decoding.best) for held, line in zip(finished, lines, strict=True)]
+                extended.append((row.index, beam))
+        extended = _pruned(extended, candidates)
+        beams = [beam for _, beam in extended]
+        last_tokens = torch.tensor([beam.tokens[-1] for beam in beams], device=logits.device)
+        parents = [index for index, _ in extended]
+        if parents != list(range(len(logits))):
+            state = model.select_rows(state, torch.tensor(parents, dtype=torch.int64, device=logits.device))
+    return [_ranked(texts, request.decoding.best) for texts, request in zip(candidates, requests, strict=True)]
+
+
+def _step(
+    model: AutoregressiveModel, state: Any, logits: torch.Tensor, beams: Sequence[_Beam]
+) -> tuple[torch.Tensor, list[_Row]]:
+    """Logits [N, V] with -inf where a token is not allowed, and the rows of the step."""
+    allowed, costs, problems = _allowed(model.vocabulary, logits, beams)
+    log_sums = exact.log_sum(logits).tolist()
+    is_covering = any(beam.request.decoding.coverage_penalty for beam in beams)
+    coverages = model.log_coverage(state) if is_covering else [0.0] * len(beams)
+    scalars = zip(beams, log_sums, costs, coverages, problems, strict=True)
+    return allowed, [_Row(index, *row) for index, row in enumerate(scalars)]
 
 
 def _allowed(
-    vocabulary: TextVocabulary, logits: torch.Tensor, lines: Sequence[DecodingRequest], drafts: Sequence[_Draft]
+    vocabulary: TextVocabulary, logits: torch.Tensor, beams: Sequence[_Beam]
 ) -> tuple[torch.Tensor, list[float], list[str]]:
-    """Logits with -inf where no token may stand, the cost of each row's constraint, and why nothing may stand there."""
-    made = logits.clone()
-    made[:, list(_NEVER)] = -torch.inf
-    held = [(draft, lines[draft.line]) for draft in drafts]
-    is_short = [len(d.tokens) - len(line.prefix) < line.decoding.min_tokens for d, line in held]
-    made[is_short, END] = -torch.inf
-    problems, masks = [""] * len(drafts), {}
-    for row, (draft, line) in enumerate(held):
-        mask = None
-        if line.constraint:
-            num_left = len(line.prefix) + line.decoding.max_tokens - len(draft.tokens)
-            mask = line.constraint.allowed(draft.state, num_left)
-        if (forced := _forced(line, draft)) is not None:
+    """Logits with -inf where a token is not allowed, each row's constraint cost, and why a row allows no token."""
+    allowed = logits.clone()
+    allowed[:, list(_NEVER_GENERATED)] = -torch.inf
+    is_short = [beam.num_generated < beam.request.decoding.min_tokens for beam in beams]
+    allowed[is_short, END] = -torch.inf
+    problems, masks = [""] * len(beams), {}
+    for row, beam in enumerate(beams):
+        mask = beam.constraint_mask()
+        if (forced := beam.forced_token) is not None:
             if mask is not None and not mask[forced]:
-                problems[row] = f"the text may not begin with {vocabulary.decode(line.prefix)!r}: the constraint is "
-                problems[row] += f"broken after {vocabulary.decode(draft.tokens)!r}"
+                prefix, text = vocabulary.decode(beam.request.prefix), vocabulary.decode(beam.tokens)
+                problems[row] = f"the text may not begin with {prefix!r}: the constraint is broken after {text!r}"
             continue
-        if line.decoding.changes_logits:
-            _change(made[row], line.decoding, draft, vocabulary)
+        if beam.request.decoding.changes_logits:
+            _apply_rules(allowed[row], beam, vocabulary)
         if mask is not None:
             masks[row] = mask
-    costs = _constrain(made, masks)
-    for row in made.isneginf().all(1).nonzero()[:, 0].tolist():
-        draft, line = held[row]
-        if _forced(line, draft) is None:
-            problems[row] = f"nothing may follow {vocabulary.decode(draft.tokens)[-40:]!r}: the constraint, "
-            problems[row] += f"max_tokens ({line.decoding.max_tokens}) and banned tokens leave no way on"
-    return made, costs, problems
+    costs = _constrain(allowed, masks)
+    for row in allowed.isneginf().all(1).nonzero()[:, 0].tolist():
+        beam = beams[row]
+        if beam.forced_token is None:
+            problems[row] = f"nothing may follow {vocabulary.decode(beam.tokens)[-40:]!r}: the constraint, "
+            problems[row] += f"max_tokens ({beam.request.decoding.max_tokens}) and banned tokens leave no way on"
+    return allowed, costs, problems
 
 
 def _constrain(logits: torch.Tensor, masks: Mapping[int, np.ndarray]) -> list[float]:
-    """Leave in rows of logits [N, V] what their masks allow, in place.
+    """Set logits [N, V] to -inf where a row's mask forbids the token, in place.
 
-    The costs are minus the logarithms of the shares of probability that these leave; 0 where they leave nothing.
+    Returns minus the log of the probability that each mask leaves; 0 for rows without a mask or without any token left.
     """
     costs = torch.zeros(len(logits), dtype=torch.float64, device=logits.device)
     if masks:
@@ -172,198 +240,143 @@ def _constrain(logits: torch.Tensor, masks: Mapping[int, np.ndarray]) -> list[fl
         before = logits[rows]
         after = torch.where(allowed, before, -torch.inf)
         logits[rows] = after
-        some = ~after.isneginf().all(1)
-        costs[rows[some]] = (exact.log_sum(before[some]) - exact.log_sum(after[some])).clamp_min(0.0)
+        is_open = ~after.isneginf().all(1)
+        costs[rows[is_open]] = (exact.log_sum(before[is_open]) - exact.log_sum(after[is_open])).clamp_min(0.0)
     return costs.tolist()
 
 
-def _forced(line: DecodingRequest, draft: _Draft) -> int | None:
-    """The next token of the prefix, while it lasts."""
-    return line.prefix[len(draft.tokens)] if len(draft.tokens) < len(line.prefix) else None
-
-
-def _change(logits: torch.Tensor, rules: Decoding, draft: _Draft, vocabulary: TextVocabulary) -> None:
-    """The rules that change logits [V] of a row by what it is, in place."""
-    if rules.repetition_penalty != 1.0 and draft.tokens:
-        seen = torch.tensor(sorted(set(draft.tokens)), device=logits.device)
-        held = logits[seen]
-        rescaled = torch.where(held > 0, held / rules.repetition_penalty, held * rules.repetition_penalty)
-        logits[seen] = exact.snapped_logits(rescaled)
+def _apply_rules(logits: torch.Tensor, beam: _Beam, vocabulary: TextVocabulary) -> None:
+    """Apply the rules that change a row's logits [V] (penalties, biases, bans, n-grams), in place."""
+    rules, tokens = beam.request.decoding, beam.tokens
+    if rules.repetition_penalty != 1.0 and tokens:
+        repeated = torch.tensor(sorted(set(tokens)), device=logits.device)
+        values = logits[repeated]
+        rescaled = torch.where(values > 0, values / rules.repetition_penalty, values * rules.repetition_penalty)
+        logits[repeated] = exact.snapped_logits(rescaled)
     for text, value in rules.bias.items():
         logits[vocabulary.id_of(text)] += exact.snapped(torch.tensor(value), exact.LOGIT_BITS, exact.LARGEST_LOGIT)
     for text in rules.banned:
         logits[vocabulary.id_of(text)] = -torch.inf
     size = rules.no_repeat_ngram
-    if size and len(draft.tokens) >= size - 1:
-        tail = draft.tokens[len(draft.tokens) - size + 1 :]
-        for start in range(len(draft.tokens) - size + 1):
-            if draft.tokens[start : start + size - 1] == tail:
-                logits[draft.tokens[start + size - 1]] = -torch.inf
+    if size and len(tokens) >= size - 1:
+        tail = tokens[len(tokens) - size + 1 :]
+        for start in range(len(tokens) - size + 1):
+            if tokens[start : start + size - 1] == tail:
+                logits[tokens[start + size - 1]] = -torch.inf
 
 
-def _choices(
-    allowed: torch.Tensor,
-    logits: torch.Tensor,
-    log_sums: Sequence[float],
-    lines: Sequence[DecodingRequest],
-    drafts: Sequence[_Draft],
-) -> list[tuple[int, int, float]]:
-    """(row, token, its log-probability) of all that go on: one for a row, for the beams of a line the likeliest."""
+def _continuations(allowed: torch.Tensor, logits: torch.Tensor, rows: Sequence[_Row]) -> list[_Continuation]:
+    """One continuation for each row outside a search; for the rows of a search, the likeliest of all together."""
     keys = exact.ranks(allowed)
     tokens = keys.argmax(1)
-    sampled = [row for row, draft in enumerate(drafts) if _is_sampled(lines[draft.line], draft)]
+    sampled = [row for row in rows if row.beam.is_sampled]
     if sampled:
-        rows = torch.tensor(sampled, device=allowed.device)
-        held = [lines[drafts[row].line] for row in sampled]
-        u = [line.uniform[len(drafts[row].tokens) - len(line.prefix)] for line, row in zip(held, sampled, strict=True)]
-        tokens[rows] = _sampled(allowed[rows], keys[rows], [line.decoding for line in held], u)
-    own = logits.gather(1, tokens[:, None])[:, 0].tolist()
-    chosen = []
-    for row, (token, value, log_sum) in enumerate(zip(tokens.tolist(), own, log_sums, strict=True)):
-        line, draft = lines[drafts[row].line], drafts[row]
-        if (forced := _forced(line, draft)) is not None:
-            chosen.append((row, forced, 0.0))
-        elif not _is_searched(line, draft):
-            chosen.append((row, token, value - log_sum))
-    beams: dict[int, list[int]] = {}
-    for row, draft in enumerate(drafts):
-        if _is_searched(lines[draft.line], draft):
-            beams.setdefault(draft.line, []).append(row)
-    for number, of_line in beams.items():
-        chosen += _widened(allowed, logits, log_sums, drafts, of_line, 2 * lines[number].decoding.num_beams)
-    return chosen
+        indices = torch.tensor([row.index for row in sampled], device=allowed.device)
+        rules = [row.beam.request.decoding for row in sampled]
+        uniform = [float(row.beam.request.uniform[row.beam.num_generated]) for row in sampled]
+        tokens[indices] = sampled_tokens(allowed[indices], keys[indices], rules, uniform)
+    token_logits = logits.gather(1, tokens[:, None])[:, 0].tolist()
+    continuations = []
+    searched: dict[int, list[_Row]] = {}
+    for row, token, logit in zip(rows, tokens.tolist(), token_logits, strict=True):
+        if (forced := row.beam.forced_token) is not None:
+            continuations.append(_Continuation(row, forced, 0.0))
+        elif row.beam.is_searched:
+            searched.setdefault(row.beam.request_index, []).append(row)
+        else:
+            continuations.append(_Continuation(row, token, logit - row.log_sum))
+    for rows_of_request in searched.values():
+        continuations += _likeliest(allowed, logits, rows_of_request)
+    return continuations
 
 
-def _is_sampled(line: DecodingRequest, draft: _Draft) -> bool:
-    rules = line.decoding
-    return rules.temperature > 0 and rules.num_beams == 1 and _forced(line, draft) is None
-
-
-def _is_searched(line: DecodingRequest, draft: _Draft) -> bool:
-    return line.decoding.num_beams > 1 and _forced(line, draft) is None
-
-
-def _sampled(logits: torch.Tensor, keys: torch.Tensor, rules: Sequence[Decoding], u: Sequence[float]) -> torch.Tensor:
-    """One token for each row of logits [N, V] and its keys; u [N] decides."""
-    num = logits.shape[1]
-    settings = [[r.temperature, r.min_p, r.top_k or num, r.top_p, at] for r, at in zip(rules, u, strict=True)]
-    columns = torch.tensor(settings, dtype=torch.float64, device=logits.device).T[:, :, None]
-    temperature, min_p, top_k, top_p, at = columns
-    weights = exact.shares((logits - logits.amax(1, keepdim=True)) / temperature)
-    weights = torch.where(weights < min_p, 0.0, weights)
-    tokens = exact.drawn(weights, at[:, 0])
-    rows = ((top_k < num) | (top_p < 1.0))[:, 0].nonzero()[:, 0]
-    if len(rows):
-        tokens[rows] = _of_likeliest(weights[rows], keys[rows], *columns[2:, rows])
-    return tokens
-
-
-def _of_likeliest(
-    weights: torch.Tensor, keys: torch.Tensor, top_k: torch.Tensor, top_p: torch.Tensor, at: torch.Tensor
-) -> torch.Tensor:
-    """One token for each row of weights [N, V], of those that top_k and top_p [N, 1] leave; `at` [N, 1] decides."""
-    num = weights.shape[1]
-    for width in dict.fromkeys((min(_FEW, num), num)):
-        _, order = keys.topk(width)
-        held = weights.gather(1, order)
-        held = torch.where(torch.arange(width, device=weights.device) < top_k, held, 0.0)
-        total = torch.where(top_k <= width, held.sum(1, keepdim=True), weights.sum(1, keepdim=True))
-        sums = held.cumsum(1)
-        # The sum that top_p is a share of must be known, and nothing of that share lie further down.
-        if bool(((sums[:, -1:] >= top_p * total) & ((top_k <= width) | (top_k >= num))).all()):
-            break
-    held = torch.where(sums - held < top_p * total, held, 0.0)
-    return order.gather(1, exact.drawn(held, at[:, 0])[:, None])[:, 0]
-
-
-def _widened(
-    allowed: torch.Tensor,
-    logits: torch.Tensor,
-    log_sums: Sequence[float],
-    drafts: Sequence[_Draft],
-    rows: Sequence[int],
-    num: int,
-) -> list[tuple[int, int, float]]:
-    """The `num` likeliest continuations of the drafts of one line, the likeliest first."""
-    before = torch.tensor([drafts[row].log_probability - log_sums[row] for row in rows], dtype=torch.float64)
-    scores = allowed[list(rows)] + before.to(allowed.device)[:, None]
+def _likeliest(allowed: torch.Tensor, logits: torch.Tensor, rows: Sequence[_Row]) -> list[_Continuation]:
+    """The likeliest continuations of the rows of one request, twice as many as it has beams, the likeliest first."""
+    num = 2 * rows[0].beam.request.decoding.num_beams
+    before = torch.tensor([row.beam.log_probability - row.log_sum for row in rows], dtype=torch.float64)
+    scores = allowed[[row.index for row in rows]] + before.to(allowed.device)[:, None]
     keys, tokens = exact.ranks(scores).topk(min(num, scores.shape[1]))
-    flat = [
-        (value, number, token)
-        for number, (values, found) in enumerate(zip(keys.tolist(), tokens.tolist(), strict=True))
-        for value, token in zip(values, found, strict=True)
-        if value > -math.inf
+    ranked = [
+        (-(key // exact.MOST_TOKENS), number, token)
+        for number, (row_keys, row_tokens) in enumerate(zip(keys.tolist(), tokens.tolist(), strict=True))
+        for key, token in zip(row_keys, row_tokens, strict=True)
+        if key > -math.inf
     ]
-    best = sorted(flat, key=lambda held: (-(held[0] // exact.MOST_TOKENS), held[1], held[2]))[:num]
-    return [(rows[n], token, float(logits[rows[n], token]) - log_sums[rows[n]]) for _, n, token in best]
+    return [
+        _Continuation(rows[n], token, float(logits[rows[n].index, token]) - rows[n].log_sum)
+        for _, n, token in sorted(ranked)[:num]
+    ]
 
 
-def _longer(draft: _Draft, line: DecodingRequest, token: int, log_probability: float, cost: float) -> _Draft:
-    state = draft.state
-    if line.constraint and token != END:
-        state = line.constraint.advance(state, token)
-    tokens = draft.tokens if token == END else (*draft.tokens, token)
-    total = draft.log_probability + log_probability
-    return _Draft(draft.line, tokens, total, draft.constraint_cost + cost, state)
+def _extended(continuation: _Continuation) -> _Beam:
+    """The beam of a row with one more token."""
+    row, token = continuation.row, continuation.token
+    beam, constraint = row.beam, row.beam.request.constraint
+    return _Beam(
+        beam.request_index,
+        beam.request,
+        beam.tokens if token == END else (*beam.tokens, token),
+        beam.log_probability + continuation.log_probability,
+        beam.constraint_cost + row.constraint_cost,
+        constraint.advance(beam.constraint_state, token) if constraint and token != END else beam.constraint_state,
+    )
 
 
-def _finish(vocabulary: TextVocabulary, draft: _Draft, line: DecodingRequest, token: int) -> str:
-    """Why a text ends here; empty where it goes on."""
+def _finish(vocabulary: TextVocabulary, beam: _Beam, token: int) -> str:
+    """Why a text ends after its last `token`; empty if it goes on."""
     if token == END:
         return "end"
-    rules, written = line.decoding, draft.tokens[len(line.prefix) :]
-    if rules.stop and written:
-        tail = vocabulary.decode(written[-max(map(len, rules.stop)) - 1 :])
+    rules, generated = beam.request.decoding, beam.tokens[len(beam.request.prefix) :]
+    if rules.stop and generated:
+        tail = vocabulary.decode(generated[-max(map(len, rules.stop)) - 1 :])
         if any(stop in tail for stop in rules.stop):
             return "stop"
-    return "length" if len(written) >= rules.max_tokens and not line.constraint else ""
+    return "length" if len(generated) >= rules.max_tokens and not beam.request.constraint else ""
 
 
-def _end(
-    model: AutoregressiveModel, draft: _Draft, line: DecodingRequest, finish: str, problem: str = ""
-) -> GeneratedText:
-    text = model.vocabulary.decode(draft.tokens)
+def _text(vocabulary: TextVocabulary, beam: _Beam, finish: str, problem: str = "") -> GeneratedText:
+    text = vocabulary.decode(beam.tokens)
     if finish == "stop":
-        start = len(model.vocabulary.decode(line.prefix))
-        text = text[: min(place for stop in line.decoding.stop if (place := text.find(stop, start)) >= 0)]
-    return GeneratedText(text, draft.tokens, draft.log_probability, draft.constraint_cost, finish, problem)
+        start = len(vocabulary.decode(beam.request.prefix))
+        positions = [text.find(stop, start) for stop in beam.request.decoding.stop]
+        text = text[: min(position for position in positions if position >= 0)]
+    return GeneratedText(text, beam.tokens, beam.log_probability, beam.constraint_cost, finish, problem)
 
 
-def _score(draft: _Draft, line: DecodingRequest, unread: float) -> float:
-    length = len(draft.tokens) - len(line.prefix)
-    return _normalised(draft.log_probability, length, line.decoding) + line.decoding.coverage_penalty * unread
+def _score(beam: _Beam, log_coverage: float) -> float:
+    """The score that ranks finished texts (Wu et al. 2016, equation 14)."""
+    rules = beam.request.decoding
+    return _normalised(beam.log_probability, beam.num_generated, rules) + rules.coverage_penalty * log_coverage
 
 
 def _normalised(log_probability: float, length: int, rules: Decoding) -> float:
     return log_probability / ((5 + length) / 6) ** rules.length_penalty
 
 
-def _kept(
-    following: Sequence[tuple[int, _Draft]],
-    lines: Sequence[DecodingRequest],
-    finished: Sequence[list[tuple[float, GeneratedText]]],
-) -> list[tuple[int, _Draft]]:
-    """Of each line as many as it has beams, none where what is finished cannot be beaten any more."""
-    kept: dict[int, list[tuple[int, _Draft]]] = {}
-    for number, draft in following:
-        held = kept.setdefault(draft.line, [])
-        if len(held) < lines[draft.line].decoding.num_beams:
-            held.append((number, draft))
-    for line, held in kept.items():
-        rules = lines[line].decoding
-        if len(finished[line]) < rules.num_beams:
+def _pruned(
+    extended: Sequence[tuple[int, _Beam]], candidates: Sequence[Sequence[_Candidate]]
+) -> list[tuple[int, _Beam]]:
+    """As many (row, beam) of each request as it has beams; none if no beam can beat its finished texts any more."""
+    by_request: dict[int, list[tuple[int, _Beam]]] = {}
+    for row, beam in extended:
+        beams = by_request.setdefault(beam.request_index, [])
+        if len(beams) < beam.request.decoding.num_beams:
+            beams.append((row, beam))
+    for index, beams in by_request.items():
+        rules = beams[0][1].request.decoding
+        if len(candidates[index]) < rules.num_beams:
             continue
-        least = sorted((score for score, _ in finished[line]), reverse=True)[rules.num_beams - 1]
-        if least >= max(_normalised(draft.log_probability, rules.max_tokens, rules) for _, draft in held):
-            held.clear()
-    return [pair for line in sorted(kept) for pair in kept[line]]
+        worst = sorted((candidate.score for candidate in candidates[index]), reverse=True)[rules.num_beams - 1]
+        if worst >= max(_normalised(beam.log_probability, rules.max_tokens, rules) for _, beam in beams):
+            beams.clear()
+    return [pair for index in sorted(by_request) for pair in by_request[index]]
 
 
-def _ranked(finished: Sequence[tuple[float, GeneratedText]], place: int) -> GeneratedText:
-    """The text of a place among those of a line, the best first; the last where there are fewer.
+def _ranked(candidates: Sequence[_Candidate], rank: int) -> GeneratedText:
+    """The text of a rank, 0 the best, among those of a request; the last if there are fewer.
 
-    What could not be ended is one only if all could not.
+    Texts with a problem count only if there are no others.
     """
-    whole = [held for held in finished if not held[1].problem] or finished
-    order = sorted(whole, key=lambda held: (-held[0], held[1].tokens))
-    return order[min(place, len(order) - 1)][1]
+    complete = [candidate for candidate in candidates if not candidate.text.problem] or candidates
+    order = sorted(complete, key=lambda candidate: (-candidate.score, candidate.text.tokens))
+    return order[min(rank, len(order) - 1)].text

@@ -257,7 +257,7 @@ def test_drawn_places_come_as_often_as_their_weights() -> None:
     num = 200_000
     u = (torch.arange(num, dtype=torch.float64) + 0.5) / num
     for row in weights:
-        places = exact.drawn(row.expand(num, -1), u)
+        places = exact.sampled_indices(row.expand(num, -1), u)
         found = np.bincount(places.numpy(), minlength=6) / num
         np.testing.assert_allclose(found, (row / row.sum()).numpy(), rtol=0, atol=1.5 / num)
         assert (places.diff() >= 0).all()  # u is a place on the line of weights
@@ -266,8 +266,8 @@ def test_drawn_places_come_as_often_as_their_weights() -> None:
 def test_drawn_places_at_the_edges() -> None:
     weights = torch.tensor([[0.0, 0.25, 0.0, 0.75, 0.0]], dtype=torch.float64)
     edges = [0.0, 0.25 - 2.0**-53, 0.25, 1.0 - 2.0**-53]
-    assert [exact.drawn(weights, torch.tensor([u], dtype=torch.float64)).item() for u in edges] == [1, 1, 3, 3]
+    assert [exact.sampled_indices(weights, torch.tensor([u], dtype=torch.float64)).item() for u in edges] == [1, 1, 3, 3]
     # Whatever the total, the largest u falls on a weight above 0.
     totals = torch.randint(1, 2**40, (5_000,), generator=torch.Generator().manual_seed(0)).double() * 2.0**-36
     rows = torch.stack([totals, torch.zeros_like(totals)], 1)
-    assert (exact.drawn(rows, torch.full((5_000,), 1.0 - 2.0**-53, dtype=torch.float64)) == 0).all()
+    assert (exact.sampled_indices(rows, torch.full((5_000,), 1.0 - 2.0**-53, dtype=torch.float64)) == 0).all()
