@@ -1,0 +1,138 @@
+"""The documents say what is so: measured numbers, links, tables of files, systems, commands and recipes."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from ganrnn.data import scenes
+from jobs import cli
+from pipelines.formats import schemas
+from tests.benchmarks import document_figures
+from tests.structure import documents
+from tests.structure.documents import PAGES, ROOT
+
+MOST_LINES_OF_README, WIDEST_LINE = 250, 120
+# Numbers that no benchmark of the project measured, by page: what states them, or where they are published.
+NOT_MEASURED = {
+    "tests/benchmarks/README.md": {
+        *("250,000", "1,000", "4,000", "3,500", "5,500"),  # the estimate for a thousand GPUs; the S3 user guide
+        *("1,584,663", "30,000"),  # Polykovskiy et al. 2020
+        *("0.56", "0.58"),  # Suhr et al. 2017 and after
+        *("0.6", "0.8"),  # temperatures of hybrids.py
+        *("2,000", "5,500"),  # jobs/recipes/demo.yaml and the recipes of the table
+    },
+    "pipelines/evaluate/README.md": {
+        "95,628,359",  # the file that ganrnn/metrics/extractors/inception.py has the digest of
+        "1,656",  # tests/structure/test_documents.py
+        "95 %",
+    },
+    "pipelines/formats/README.md": {"95 %"},
+    "README.md": {
+        *("3.11", "3.12", "3.13", "2.0"),  # versions of Python and of the licence
+        "2,000",  # jobs/recipes/demo.yaml
+    },
+    "CONTRIBUTING.md": {"3.11", "3.13"},  # of Python
+    "infra/README.md": {"1.7"},  # of KubeRay
+}
+FIGURE = re.compile(r"(?<![\w.])\d[\d,]*\.\d+(?![\w.])|\b\d{1,3}(?:,\d{3})+\b|\b\d+ %")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_numbers_and_tables_are_those_of_the_results(name: str) -> None:
+    text = PAGES[name].read_text(encoding="utf-8")
+    assert document_figures.filled(text) == text, "run: python -m tests.benchmarks.document_figures"
+
+
+def test_a_wrong_number_is_corrected_with_its_digits_and_unit() -> None:
+    source = "evaluation/answers_acknowledged"
+    assert document_figures.value(source) == 3_424
+    assert document_figures.filled(f"7<!-- {source} -->") == f"3424<!-- {source} -->"
+    assert document_figures.filled(f"7,000.0 %<!-- {source} -->") == f"342,400.0 %<!-- {source} -->"
+    assert document_figures.filled(f"1 minutes<!-- {source} -->") == f"57 minutes<!-- {source} -->"
+    with pytest.raises(KeyError, match="no_such_figure"):
+        document_figures.filled("1<!-- evaluation/no_such_figure -->")
+    with pytest.raises(KeyError, match="no-such-table"):
+        document_figures.filled("<!-- table: no-such-table -->\n<!-- /table -->")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_measured_number_is_typed(name: str) -> None:
+    found = set(FIGURE.findall(documents.typed(PAGES[name].read_text(encoding="utf-8"))))
+    assert found - NOT_MEASURED.get(name, set()) == set()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_links_lead_somewhere(name: str) -> None:
+    broken = []
+    for link in documents.links(PAGES[name].read_text(encoding="utf-8")):
+        path, _, anchor = link.partition("#")
+        if path.startswith("https://"):
+            continue
+        target = (PAGES[name].parent / path).resolve() if path else PAGES[name]
+        page = target / "README.md" if (target / "README.md").exists() else target
+        if not page.exists() or (anchor and anchor not in documents.anchors(page)):
+            broken.append(link)
+    assert broken == []
+
+
+def test_the_readme_is_short() -> None:
+    assert len(PAGES["README.md"].read_text(encoding="utf-8").splitlines()) <= MOST_LINES_OF_README
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_lines_are_short_but_those_of_tables(name: str) -> None:
+    lines = document_figures.BLOCK.sub("", PAGES[name].read_text(encoding="utf-8")).splitlines()
+    assert [line for line in lines if len(line) > WIDEST_LINE and line.lstrip()[:1] != "|" and "](" not in line] == []
+
+
+def test_every_column_of_every_file_is_in_the_table() -> None:
+    text = PAGES["pipelines/formats/README.md"].read_text(encoding="utf-8")
+    expected = [
+        *(schemas.dataset(kind, has_sources=False) for kind in ("images", "texts", "pairs")),
+        *(schemas.prompts(kind, has_sources=False) for kind in ("images", "texts")),
+        *(schemas.samples(modality) for modality in ("images", "texts", "scores")),
+        *(schemas.RATINGS, schemas.REJECTS),
+    ]
+    written = [columns for _, columns in documents.rows(text, "| file | columns")]
+    assert written == [", ".join(map(_column, schema)) for schema in expected]
+
+
+def test_every_system_has_a_row_in_both_tables() -> None:
+    systems = {path.stem for path in (ROOT / "ganrnn/tasks").glob("*.py")} - {"__init__"}
+    for name, header in (("README.md", "| system"), ("ganrnn/tasks/README.md", "| task |")):
+        cells = [row[0] for row in documents.rows(PAGES[name].read_text(encoding="utf-8"), header)]
+        assert {re.findall(r"`(\w+)`", cell)[0] for cell in cells} == systems
+
+
+def test_every_command_has_a_row() -> None:
+    rows = documents.rows(PAGES["jobs/README.md"].read_text(encoding="utf-8"), "| command")
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row[0])} >= set(cli.VERBS)
+
+
+def test_every_recipe_has_a_row() -> None:
+    rows = documents.rows(PAGES["jobs/recipes/README.md"].read_text(encoding="utf-8"), "| recipe")
+    folder = ROOT / "jobs/recipes"
+    linked = [str(Path(re.findall(r"\((.+)\)", row[0])[0])) for row in rows]
+    assert sorted(linked) == sorted(str(path.relative_to(folder)) for path in folder.rglob("*.yaml"))
+
+
+def test_there_are_as_many_renderings_as_evaluate_says() -> None:
+    count = len(scenes.single_combinations()) + len(scenes.pair_combinations())
+    assert f"all {count:,} renderings" in PAGES["pipelines/evaluate/README.md"].read_text(encoding="utf-8")
+
+
+def test_modules_that_the_changelog_names_exist() -> None:
+    rows = documents.rows(PAGES["CHANGELOG.md"].read_text(encoding="utf-8").replace("\n  |", "\n|"), "| before")
+    names = [name for row in rows for name in re.findall(r"`((?:ganrnn|pipelines)[\w.]+)`", row[1])]
+    assert len(names) > len(rows) and [name for name in names if not importlib.util.find_spec(name)] == []
+
+
+def _column(field: pa.Field) -> str:
+    name = field.name if field.nullable else f"**{field.name}**"
+    if field.type == schemas.IMAGE:
+        return name
+    kind = "map" if field.type == schemas.ATTRIBUTES else str(field.type).partition("[")[0]
+    return f"{name} {kind}"
