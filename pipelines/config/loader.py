@@ -18,6 +18,7 @@ import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from ganrnn.errors import BadInput
+from ganrnn.outputs import plain_output
 from ganrnn.task import task_class
 from pipelines.config.recipe import Recipe
 from pipelines.config.sampling import LEAST_MICRO_BATCH
@@ -77,7 +78,7 @@ def parse_recipe(raw: Mapping[str, Any], place: str) -> Recipe:
     task = _validate(config_type, section, place, ("task",))
     recipe: Recipe = _validate(Recipe, {**raw, "task": {}}, place, ())
     micro_batch_size = recipe.generate.sampling.micro_batch_size
-    if task_class(name).output_modality != "texts" and micro_batch_size % LEAST_MICRO_BATCH:
+    if not plain_output(task_class(name)).is_exact and micro_batch_size % LEAST_MICRO_BATCH:
         raise BadInput(f"sampling.micro_batch_size is {micro_batch_size}; allowed are multiples of {LEAST_MICRO_BATCH}")
     return replace(recipe, task=task).resolved()
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from ganrnn.errors import BadInput
 from pipelines import storage
-from pipelines.formats.schemas import ATTRIBUTES, IMAGE, MATCH_SCORE, PROMPT_COLUMNS, holds_image, samples
+from pipelines.formats.schemas import ATTRIBUTES, IMAGE, MATCH_SCORE, PROMPT_COLUMNS, SAMPLES, holds_image
 from pipelines.formats.unique_ids import UniqueIds
 
 _HIVE = re.compile(r"(?:^|/)([^/=]+)=([^/]+)(?=/)")
@@ -99,11 +99,11 @@ def plan(
     columns: Sequence[str],
     shard_rows: int,
     max_reject_share: float,
-    output_modality: str = "images",
+    sample_columns: Sequence[str] = SAMPLES.names,
 ) -> PromptSet:
     """Check the files of a prompt set and cut their rows into shards. Memory does not grow with the rows.
 
-    `columns` are those that the model cannot do without, `output_modality` is what it makes of them.
+    `columns` are those that the model cannot do without, `sample_columns` those that its samples will have.
 
     Raises BadInput when a file is unreadable or empty, a column is missing or of another type, an id is null or double,
     or more than `max_reject_share` of the rows lack what the model reads.
@@ -113,7 +113,7 @@ def plan(
     with UniqueIds("prompt_id") as ids:
         for uri in uris:
             file = storage.open_parquet(uri)
-            _check_types(uri, file.schema_arrow, columns, output_modality)
+            _check_types(uri, file.schema_arrow, columns, sample_columns)
             sizes.append(file.metadata.num_rows)
             if "num_samples" in file.schema_arrow.names:
                 _check_counts(uri)
@@ -207,9 +207,9 @@ def _is_whole(rows: Any, columns: Sequence[str]) -> Any:
     return whole
 
 
-def _check_types(uri: str, schema: pa.Schema, columns: Sequence[str], output_modality: str) -> None:
+def _check_types(uri: str, schema: pa.Schema, columns: Sequence[str], sample_columns: Sequence[str]) -> None:
     storage.require_columns(uri, schema, ["prompt_id", *columns])
-    for name in (*samples(output_modality).names, MATCH_SCORE.name):
+    for name in (*sample_columns, MATCH_SCORE.name):
         if name in schema.names and name not in PROMPT_COLUMNS:
             raise BadInput(f"{uri} has a column {name!r}, which samples have themselves; rename or drop it")
     texts, integers = ("prompt_id", "prompt"), ("seed", "num_samples", *({"label"} & set(columns)))

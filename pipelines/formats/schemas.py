@@ -106,11 +106,6 @@ RATINGS = pa.schema(
 )
 
 
-def samples(output_modality: str) -> pa.Schema:
-    """Of the samples of a model that gives `images`, `texts` or `scores`."""
-    return {"images": SAMPLES, "texts": TEXT_SAMPLES, "scores": SCORES}[output_modality]
-
-
 def dataset(kind: str, has_sources: bool) -> pa.Schema:
     """Of a dataset of `images`, `texts` or `pairs`."""
     return _with_sources({"images": DATASET, "texts": TEXTS, "pairs": PAIRS}[kind], has_sources)

@@ -18,6 +18,7 @@ from pipelines.config import Recipe, SamplingConfig
 from pipelines.formats import prompts
 from pipelines.sampling import model_files
 from pipelines.sampling.judge import Chooser, chooser_of
+from pipelines.sampling.outputs import output_of
 from pipelines.sampling.sampler import ModelSampler
 
 PLAN = "plan.json"
@@ -116,12 +117,13 @@ def plan(recipe: Recipe, sets: Mapping[str, Mapping[str, int]]) -> Work:
     config = recipe.generate
     files = model_files.fetch_files(config.model_uri, recipe.tracking)
     task = checkpoint.load_sampler(files, config.model_uri)
+    output = output_of(task)
     shard_rows, max_reject_share = config.sampling.shard_rows, config.max_reject_share
     planned = [
-        prompts.plan(list(uris), task.prompt_columns, shard_rows, max_reject_share, task.output_modality)
+        prompts.plan(list(uris), task.prompt_columns, shard_rows, max_reject_share, output.schema.names)
         for uris in sets.values()
     ]
-    decoding = config.sampling.decoding if task.output_modality == "texts" else None
+    decoding = output.decoding(config.sampling)
     chooser = chooser_of(recipe, task)
     assert config.seed is not None  # a resolved recipe has one
     outputs = [

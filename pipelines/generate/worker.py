@@ -7,7 +7,7 @@ from pipelines import storage
 from pipelines.formats.prompts import ShardReader
 from pipelines.generate.plan import ShardRange, Work
 from pipelines.generate.receipts import Receipt, commit, receipt_of
-from pipelines.sampling.samples import Drawn, draw, samples_table
+from pipelines.sampling.samples import Samples, draw, samples_table
 
 
 class ShardWriter:
@@ -35,14 +35,14 @@ class ShardWriter:
                 receipts.append(self.uploads.submit(receipt_of, uri))
                 continue
             rows = self.reader.read(output.prompt_set.shard(index))
-            drawn = draw(self.sampler, rows, output.seed, skipped)
+            samples = draw(self.sampler, rows, output.seed, skipped)
             if receipts:
                 receipts[-1].result()  # no more than one file waits
             if self.sampler.device == "cpu":  # encoding during the next shard would take a second CPU
-                receipts.append(self.uploads.submit(commit, uri, samples_table(self.sampler, drawn)))
+                receipts.append(self.uploads.submit(commit, uri, samples_table(self.sampler, samples)))
             else:
-                receipts.append(self.uploads.submit(self._encode_and_commit, uri, drawn))
+                receipts.append(self.uploads.submit(self._encode_and_commit, uri, samples))
         return [receipt.result() for receipt in receipts]
 
-    def _encode_and_commit(self, uri: str, drawn: Drawn) -> Receipt:
-        return commit(uri, samples_table(self.sampler, drawn))
+    def _encode_and_commit(self, uri: str, samples: Samples) -> Receipt:
+        return commit(uri, samples_table(self.sampler, samples))

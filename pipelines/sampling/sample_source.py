@@ -13,6 +13,7 @@ from pipelines.formats import prompts
 from pipelines.formats.manifest import MANIFEST
 from pipelines.sampling import model_files
 from pipelines.sampling.judge import Chooser, chooser_of
+from pipelines.sampling.outputs import output_of
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,11 @@ def _on_the_way(recipe: Recipe) -> SampleSource:
     files = model_files.fetch_files(config.model_uri, recipe.tracking)
     task = checkpoint.load_sampler(files, config.model_uri)
     prompt_set = prompts.plan(
-        list(uris), task.prompt_columns, config.sampling.shard_rows, config.max_reject_share, task.output_modality
+        list(uris),
+        task.prompt_columns,
+        config.sampling.shard_rows,
+        config.max_reject_share,
+        output_of(task).schema.names,
     )
     chooser = chooser_of(recipe, task)
     return SampleSource(

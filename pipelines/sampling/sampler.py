@@ -14,10 +14,9 @@ from ganrnn.errors import BadInput
 from ganrnn.task import Keys, Rows
 from pipelines.config import LEAST_MICRO_BATCH, SamplingConfig
 from pipelines.sampling.judge import Chooser
+from pipelines.sampling.outputs import output_of
 
 logger = logging.getLogger(__name__)
-
-_SCORE_DIGITS = 4  # so that rounding elsewhere seldom shows
 
 
 class ModelSampler:
@@ -32,6 +31,7 @@ class ModelSampler:
         self.num_threads = max(1, int(sampling.cpus_per_worker))
         cpu.prepare(self.num_threads)
         self.task = load_sampler(files)
+        self.output = output_of(self.task)
         self.model_digest: str = self.task.model_digest
         self.sampling, self.micro_batch_size = sampling, sampling.micro_batch_size
         self.device = "cuda" if sampling.gpus_per_worker else "cpu"
@@ -69,23 +69,17 @@ class ModelSampler:
                     if not isinstance(error, BadInput):
                         reason = f"the model fails on it: {type(error).__name__}: {reason}"
                     failed[start] = reason
-        if self.task.output_modality == "texts":
-            failed |= {row: written.problem for row, written in enumerate(outputs) if written and written.problem}
-        return outputs, failed
+        return outputs, failed | self.output.problems(outputs)
 
     def _micro_batch(self, rows: Rows, keys: Keys) -> Sequence[Any]:
-        """Outputs of at most `micro_batch_size` rows; but for texts they are always so many, the last repeated."""
-        if self.task.output_modality == "texts":
-            texts: Sequence[Any] = self.task.sample(rows, keys)
-            return texts
+        """Outputs of at most `micro_batch_size` rows; unless they are exact, always so many, the last repeated."""
+        if self.output.is_exact:
+            return self.output.values(self.task.sample(rows, keys))
         missing = self.micro_batch_size - len(keys)
         filled = {name: [*column, *[column[-1]] * missing] for name, column in rows.items()}
         with torch.autocast(self.device, torch.bfloat16) if self.half else nullcontext():
-            made = self.task.sample(filled, [*keys, *[keys[-1]] * missing])[: len(keys)].cpu()
-        if self.task.output_modality == "images":
-            pictures: Sequence[Any] = made.permute(0, 2, 3, 1).numpy()
-            return pictures
-        return [round(score, _SCORE_DIGITS) for score in made.tolist()]
+            outputs = self.task.sample(filled, [*keys, *[keys[-1]] * missing])
+        return self.output.values(outputs[: len(keys)].cpu())
 
     def sample_best(self, rows: Rows, keys: Keys) -> tuple[list[Any], list[float], dict[int, str]]:
         """As `sample`, of several candidates those that the judge scores highest, with their scores.
@@ -97,18 +91,18 @@ class ModelSampler:
         outputs: list[Any] = [None] * len(keys)
         scores = [-1.0] * len(keys)
         for number in range(config.num_candidates):
-            own = [(seed, f"{name}#{number}" if number else name) for seed, name in keys]
-            made, problems = self.sample(rows, own)
-            there = [row for row in range(len(keys)) if row not in problems]
-            asked = {
-                "prompt": [rows["prompt"][row] for row in there],
-                "source_image": [{"bytes": encode_png(made[row])} for row in there],
+            candidate_keys = [(seed, f"{name}#{number}" if number else name) for seed, name in keys]
+            candidates, problems = self.sample(rows, candidate_keys)
+            sampled = [row for row in range(len(keys)) if row not in problems]
+            statements = {
+                "prompt": [rows["prompt"][row] for row in sampled],
+                "source_image": [{"bytes": encode_png(candidates[row])} for row in sampled],
             }
-            found, unjudged = self.judge.sample(asked, [own[row] for row in there])
-            failed |= problems | {there[place]: reason for place, reason in unjudged.items()}
-            for row, score in zip(there, found, strict=True):
+            match_scores, unjudged = self.judge.sample(statements, [candidate_keys[row] for row in sampled])
+            failed |= problems | {sampled[index]: reason for index, reason in unjudged.items()}
+            for row, score in zip(sampled, match_scores, strict=True):
                 if score is not None and score > scores[row]:
-                    outputs[row], scores[row] = made[row], score
+                    outputs[row], scores[row] = candidates[row], score
         for row, score in enumerate(scores):
             if row not in failed and score < config.least_score:
                 failed[row] = (

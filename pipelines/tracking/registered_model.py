@@ -18,9 +18,8 @@ from mlflow.pyfunc.model import PythonModel
 
 from ganrnn import checkpoint
 from ganrnn.config import from_plain
-from ganrnn.data import images
 from ganrnn.decoding.rules import Decoding
-from ganrnn.errors import BadInput
+from ganrnn.outputs import plain_output
 
 DEFAULT_SEED, DEFAULT_SAMPLE_ID = 0, "0"
 MICRO_BATCH_SIZE = 64
@@ -37,6 +36,7 @@ class RegisteredModel(PythonModel):
         """Read the two files of the version; raises BadInput when a digest does not fit."""
         files = {name: Path(path).read_bytes() for name, path in context.artifacts.items()}
         self.sampler = checkpoint.load_sampler(files)
+        self.output = plain_output(self.sampler)
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """One row with `image` (PNG bytes), `text` or `match_score` for each prompt and, where given, its `seed`,
@@ -46,36 +46,24 @@ class RegisteredModel(PythonModel):
         """
         optional = [name for name in self.sampler.optional_columns if name in model_input]
         columns = {name: model_input[name].tolist() for name in self.sampler.prompt_columns}
-        columns |= {name: [None if pd.isna(held) else held for held in model_input[name]] for name in optional}
+        columns |= {name: [None if pd.isna(value) else value for value in model_input[name]] for name in optional}
         if "attributes" in columns:
-            columns["attributes"] = [json.loads(held) for held in columns["attributes"]]
+            columns["attributes"] = [json.loads(value) for value in columns["attributes"]]
         if "source_image" in columns:
-            columns["source_image"] = [{"bytes": held} for held in columns["source_image"]]
-        if self.sampler.output_modality == "texts":
+            columns["source_image"] = [{"bytes": png} for png in columns["source_image"]]
+        if self.output.reads_decoding:
             rules = self._column(model_input, "decoding", "{}")
-            columns["decoding"] = [from_plain(Decoding, json.loads(held)) for held in rules]
+            columns["decoding"] = [from_plain(Decoding, json.loads(rule)) for rule in rules]
         seeds = self._column(model_input, "seed", DEFAULT_SEED)
         sample_ids = self._column(model_input, "sample_id", DEFAULT_SAMPLE_ID)
         keys = [(int(seed), str(sample_id)) for seed, sample_id in zip(seeds, sample_ids, strict=True)]
         columns["prompt_id"] = sample_ids
-        made: list[Any] = []
+        samples: list[Any] = []
         for start in range(0, len(keys), MICRO_BATCH_SIZE):
             part = slice(start, start + MICRO_BATCH_SIZE)
-            made += self._plain(self.sampler.sample({name: held[part] for name, held in columns.items()}, keys[part]))
-        name = {"images": "image", "texts": "text", "scores": "match_score"}[self.sampler.output_modality]
-        return pd.DataFrame({name: pd.Series(made, dtype=object)})
-
-    def _plain(self, outputs: Any) -> list[Any]:
-        """PNG bytes, texts or numbers; BadInput where a text cannot be written."""
-        if self.sampler.output_modality == "images":
-            return [images.encode_png(image) for image in outputs.permute(0, 2, 3, 1).cpu().numpy()]
-        if self.sampler.output_modality == "scores":
-            scores: list[Any] = outputs.tolist()
-            return scores
-        for written in outputs:
-            if written.problem:
-                raise BadInput(written.problem)
-        return [written.text for written in outputs]
+            outputs = self.sampler.sample({name: values[part] for name, values in columns.items()}, keys[part])
+            samples += self.output.plain(outputs)
+        return pd.DataFrame({self.output.column: pd.Series(samples, dtype=object)})
 
     @staticmethod
     def _column(rows: pd.DataFrame, name: str, default: int | str) -> list[Any]:

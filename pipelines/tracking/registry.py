@@ -26,8 +26,8 @@ from mlflow.types import ColSpec, Schema
 
 import ganrnn
 from ganrnn.checkpoint import DESCRIPTION, SAMPLER_FILES, describe, load_sampler
-from ganrnn.data.images import encode_png
 from ganrnn.errors import BadInput
+from ganrnn.outputs import PlainOutput, plain_output
 from pipelines.config import TrackingConfig
 from pipelines.formats.manifest import code_revision
 from pipelines.tracking.model_input import KINDS, frame
@@ -37,7 +37,7 @@ from pipelines.tracking.tags import METRIC
 _MODEL_URI = re.compile(r"models:/(?P<name>[^/@]+)(@(?P<alias>[^/@]+)|/(?P<version>\d+))")
 _REQUIREMENTS = ("mlflow", "torch", "numpy", "pillow", "safetensors", "pandas", "tokenizers")
 _OPTIONAL = (ColSpec("long", "seed", required=False), ColSpec("string", "sample_id", required=False))
-_OF_TEXTS = (ColSpec("string", "decoding", required=False),)
+_DECODING = (ColSpec("string", "decoding", required=False),)
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def register(
             flavour = Model(
                 run_id=run_id, model_id=logged.model_id, artifact_path=logged.artifact_location, metadata=digests
             )
-            _save(Path(scratch) / "model", model_folder, flavour, load_sampler(files).output_modality, example)
+            _save(Path(scratch) / "model", model_folder, flavour, plain_output(load_sampler(files)), example)
             client.log_model_artifacts(logged.model_id, f"{scratch}/model")
         # The source is a place: one of models:/ID would be looked up in mlflow's global store. The id goes to a tag,
         # because the registry's tables have no column for it.
@@ -186,20 +186,16 @@ def _location(client: mlflow.MlflowClient, name: str, version: str) -> str:
     return str(client.get_model_version_download_uri(name, version)).rstrip("/")
 
 
-def _save(target: Path, model_folder: Path, flavour: Model, output_modality: str, example: Mapping[str, Any]) -> None:
-    optional = [*_OPTIONAL, *_OF_TEXTS] if output_modality == "texts" else [*_OPTIONAL]
-    made = ColSpec(
-        *{"images": ("binary", "image"), "texts": ("string", "text"), "scores": ("float", "match_score")}[
-            output_modality
-        ]
-    )
+def _save(target: Path, model_folder: Path, flavour: Model, output: PlainOutput, example: Mapping[str, Any]) -> None:
+    optional = [*_OPTIONAL, *(_DECODING if output.reads_decoding else ())]
     mlflow.pyfunc.save_model(
         path=str(target),
         python_model=str(Path(__file__).with_name("registered_model.py")),
         artifacts={file: str(model_folder / file) for file in SAMPLER_FILES},
         code_paths=[str(Path(ganrnn.__file__).parent)],
         signature=ModelSignature(
-            Schema([*(ColSpec(KINDS[column], column) for column in example), *optional]), Schema([made])
+            Schema([*(ColSpec(KINDS[column], column) for column in example), *optional]),
+            Schema([ColSpec(output.signature_type, output.column)]),
         ),
         input_example=frame(example, seed=0),
         # Local version labels such as +cpu exist in no public index.
@@ -226,11 +222,6 @@ def _check_loaded_back(
             sys.path[:] = import_path
     columns = {"prompt_id": [sample_id]} | {column: [value] for column, value in example.items()}
     task = load_sampler(files)
-    made = task.sample(columns, [(seed, sample_id)])[0]
-    expected = {
-        "images": lambda: encode_png(made.permute(1, 2, 0).cpu().numpy()),
-        "texts": lambda: made.text,
-        "scores": lambda: float(made),
-    }[task.output_modality]()
+    (expected,) = plain_output(task).plain(task.sample(columns, [(seed, sample_id)]))
     if registered != expected:
-        raise RuntimeError(f"models:/{name}/{version} does not paint what its checkpoint paints; it was deleted")
+        raise RuntimeError(f"models:/{name}/{version} does not sample what its checkpoint samples; it was deleted")

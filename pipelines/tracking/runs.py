@@ -22,13 +22,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import mlflow
-import numpy as np
 from mlflow import entities
 from mlflow.exceptions import MlflowException
 from mlflow.utils import validation as limits
 from sqlalchemy.exc import SQLAlchemyError
 
-from ganrnn.data.images import encode_png
 from ganrnn.errors import BadInput
 from pipelines.config import TrackingConfig
 from pipelines.formats.manifest import code_revision
@@ -107,11 +105,6 @@ def metric_history(tracking: TrackingConfig, run_id: str, name: str) -> list[tup
     held = client_of(tracking.tracking_uri).get_metric_history(run_id, name)
     by_step = {point.step: point.value for point in sorted(held, key=lambda point: point.timestamp)}
     return sorted(by_step.items())
-
-
-def log_image(tracking: TrackingConfig, run_id: str, image: np.ndarray, artifact_path: str) -> None:
-    """Log a picture, uint8 [H, W, 3], as PNG."""
-    log_file(tracking, run_id, encode_png(image), artifact_path)
 
 
 def log_file(tracking: TrackingConfig, run_id: str, content: Path | bytes, artifact_path: str) -> None:

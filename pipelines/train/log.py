@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 
-from ganrnn.data import images
 from ganrnn.training.metric_window import MetricWindow
 from pipelines import storage
 from pipelines.cluster.messages import Progress
 from pipelines.config import Recipe
+from pipelines.sampling.outputs import output_of
 from pipelines.tracking import runs
 from pipelines.train.job import TrainJob
 
@@ -38,19 +38,8 @@ class TrainLog:
             self.since = time.monotonic()
         if step % train.sample_every_steps == 0 or step == self.recipe.task.num_steps:
             keys = [(self.recipe.seed, f"grid/{i}") for i in range(len(self.prompts["prompt_id"]))]
-            place, samples = f"samples/step-{step:08d}", self.task.sample(self.prompts, keys)
-            if self.task.output_modality == "images":
-                sheet = images.grid(samples, num_columns=8, zoom=2)
-                runs.log_image(self.recipe.tracking, self.job.run_id, sheet, f"{place}.png")
-            else:
-                page = "\n\n".join(self._lines(samples)).encode()
-                runs.log_file(self.recipe.tracking, self.job.run_id, page, f"{place}.txt")
-
-    def _lines(self, samples: Any) -> list[str]:
-        """Texts as they are, scores with what they are of."""
-        if self.task.output_modality == "texts":
-            return [written.text for written in samples]
-        return [f"{score:.3f}  {text}" for score, text in zip(samples.tolist(), self.prompts["prompt"], strict=True)]
+            suffix, content = output_of(self.task).preview(self.task.sample(self.prompts, keys), self.prompts)
+            runs.log_file(self.recipe.tracking, self.job.run_id, content, f"samples/step-{step:08d}.{suffix}")
 
 
 def _fixed_prompts(recipe: Recipe, task: Any) -> dict[str, list[Any]]:
@@ -59,6 +48,6 @@ def _fixed_prompts(recipe: Recipe, task: Any) -> dict[str, list[Any]]:
     present = storage.open_parquet(uri).schema_arrow.names
     columns = ["prompt_id", *task.prompt_columns, *(name for name in task.optional_columns if name in present)]
     prompts: dict[str, list[Any]] = storage.read_table([uri], columns).slice(0, 64).to_pydict()
-    if task.output_modality == "texts":
-        prompts["decoding"] = [recipe.generate.sampling.decoding] * len(prompts["prompt_id"])
+    if decoding := output_of(task).decoding(recipe.generate.sampling):
+        prompts["decoding"] = [decoding] * len(prompts["prompt_id"])
     return prompts

@@ -266,7 +266,12 @@ def test_drawn_places_come_as_often_as_their_weights() -> None:
 def test_drawn_places_at_the_edges() -> None:
     weights = torch.tensor([[0.0, 0.25, 0.0, 0.75, 0.0]], dtype=torch.float64)
     edges = [0.0, 0.25 - 2.0**-53, 0.25, 1.0 - 2.0**-53]
-    assert [exact.sampled_indices(weights, torch.tensor([u], dtype=torch.float64)).item() for u in edges] == [1, 1, 3, 3]
+    assert [exact.sampled_indices(weights, torch.tensor([u], dtype=torch.float64)).item() for u in edges] == [
+        1,
+        1,
+        3,
+        3,
+    ]
     # Whatever the total, the largest u falls on a weight above 0.
     totals = torch.randint(1, 2**40, (5_000,), generator=torch.Generator().manual_seed(0)).double() * 2.0**-36
     rows = torch.stack([totals, torch.zeros_like(totals)], 1)

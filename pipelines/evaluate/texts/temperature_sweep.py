@@ -18,6 +18,7 @@ from ganrnn.metrics.texts.text_reader import TextReader
 from ganrnn.text.vocabulary import TextVocabulary
 from pipelines.config import Recipe
 from pipelines.formats import prompts
+from pipelines.formats.schemas import TEXT_SAMPLES
 from pipelines.sampling import model_files
 from pipelines.sampling.sampler import ModelSampler
 from pipelines.sampling.samples import draw
@@ -68,7 +69,7 @@ def _prompts(recipe: Recipe, samplers: Mapping[str, ModelSampler]) -> pa.Table:
                 f"evaluate.sweep.beside: {name} gives {sampler.task.output_modality}; allowed are models of texts"
             )
     columns = sorted({column for sampler in samplers.values() for column in sampler.task.prompt_columns})
-    asked = prompts.plan(uris, columns, sampling.shard_rows, config.max_reject_share, "texts")
+    asked = prompts.plan(uris, columns, sampling.shard_rows, config.max_reject_share, TEXT_SAMPLES.names)
     reader, held, num_texts = prompts.ShardReader(), [], recipe.evaluate.sweep.num_texts
     for index in range(min(asked.num_shards, -(-num_texts // asked.shard_rows))):
         held.append(reader.read(asked.shard(index)))

@@ -228,6 +228,6 @@ def test_a_model_that_does_not_load_back_moves_no_alias(job: Job, monkeypatch: p
     other = checkpoint.load_sampler(files_of(1))
     with monkeypatch.context() as broken:
         broken.setattr(registry, "load_sampler", lambda files: other)
-        with pytest.raises(RuntimeError, match="does not paint"):
+        with pytest.raises(RuntimeError, match="does not sample"):
             promote(job.attempt(2, METRICS | {"r_precision_100": 0.9}))
     assert job.versions() == ["1"] and job.aliases() == {"champion": "1"}

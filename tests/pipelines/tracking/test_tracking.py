@@ -115,7 +115,7 @@ def test_files_and_pictures_are_artifacts(store: TrackingConfig, tmp_path: Path)
     run_id = runs.start_run(store, "train", {}, "id-4", {}, {})
     picture = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
     (tmp_path / "here.json").write_bytes(b"{}")
-    runs.log_image(store, run_id, picture, "samples/step-25.png")
+    runs.log_file(store, run_id, images.encode_png(picture), "samples/step-25.png")
     runs.log_file(store, run_id, tmp_path / "here.json", "there.json")
     folder = Path(client(store).download_artifacts(run_id, "", str(tmp_path)))
     assert (folder / "samples/step-25.png").read_bytes() == images.encode_png(picture)
@@ -167,7 +167,7 @@ def test_a_version_that_paints_otherwise_is_deleted_again(
     other = checkpoint.load_sampler(files_of_model(seed=2))
     monkeypatch.setattr(registry, "load_sampler", lambda files: other)
     before = list(sys.path)
-    with pytest.raises(RuntimeError, match="models:/broken/1 does not paint what its checkpoint paints"):
+    with pytest.raises(RuntimeError, match="models:/broken/1 does not sample what its checkpoint samples"):
         registry.register(store, run_id, "broken", model_folder, {}, {}, {"prompt": PROMPTS[0]})
     assert client(store).search_model_versions("name = 'broken'") == []
     assert sys.path == before
