@@ -68,12 +68,12 @@ def read_items(sources: Mapping[str, str], rate: RateConfig, seed: int) -> tuple
         real = opened[REFERENCE]
         rows = _matched(first, rows[SAMPLES], real, real.drawn(_CANDIDATES * rate.num_pool, seed))
     size = _size(first, rows[SAMPLES]) if first.medium == "image" else None
-    items = [opened[name].item(row, size) for name, held in rows.items() for row in held]
+    items = [opened[name].item(row, size) for name, drawn in rows.items() for row in drawn]
     return first.medium, items
 
 
 def source_digest(uri: str) -> str:
-    """What tells whether a source is still the one that a study was made of, without reading its rows."""
+    """A digest that changes with the source, without reading its rows."""
     manifest = storage.join(uri, MANIFEST)
     if storage.exists(manifest):
         return storage.file_digest(manifest)
@@ -82,7 +82,7 @@ def source_digest(uri: str) -> str:
 
 
 def model_digest(uri: str) -> str | None:
-    """Of the model that made samples, where their manifest names it."""
+    """The digest of the model that samples come from, where their manifest names it."""
     manifest = storage.join(uri, MANIFEST)
     return storage.read_json(manifest).get("model_digest") if storage.exists(manifest) else None
 
@@ -109,7 +109,7 @@ class _Source:
         return list(dict.fromkeys(name for name in (self._key, self._content, self._prompt) if name))
 
     def drawn(self, num_rows: int, seed: int) -> list[Row]:
-        """As many rows, or all, in an order of chance."""
+        """Up to `num_rows` rows in random order."""
         total = sum(file.metadata.num_rows for file in self._files)
         return self.at(noise.permutation(total, "rate pool", self.name, seed)[:num_rows].tolist())
 
@@ -117,27 +117,27 @@ class _Source:
         """The name of every row."""
         return storage.read_table(self._uris, [self._key]).column(self._key).to_pylist()
 
-    def at(self, places: Sequence[int]) -> list[Row]:
-        """Rows by their place among all rows of all files; row groups without one are not read."""
-        order = sorted(places)
-        found: dict[int, Row] = {}
+    def at(self, indices: Sequence[int]) -> list[Row]:
+        """Rows by their index among all rows of all files; row groups without one are not read."""
+        order = sorted(indices)
+        rows_by_index: dict[int, Row] = {}
         start = 0
         for uri, file in zip(self._uris, self._files, strict=True):
             for group in range(file.num_row_groups):
                 stop = start + file.metadata.row_group(group).num_rows
-                wanted = order[bisect_left(order, start) : bisect_left(order, stop)]
-                if wanted:
+                in_group = order[bisect_left(order, start) : bisect_left(order, stop)]
+                if in_group:
                     with storage.reading_parquet(uri):
                         rows = file.read_row_group(group, columns=self._columns)
-                    taken = rows.take([place - start for place in wanted]).to_pylist()
-                    found |= dict(zip(wanted, taken, strict=True))
+                    taken = rows.take([index - start for index in in_group]).to_pylist()
+                    rows_by_index |= dict(zip(in_group, taken, strict=True))
                 start = stop
-        return [found[place] for place in places]
+        return [rows_by_index[index] for index in indices]
 
     def picture(self, row: Row) -> bytes:
         """The encoded picture of a row."""
-        held = row[self._content]
-        return bytes(held["bytes"] if isinstance(held, dict) else held)
+        image = row[self._content]
+        return bytes(image["bytes"] if isinstance(image, dict) else image)
 
     def text(self, row: Row) -> str:
         """The text of a row, without the space around it."""
@@ -155,7 +155,7 @@ class _Source:
 
 
 def _files(uri: str, split: str) -> list[str]:
-    """Of a finished data set the split, of finished samples all shards, of any other folder all Parquet files."""
+    """The split of a finished data set, all shards of finished samples, all Parquet files of any other folder."""
     manifest = storage.join(uri, MANIFEST)
     if not uri.endswith(".parquet") and storage.exists(manifest):
         shards = storage.read_json(manifest)["shards"]
@@ -180,29 +180,33 @@ def _size(source: _Source, rows: Sequence[Row]) -> tuple[int, int]:
 
 
 def _paired(opened: Mapping[str, _Source], num_rows: int, seed: int) -> dict[str, list[Row]]:
-    """Of prompts that all sources have, the first row of each, the same prompts in the same order."""
-    places: dict[str, dict[str, int]] = {}
+    """The first row of each prompt that all sources have, the same prompts in the same order."""
+    first_rows: dict[str, dict[str, int]] = {}
     for name, source in opened.items():
-        of_source = places.setdefault(name, {})
-        for place, key in enumerate(source.keys()):
-            of_source.setdefault(str(key), place)
-    common = sorted(set.intersection(*(set(held) for held in places.values())))
+        first_row = first_rows.setdefault(name, {})
+        for index, key in enumerate(source.keys()):
+            first_row.setdefault(str(key), index)
+    common = sorted(set.intersection(*(set(first_row) for first_row in first_rows.values())))
     if not common:
         uris = " and ".join(source.uri for source in opened.values())
         raise BadInput(f"{uris} have no prompt_id in common; pairs need samples for the same prompts")
     picked = [common[i] for i in noise.permutation(len(common), "rate pairs", seed)[:num_rows]]
-    return {name: source.at([places[name][key] for key in picked]) for name, source in opened.items()}
+    return {name: source.at([first_rows[name][key] for key in picked]) for name, source in opened.items()}
 
 
-def _matched(generated: _Source, written: Sequence[Row], real: _Source, found: Sequence[Row]) -> dict[str, list[Row]]:
-    """Each generated text with the unused real one whose length is nearest; those without a near one are left out."""
-    free = sorted((len(real.text(row)), place) for place, row in enumerate(found))
+def _matched(
+    generated: _Source, samples: Sequence[Row], real: _Source, candidates: Sequence[Row]
+) -> dict[str, list[Row]]:
+    """Each generated text with the unused real text of nearest length; a text without a near one is left out."""
+    free = sorted((len(real.text(row)), index) for index, row in enumerate(candidates))
     pairs = []
-    for row in written:
+    for row in samples:
         length = len(generated.text(row))
         after = bisect_left(free, (length, -1))
-        nearest = min(free[max(after - 1, 0) : after + 1], key=lambda held: abs(held[0] - length), default=None)
+        nearest = min(
+            free[max(after - 1, 0) : after + 1], key=lambda candidate: abs(candidate[0] - length), default=None
+        )
         if nearest and abs(nearest[0] - length) <= max(1, _NEAR * length):
             free.remove(nearest)
-            pairs.append((row, found[nearest[1]]))
+            pairs.append((row, candidates[nearest[1]]))
     return {SAMPLES: [row for row, _ in pairs], REFERENCE: [row for _, row in pairs]}

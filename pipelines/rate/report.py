@@ -1,4 +1,4 @@
-"""What raters found: ratings.json, ratings.parquet with every answer, an MLflow run of both.
+"""What the raters say: ratings.json, ratings.parquet with every answer, an MLflow run of both.
 
     result = report(recipe, samples_uri, reference_uri)         # promotion reads it by human_scores.py
 
@@ -35,7 +35,7 @@ def report(recipe: Recipe, samples_uri: str, reference_uri: str) -> dict[str, An
 
     Raises BadInput where there is no study, or no answer that counts.
     """
-    if not store.is_there(study_folder(recipe)):
+    if not store.study_exists(study_folder(recipe)):
         raise BadInput(f"{recipe.rate.study_uri} holds no study yet; `ganrnn rate` without --report begins one")
     study = open_study(recipe, samples_uri, reference_uri)
     answers, items, about = study.store.answers(), study.store.items(), study.store.about
@@ -46,26 +46,26 @@ def report(recipe: Recipe, samples_uri: str, reference_uri: str) -> dict[str, An
         for answer, is_counted in zip(answers, counts, strict=True)
         if is_counted
     ]
-    found = scores(recipe.rate.task, judged, list(about["sources"]), recipe.rate.half_width, recipe.seed)
-    if MAIN[recipe.rate.task] not in found.metrics:
+    scored = scores(recipe.rate.task, judged, list(about["sources"]), recipe.rate.half_width, recipe.seed)
+    if MAIN[recipe.rate.task] not in scored.metrics:
         raise BadInput(
             f"{recipe.rate.study_uri} holds no answer about samples that counts; raters have to answer first"
         )
     rows = _rows(answers, counts, items)
     answers_digest = storage.commit_table(storage.join(recipe.rate.study_uri, ANSWERS), rows)
-    result = _result(recipe, about, found, rows.to_pylist(), answers_digest)
+    result = _result(recipe, about, scored, rows.to_pylist(), answers_digest)
     storage.commit_json(storage.join(recipe.rate.study_uri, REPORT), result)
     _track(recipe, about, result)
     return result
 
 
 def table(result: Mapping[str, Any]) -> str:
-    """A line a metric: value, both intervals, answers and how many would give the interval that is wanted."""
+    """One line per metric: value, both intervals, the number of answers and how many the wanted interval needs."""
     rows = [("metric", "value", "95 % by answer", "95 % by rater", "answers", "needed")]
     for name, value in result["metrics"].items():
         by_answer, by_rater = (_between(result[kind].get(name)) for kind in ("intervals", "intervals_by_rater"))
-        given, needed = (result[kind].get(name) for kind in ("answers", "answers_needed"))
-        rows.append((name, format_number(value), by_answer, by_rater, _count(given), _count(needed)))
+        num_answers, needed = (result[kind].get(name) for kind in ("answers", "answers_needed"))
+        rows.append((name, format_number(value), by_answer, by_rater, _count(num_answers), _count(needed)))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(
         "  ".join(
@@ -95,7 +95,7 @@ def _rows(answers: Sequence[Answer], counts: Sequence[bool], items: Mapping[int,
 
 
 def _result(
-    recipe: Recipe, about: Mapping[str, Any], found: Scores, rows: Sequence[Mapping[str, Any]], answers_digest: str
+    recipe: Recipe, about: Mapping[str, Any], scored: Scores, rows: Sequence[Mapping[str, Any]], answers_digest: str
 ) -> dict[str, Any]:
     main, counting = MAIN[recipe.rate.task], [row for row in rows if row["counts"]]
     judged = [row for row in counting if SAMPLES in (row["left_source"], row["right_source"])]
@@ -107,9 +107,9 @@ def _result(
     protocol = [made_of["rate"], made_of["sources"][REFERENCE]]
     human = Human(
         metric=main,
-        value=found.metrics[main],
-        interval=wider(found.intervals, found.intervals_by_rater)[main],
-        num_answers=found.answers[main],
+        value=scored.metrics[main],
+        interval=wider(scored.intervals, scored.intervals_by_rater)[main],
+        num_answers=scored.answers[main],
         num_raters=len({row["rater"] for row in judged}),
         model_digest=about["model_digest"],
         reference_digest=made_of["sources"][REFERENCE],
@@ -123,7 +123,7 @@ def _result(
         "name": recipe.name,
         "task": recipe.rate.task,
         "human": asdict(human),
-        **asdict(found),
+        **asdict(scored),
         "counts": {
             "raters": len(raters),
             "raters_counted": len(counting_raters),

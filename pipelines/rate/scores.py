@@ -1,6 +1,6 @@
 """What the answers of a study say: shares with two intervals each, strengths from pairs, answers that are still needed.
 
-    found = scores("turing", answers, sources, half_width=0.05, seed=0)
+    result = scores("turing", answers, sources, half_width=0.05, seed=0)
 
 Wilson's interval takes answers for independent; the other draws raters anew, because one who is good at it is good all
 along. Only answers that count go in: see `counted`.
@@ -42,7 +42,7 @@ class Scores:
     answers_needed: dict[str, int] = field(default_factory=dict)
 
 
-# Metric of a task -> which answers it is a share of, and which of these are found.
+# Metric of a task -> which answers it is a share of, and which of these count as hits.
 Question = tuple[Callable[[Judged], bool], Callable[[Judged], bool]]
 _QUESTIONS: dict[str, dict[str, Question]] = {
     "turing": {
@@ -72,38 +72,38 @@ def counted(answers: Sequence[Answer], max_failed_checks: int) -> list[bool]:
 
 
 def scores(task: str, judged: Sequence[Judged], sources: Sequence[str], half_width: float, seed: int) -> Scores:
-    """All metrics of a task; those of which there is no answer are left out."""
+    """All metrics of a task that at least one answer is about."""
     raters = {rater: number for number, rater in enumerate(sorted({answer.rater for answer in judged}))}
     result = Scores()
-    for name, (is_asked, is_found) in _QUESTIONS[task].items():
-        found, total = np.zeros(len(raters), np.int64), np.zeros(len(raters), np.int64)
+    for name, (is_asked, is_hit) in _QUESTIONS[task].items():
+        hits, total = np.zeros(len(raters), np.int64), np.zeros(len(raters), np.int64)
         for answer in filter(is_asked, judged):
             total[raters[answer.rater]] += 1
-            found[raters[answer.rater]] += is_found(answer)
-        _add_share(result, name, found, total, half_width, seed)
+            hits[raters[answer.rater]] += is_hit(answer)
+        _add_share(result, name, hits, total, half_width, seed)
     if task == "preference":
         _add_strengths(result, judged, sources, raters, seed)
     return result
 
 
-def _add_share(result: Scores, name: str, found: np.ndarray, total: np.ndarray, half_width: float, seed: int) -> None:
-    share = Share(int(found.sum()), int(total.sum()))
+def _add_share(result: Scores, name: str, hits: np.ndarray, total: np.ndarray, half_width: float, seed: int) -> None:
+    share = Share(int(hits.sum()), int(total.sum()))
     result.answers[name] = share.total
     if not share.total:
         return
-    effect = ratings.design_effect(found, total)
+    effect = ratings.design_effect(hits, total)
     result.metrics[name] = share.value
     result.intervals[name] = share.interval()
     result.design_effects[name] = effect
     result.answers_needed[name] = ratings.sample_size(share.value, half_width, effect)
     if (total > 0).sum() > 1:
-        result.intervals_by_rater[name] = ratings.share_interval(found, total, seed)
+        result.intervals_by_rater[name] = ratings.share_interval(hits, total, seed)
 
 
 def _add_strengths(
     result: Scores, judged: Sequence[Judged], sources: Sequence[str], raters: dict[str, int], seed: int
 ) -> None:
-    """Log-strengths of Bradley and Terry, of which the mean is 0."""
+    """Log-strengths of Bradley and Terry, whose mean is 0."""
     player = {source: number for number, source in enumerate(sources)}
     wins = np.zeros((len(raters), len(player), len(player)), np.int64)
     for answer in judged:

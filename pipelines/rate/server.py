@@ -2,7 +2,7 @@
 
     app = make_app(open_study(recipe, samples_uri, reference_uri), invites, recipe.rate)
 
-The page is three files of rate_page/, which load nothing from elsewhere. Its requests carry the invite in a header; in
+The page is three files of page/, which load nothing from elsewhere. Its requests carry the invite in a header; in
 the link it stands after `#`, which browsers send to nobody, so that it is in no log. Requests have no body: an answer
 is part of its address, and there is nothing to bound. Items have no names but the number of the trial.
 """
@@ -120,15 +120,15 @@ def make_app(study: Study, invites: Invites, rate: RateConfig) -> FastAPI:
         trials = study.design.trials(rater)
         if choice not in CHOICES[rate.task] or not 0 <= trial < len(trials):
             raise HTTPException(422, f"allowed are {', '.join(CHOICES[rate.task])} for trials 0 to {len(trials) - 1}")
-        asked = trials[trial]
-        given = Answer(
-            rater, trial, asked.kind, asked.items, asked.expected, choice, seen, seconds, language, time.time()
+        question = trials[trial]
+        answer = Answer(
+            rater, trial, question.kind, question.items, question.expected, choice, seen, seconds, language, time.time()
         )
         try:
-            study.store.answer(given)
+            study.store.answer(answer)
         except Refused as refusal:
             raise HTTPException(409, str(refusal)) from refusal
-        return {"kept": trial, "truth": asked.expected if asked.kind == "practice" else None}
+        return {"kept": trial, "truth": question.expected if question.kind == "practice" else None}
 
     app.mount("/", StaticFiles(directory=PAGE, html=True))
     return app

@@ -56,7 +56,7 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / FILE
-        if not is_there(folder):
+        if not study_exists(folder):
             raise BadInput(f"{self._path} does not exist; the study begins with `ganrnn rate` without a flag")
         self._lock = threading.Lock()
         self._connection = _connect(self._path)
@@ -97,19 +97,19 @@ class Store:
             row = (rater, trial, side, time.time())
             return connection.execute("insert or ignore into shown values (?, ?, ?, ?)", row).rowcount == 1
 
-    def answer(self, given: Answer) -> None:
-        """Keep an answer for good. The same one again is no second answer; Refused for another, or out of turn."""
+    def answer(self, answer: Answer) -> None:
+        """Store an answer, once however often it comes. Refused for another answer to the trial, or out of turn."""
         with self._transaction() as connection:
-            who = (given.rater, given.trial)
+            who = (answer.rater, answer.trial)
             before = connection.execute("select choice from answers where rater = ? and trial = ?", who).fetchone()
             if before is not None:
-                if before[0] != given.choice:
-                    raise Refused(f"trial {given.trial} was answered {before[0]!r}")
+                if before[0] != answer.choice:
+                    raise Refused(f"trial {answer.trial} was answered {before[0]!r}")
                 return
             number = connection.execute("select count(*) from answers where rater = ?", who[:1]).fetchone()[0]
-            if number != given.trial:
-                raise Refused(f"trial {number} is next, not {given.trial}")
-            row = [json.dumps(value) if isinstance(value, tuple) else value for value in astuple(given)]
+            if number != answer.trial:
+                raise Refused(f"trial {number} is next, not {answer.trial}")
+            row = [json.dumps(value) if isinstance(value, tuple) else value for value in astuple(answer)]
             connection.execute(f"insert into answers values ({', '.join('?' * len(row))})", row)
 
     def answers(self) -> list[Answer]:
@@ -131,14 +131,14 @@ class Store:
             yield self._connection
 
 
-def is_there(folder: Path) -> bool:
-    """Whether a whole study lies in a folder; one whose making was broken off does not count."""
+def study_exists(folder: Path) -> bool:
+    """Whether a folder holds a complete study; one that was interrupted while it was created does not count."""
     path = folder / FILE
     if not path.exists():
         return False
     try:
         with closing(_connect(path)) as connection:
-            return _is_whole(connection)
+            return _is_complete(connection)
     except sqlite3.DatabaseError as error:
         raise BadInput(
             f"{path} is no study that can be opened ({error}); set rate.study_uri to another folder"
@@ -150,7 +150,7 @@ def create(folder: Path, about: Mapping[str, Any], items: Sequence[Item]) -> Non
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with closing(_connect(folder / FILE)) as connection, _immediate(connection):
-            if _is_whole(connection):
+            if _is_complete(connection):
                 return
             for table in _TABLES:
                 connection.execute(table)
@@ -161,9 +161,9 @@ def create(folder: Path, about: Mapping[str, Any], items: Sequence[Item]) -> Non
         raise BadInput(f"{folder} cannot be written ({error}); free space or grant access, then run again") from error
 
 
-def _is_whole(connection: sqlite3.Connection) -> bool:
-    found = connection.execute("select count(*) from sqlite_master where name = 'study'").fetchone()
-    return bool(found[0])
+def _is_complete(connection: sqlite3.Connection) -> bool:
+    (count,) = connection.execute("select count(*) from sqlite_master where name = 'study'").fetchone()
+    return bool(count)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

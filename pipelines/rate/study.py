@@ -16,7 +16,7 @@ from pipelines import storage
 from pipelines.config import Recipe
 from pipelines.config.rate import REFERENCE, SAMPLES
 from pipelines.rate.items import Medium, model_digest, read_items, source_digest
-from pipelines.rate.store import Store, create, is_there
+from pipelines.rate.store import Store, create, study_exists
 from pipelines.rate.trials import Design
 from pipelines.storage.folder_identity import require_same
 
@@ -37,7 +37,7 @@ def open_study(recipe: Recipe, samples_uri: str, reference_uri: str) -> Study:
     """The study in its folder, drawn from the sources first where there is none."""
     rate, folder = recipe.rate, study_folder(recipe)
     sources = {SAMPLES: samples_uri, REFERENCE: reference_uri, **rate.beside}
-    if not is_there(folder):
+    if not study_exists(folder):
         _create(recipe, folder, sources)
     store = Store(folder)
     advice = "set it back, or set rate.study_uri to another folder"

@@ -42,50 +42,50 @@ class Design:
     def trials(self, rater: str) -> list[Trial]:
         """The rater's questions from first to last."""
         rate = self.rate
-        asked = self._pairs(rater) if rate.task == "preference" else self._single(rater)
-        practice = [Trial("practice", *each) for each in asked[: rate.num_practice]]
-        rated = [Trial("rated", *each) for each in asked[rate.num_practice :]]
+        questions = self._pairs(rater) if rate.task == "preference" else self._single(rater)
+        practice = [Trial("practice", *each) for each in questions[: rate.num_practice]]
+        rated = [Trial("rated", *each) for each in questions[rate.num_practice :]]
         choices = CHOICES[rate.task]
         chance = noise.uniform(2 * rate.num_checks, "rate checks", self.seed, rater)
         for number in reversed(range(rate.num_checks)):
             part = rate.num_items / rate.num_checks
-            place = int(part * (number + float(chance[2 * number])))
-            rated.insert(place, Trial("check", (), choices[int(chance[2 * number + 1] * 2)]))
+            position = int(part * (number + float(chance[2 * number])))
+            rated.insert(position, Trial("check", (), choices[int(chance[2 * number + 1] * 2)]))
         return practice + rated
 
     def _single(self, rater: str) -> list[tuple[tuple[int, ...], str | None]]:
         """Generated and real items, half and half, practice from the end of each pool."""
         truth = _TRUTH if self.rate.task == "turing" else {}
-        asked: list[tuple[tuple[int, ...], str | None]] = []
+        questions: list[tuple[tuple[int, ...], str | None]] = []
         for part, count in (("practice", self.rate.num_practice), ("rated", self.rate.num_items)):
             chosen = []
             for source, pool in self._pools.items():
-                num_own = _half(self.rate.num_practice)
-                own = pool[len(pool) - num_own :] if part == "practice" else pool[: len(pool) - num_own]
-                num_wanted = _half(count) if source == SAMPLES else count // 2
-                order = noise.permutation(len(own), "rate items", self.seed, rater, part, source)[:num_wanted]
-                chosen += [((own[i],), truth.get(source)) for i in order]
-            asked += [chosen[i] for i in noise.permutation(len(chosen), "rate order", self.seed, rater, part)]
-        return asked
+                num_practice = _half(self.rate.num_practice)
+                items = pool[len(pool) - num_practice :] if part == "practice" else pool[: len(pool) - num_practice]
+                num_items = _half(count) if source == SAMPLES else count // 2
+                order = noise.permutation(len(items), "rate items", self.seed, rater, part, source)[:num_items]
+                chosen += [((items[i],), truth.get(source)) for i in order]
+            questions += [chosen[i] for i in noise.permutation(len(chosen), "rate order", self.seed, rater, part)]
+        return questions
 
     def _pairs(self, rater: str) -> list[tuple[tuple[int, ...], str | None]]:
         """Prompts with two of the sources each, sides by chance; couples take turns as far as prompts go."""
         rate, num_prompts = self.rate, len(self._pools[SAMPLES])
-        num_own = min(rate.num_practice, num_prompts)
-        asked: list[tuple[tuple[int, ...], str | None]] = []
+        first_practice = num_prompts - min(rate.num_practice, num_prompts)
+        questions: list[tuple[tuple[int, ...], str | None]] = []
         for part, count in (("practice", rate.num_practice), ("rated", rate.num_items)):
-            prompts = range(num_prompts - num_own, num_prompts) if part == "practice" else range(num_prompts - num_own)
+            prompts = range(first_practice, num_prompts) if part == "practice" else range(first_practice)
             key = (self.seed, rater, part)
             order = noise.permutation(len(prompts), "rate prompts", *key)
             turns = noise.permutation(len(self._couples), "rate couples", *key)
             sides = noise.uniform(count, "rate sides", *key)
             for number in range(count):
                 # After all prompts, the next couple of each: no pair comes twice.
-                again, place = divmod(number, len(prompts))
-                couple = self._couples[turns[(place + again) % len(turns)]]
-                pair = tuple(self._pools[source][prompts[order[place]]] for source in couple)
-                asked.append((pair if sides[number] < 0.5 else pair[::-1], None))
-        return asked
+                repeat, index = divmod(number, len(prompts))
+                couple = self._couples[turns[(index + repeat) % len(turns)]]
+                pair = tuple(self._pools[source][prompts[order[index]]] for source in couple)
+                questions.append((pair if sides[number] < 0.5 else pair[::-1], None))
+        return questions
 
     def _require_enough(self) -> None:
         rate = self.rate
