@@ -20,14 +20,14 @@ READY := $(VENV)/.ready
 .PHONY: bench bench-scale bench-gans bench-texts bench-hybrids bench-evaluation faults clean
 
 demo: $(READY)
-	$(BIN)/python -m jobs.demo jobs/recipes/demo.yaml
+	$(BIN)/python -m jobs demo
 
 # 3 is a challenger: not promoted, and a model all the same
 loop: $(READY)
-	for recipe in texts/dreamt_captions judges/scene_judge demo; do \
-		$(BIN)/python -m jobs.nightly jobs/recipes/$$recipe.yaml || test $$? -eq 3 || exit 1; \
+	for recipe in dreamt_captions scene_judge demo; do \
+		$(BIN)/python -m jobs nightly $$recipe || test $$? -eq 3 || exit 1; \
 	done
-	$(BIN)/python -m jobs.closed_loop jobs/recipes/closed_loop.yaml
+	$(BIN)/python -m jobs closed_loop closed_loop
 
 test: $(READY)
 	$(BIN)/python -m pytest tests --ignore=tests/benchmarks --ignore=tests/stack --durations=20

@@ -1,55 +1,95 @@
-"""The command line of every verb: `python -m jobs.VERB RECIPE.yaml [--set a.b=value ...]`, or `ganrnn VERB ...`.
+"""The command line of every verb: `ganrnn VERB ...`, or `python -m jobs VERB ...`.
 
-Exit codes: 0 done, 2 input to mend (one sentence on stderr, nothing to retry), 3 not promoted, 1 anything else: the
-same command again may succeed.
+Help and refusals of arguments appear at once: the module of a verb, which loads torch and MLflow, is imported only
+after its arguments have been accepted.
 """
 
 import argparse
+import difflib
 import importlib
+import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NoReturn
 
 from ganrnn.errors import BadInput, TryAgain
-from pipelines.config import Recipe, load_recipe
+from jobs.verbs import VERBS, Verb
+from pipelines.config.overrides import parse_override
+from pipelines.config.packaged import recipe_path
 
-VERBS = {
-    "ingest": "pictures with captions, or texts, to dataset Parquet",
-    "train": "a dataset to checkpoints",
-    "generate": "prompts Parquet and a model to samples Parquet; --verify checks them",
-    "status": "how far a generation is, from its files alone",
-    "evaluate": "samples against the reference: report.json and report.html",
-    "compare": "two evaluated runs beside each other, or why they may not be",
-    "rate": "a page on which people judge samples; --invite makes links, --report says what they found",
-    "promote": "a model that holds its thresholds to the registry",
-    "nightly": "what a schedule calls: all verbs in order, each does what is missing",
-    "demo": "all verbs on embedded defaults, a table of scores at the end",
-    "closed_loop": "one model writes prompts, another paints them, a judge filters; one manifest of it all",
-    "paint": "one prompt to one PNG",
-}
+EXIT_CODES = """exit codes:
+  0  done
+  1  anything unforeseen, or a store that does not answer: the same command may succeed later
+  2  invalid input, named in one sentence: fix it before retrying
+  3  not promoted: the model is registered as a challenger"""
 
 
-def run(
-    verb: str,
-    act: Callable[[Recipe], int | None],
-    arguments: Sequence[str] | None = None,
-    instead: Mapping[str, tuple[Callable[[Recipe], int | None], str]] | None = None,
-) -> None:
-    """Parse `RECIPE [--set key=value ...]`, run a verb on the recipe and exit with its code.
+class Parser(argparse.ArgumentParser):
+    """A parser that refuses arguments in one sentence, without the usage."""
 
-    `instead` holds flags, name -> (act, meaning), each of which has something else done with the recipe.
-    """
-    parser = argparse.ArgumentParser(prog=f"ganrnn {verb}", description=VERBS[verb])
-    parser.add_argument("recipe", metavar="RECIPE.yaml")
-    parser.add_argument("--set", metavar="a.b=value", action="append", default=[], dest="overrides")
-    for flag, (other, meaning) in (instead or {}).items():
-        parser.add_argument(f"--{flag}", action="store_const", const=other, dest="act", help=meaning)
-    parser.set_defaults(act=act)
-    given = parser.parse_args(arguments)
-    finish(lambda: given.act(load_recipe(given.recipe, given.overrides)))
+    def error(self, message: str) -> NoReturn:
+        message = message.replace("the following arguments are required: ", "missing argument ")
+        self.exit(2, f"{self.prog}: {message}{'' if message.endswith('?') else ';'} see `{self.prog} --help`\n")
 
 
-def finish(act: Callable[[], int | None]) -> None:
-    """Exit with what `act` returns; input to mend becomes one sentence and code 2, a store to wait for code 1."""
+def parser() -> tuple[Parser, dict[str, Parser]]:
+    """The parser of the whole command line, and those of the verbs by name."""
+    whole = Parser(
+        prog="ganrnn",
+        description="Trains GANs, RNNs and the two combined, and generates from prompts at scale.",
+        epilog=f"`ganrnn VERB --help` says what a verb reads and writes.\n\n{EXIT_CODES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    whole.add_argument("--version", action="store_true", help="print the installed version and exit")
+    subparsers = whole.add_subparsers(dest="verb", metavar="VERB", title="verbs")
+    parsers = {}
+    for name, verb in VERBS.items():
+        parsers[name] = subparsers.add_parser(
+            name,
+            help=verb.summary,
+            description=_description(verb),
+            epilog="\n  ".join(["for example:", *verb.examples]),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        parsers[name].set_defaults(act="act")
+        verb.add_arguments(parsers[name])
+    return whole, parsers
+
+
+def _description(verb: Verb) -> str:
+    uses = [f"{name:<8}{what}" for name, what in (("reads", verb.reads), ("writes", verb.writes)) if what]
+    return "\n".join([f"{verb.summary.capitalize()}.", *([""] if uses else []), *uses])
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """The arguments by name; exits with code 0 after help and version, and with 2 after a refusal."""
+    whole, parsers = parser()
+    if arguments and not arguments[0].startswith("-") and arguments[0] not in VERBS:
+        whole.error(f"{arguments[0]!r} is no verb{_nearest(arguments[0], VERBS)}")
+    options, unknown = whole.parse_known_args(arguments)
+    if options.version:
+        from importlib.metadata import version
+
+        print(f"ganrnn {version('ganrnn')}")
+        whole.exit()
+    chosen = parsers.get(options.verb, whole)
+    if unknown:
+        known = re.findall(r"--[a-z-]+", chosen.format_usage())
+        chosen.error(f"unknown argument {unknown[0]!r}{_nearest(unknown[0].partition('=')[0], known)}")
+    if options.verb is None:
+        whole.error(f"missing argument VERB, one of {', '.join(VERBS)}")
+    return options
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def finish(act: Callable[[], int | None]) -> NoReturn:
+    """Exit with what `act` returns; invalid input becomes one sentence and code 2, a store that may recover code 1."""
     try:
         code = act() or 0
     except BadInput as error:
@@ -58,11 +98,25 @@ def finish(act: Callable[[], int | None]) -> None:
     sys.exit(code)
 
 
-def main() -> None:
+def run(options: argparse.Namespace) -> int | None:
+    """What the verb does with its recipe, or with its own arguments; returns an exit code, or None for 0."""
+    verb = VERBS[options.verb]
+    if not verb.reads_recipe:
+        return _act(options, options)
+    path = recipe_path(options.recipe)
+    for override in options.overrides:
+        parse_override(override)
+    from pipelines.config import load_recipe  # loads torch, which the refusals above need not wait for
+
+    return _act(options, load_recipe(path, options.overrides))
+
+
+def _act(options: argparse.Namespace, argument: Any) -> int | None:
+    code: int | None = getattr(importlib.import_module(f"jobs.{VERBS[options.verb].module}"), options.act)(argument)
+    return code
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """The console script."""
-    if len(sys.argv) < 2 or sys.argv[1] not in VERBS:
-        lines = [f"  {verb:<11} {meaning}" for verb, meaning in VERBS.items()]
-        print("usage: ganrnn VERB RECIPE.yaml [--set a.b=value ...]", *lines, sep="\n", file=sys.stderr)
-        sys.exit(0 if sys.argv[1:] in (["-h"], ["--help"]) else 2)
-    verb = sys.argv.pop(1)
-    importlib.import_module(f"jobs.{verb}").main()
+    options = parse(sys.argv[1:] if arguments is None else arguments)
+    finish(lambda: run(options))

@@ -1,4 +1,4 @@
-"""The main job for a newcomer: all verbs in order, a table of scores, and a prompt to try.
+"""The first command to run: all verbs in order, a table of scores, and a prompt to try.
 
 make demo
 """
@@ -6,14 +6,14 @@ make demo
 import sys
 import time
 
-from jobs import cli, nightly
+from jobs import nightly
 from pipelines import storage
 from pipelines.config import Recipe
 from pipelines.report import scores
 
 
 def act(recipe: Recipe) -> None:
-    """Run the verbs and show what came out."""
+    """Run the verbs, then print the scores and where the files are."""
     started = time.monotonic()
     print(
         "ganrnn demo: text goes in, an RNN reads it, a GAN paints it. About ten minutes on two cores.", file=sys.stderr
@@ -29,12 +29,3 @@ def act(recipe: Recipe) -> None:
     print(f"contact sheet         {uri}/contact_sheet.png")
     print('try a prompt          .venv/bin/ganrnn paint "a large blue triangle at the left on a black background"')
     print(f"finished in {seconds / 60:.1f} minutes")
-
-
-def main() -> None:
-    """Entry point of `ganrnn demo`."""
-    cli.run("demo", act)
-
-
-if __name__ == "__main__":
-    main()

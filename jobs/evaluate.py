@@ -1,23 +1,14 @@
-"""Samples, or prompts and a model, against the reference: report.json, report.html, contact_sheet.png.
+"""Score samples, or a model on prompts, against the reference.
 
-python -m jobs.evaluate jobs/recipes/demo.yaml
+ganrnn evaluate demo
 """
 
-from jobs import cli
 from pipelines.config import Recipe
 from pipelines.evaluate.driver import evaluate
 from pipelines.report import scores
 
 
 def act(recipe: Recipe) -> None:
+    """Print the table of scores and where the report is."""
     print(scores.score_table(evaluate(recipe)))
     print(f"{recipe.evaluate.report_uri}/report.html")
-
-
-def main() -> None:
-    """Entry point of `ganrnn evaluate`."""
-    cli.run("evaluate", act)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,37 +1,30 @@
-"""Prompts Parquet and a model to samples Parquet.
+"""Sample a model for every prompt.
 
-python -m jobs.generate jobs/recipes/demo.yaml
-python -m jobs.generate jobs/recipes/demo.yaml --verify --set generate.verify_share=0.1
+ganrnn generate demo
+ganrnn generate demo --verify --set generate.verify_share=0.1
 """
 
-from jobs import cli
+from collections.abc import Mapping
+
 from pipelines.config import Recipe
 from pipelines.generate.driver import generate, generate_increment
 from pipelines.generate.verify import verify
 
 
 def act(recipe: Recipe) -> None:
-    if recipe.generate.incremental:
-        made = [whole["totals"] for whole in generate_increment(recipe)]
-        totals = {"files": len(made), **{name: sum(each[name] for each in made) for name in (made[0] if made else ())}}
-    else:
-        totals = generate(recipe)["totals"]
-    _say(recipe, totals)
+    """Print what was counted, over all folders where `generate.incremental` is set."""
+    if not recipe.generate.incremental:
+        _print_counts(recipe, generate(recipe)["totals"])
+        return
+    folders = [manifest["totals"] for manifest in generate_increment(recipe)]
+    names = folders[0] if folders else ()
+    _print_counts(recipe, {"files": len(folders)} | {name: sum(totals[name] for totals in folders) for name in names})
 
 
 def check(recipe: Recipe) -> None:
     """What `--verify` does."""
-    _say(recipe, verify(recipe))
+    _print_counts(recipe, verify(recipe))
 
 
-def _say(recipe: Recipe, counts: dict[str, int]) -> None:
+def _print_counts(recipe: Recipe, counts: Mapping[str, int]) -> None:
     print(f"{recipe.generate.samples_uri}: " + ", ".join(f"{name} {value}" for name, value in counts.items()))
-
-
-def main() -> None:
-    """Entry point of `ganrnn generate`."""
-    cli.run("generate", act, instead={"verify": (check, "hash the samples, make a share of them again and compare")})
-
-
-if __name__ == "__main__":
-    main()

@@ -1,22 +1,13 @@
-"""Pictures and captions to dataset Parquet.
+"""Read images with captions, texts or pairs of texts into a dataset.
 
-python -m jobs.ingest jobs/recipes/demo.yaml
+ganrnn ingest demo
 """
 
-from jobs import cli
 from pipelines.config import Recipe
 from pipelines.ingest.driver import ingest
 
 
 def act(recipe: Recipe) -> None:
+    """Print what was counted."""
     totals = ingest(recipe)["totals"]
     print(f"{recipe.ingest.dataset_uri}: " + ", ".join(f"{name} {value}" for name, value in totals.items()))
-
-
-def main() -> None:
-    """Entry point of `ganrnn ingest`."""
-    cli.run("ingest", act)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,11 +1,11 @@
 """What a schedule calls: all verbs in order, from new data to a model that is promoted if it is better.
 
-    python -m jobs.nightly jobs/recipes/demo.yaml
+    ganrnn nightly demo
 
-Each verb does only what is missing, so a night that was cut short is finished by calling it again.
+Each verb does only what is missing, so a run that was cut short is finished by calling it again.
 """
 
-from jobs import cli, promote
+from jobs import promote
 from pipelines.cluster.session import session
 from pipelines.config import Recipe
 from pipelines.evaluate.driver import evaluate
@@ -15,19 +15,10 @@ from pipelines.train.driver import train
 
 
 def act(recipe: Recipe) -> int:
-    """The picture of the system, from left to right; the verbs that need Ray share a session."""
+    """Run the verbs, from left to right in the picture of the system; those that need Ray share a session."""
     ingest(recipe)
     with session():
         train(recipe)
         generate(recipe)
         evaluate(recipe)
     return promote.act(recipe)
-
-
-def main() -> None:
-    """Entry point of `ganrnn nightly`."""
-    cli.run("nightly", act)
-
-
-if __name__ == "__main__":
-    main()

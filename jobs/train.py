@@ -1,21 +1,12 @@
-"""A dataset to checkpoints.
+"""Train the recipe's task on a dataset.
 
-python -m jobs.train jobs/recipes/demo.yaml
+ganrnn train demo
 """
 
-from jobs import cli
 from pipelines.config import Recipe
 from pipelines.train.driver import train
 
 
 def act(recipe: Recipe) -> None:
+    """Print the URI of the last checkpoint."""
     print(train(recipe))
-
-
-def main() -> None:
-    """Entry point of `ganrnn train`."""
-    cli.run("train", act)
-
-
-if __name__ == "__main__":
-    main()

@@ -4,6 +4,7 @@ A dreamt prompt keeps the id that its text has among the samples of the dreamer,
 pass through to the samples of the painter.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -151,3 +152,19 @@ def _finished(samples_uri: str) -> dict[str, Any]:
         raise BadInput(f"{uri} does not exist; run generate for it first, to its end")
     held: dict[str, Any] = storage.read_json(uri)
     return held
+
+
+def trace(manifest: Mapping[str, Any]) -> list[str]:
+    """Lines that lead from the first image of a loop's manifest back to the models and texts that it comes from."""
+    shard = next(shard for shard in manifest["shards"] if shard["rows"])
+    row = storage.read_table([shard["uri"]]).slice(0, 1).to_pylist()[0]
+    lines = [
+        f"for example           {row['sample_id']} in {shard['uri']}",
+        f"  was painted by      {row['model_digest']}",
+        f"  for the prompt      {row['prompt']}",
+        f"  dreamt by           {row['dreamer_digest']}",
+        f"  as the text         {row['prompt_id']} in {manifest['inputs']['dreamer']['samples_uri']}",
+    ]
+    if judge := manifest["inputs"]["judge"]:
+        lines.append(f"  and chosen by       {judge['judge_digest']}, match_score {row['match_score']:.4f}")
+    return lines

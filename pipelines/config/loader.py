@@ -7,7 +7,6 @@ Unknown keys, wrong types and values out of range raise BadInput before anything
 
 import difflib
 import json
-import re
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
@@ -20,27 +19,26 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from ganrnn.errors import BadInput
 from ganrnn.outputs import plain_output
 from ganrnn.task import task_class
+from pipelines.config.overrides import apply_override, read_yaml
+from pipelines.config.packaged import recipe_path
 from pipelines.config.recipe import Recipe
 from pipelines.config.sampling import LEAST_MICRO_BATCH
 
 
-def load_recipe(path: str, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe, apply `a.b=value` overrides (values are YAML), check everything, resolve URIs.
+def load_recipe(recipe: str, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe, apply `a.b=value` overrides, check everything, resolve URIs.
 
-    Raises BadInput naming the file and the key.
+    `recipe` is a path or the name of a packaged recipe. Raises BadInput naming the file and the key.
     """
+    path = recipe_path(recipe)
     try:
-        raw = _read_yaml(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise BadInput(
-            f"{path} does not exist; give the path of a recipe, for example jobs/recipes/demo.yaml"
-        ) from error
+        raw = read_yaml(Path(path).read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError, IsADirectoryError) as error:
         raise BadInput(f"{path} is not a YAML file: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict):
         raise BadInput(f"{path} holds {type(raw).__name__}; a recipe is a mapping of sections")
     for override in overrides:
-        _apply(raw, override)
+        apply_override(raw, override)
     return parse_recipe(raw, path)
 
 
@@ -48,26 +46,9 @@ def bare_recipe(name: str, overrides: Sequence[str]) -> Recipe:
     """A recipe made of overrides alone, below runs/ and without a task, for a verb that trains and samples nothing."""
     raw: dict[str, Any] = {}
     for override in overrides:
-        _apply(raw, override)
+        apply_override(raw, override)
     recipe: Recipe = _validate(Recipe, {"name": name, "run_uri": "runs", "task": {}, **raw}, "--set", ())
     return recipe.resolved()
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML in which 1e-3 is a number and 2026-01-31 a string, as in version 1.2; PyYAML has it the other way round."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
-)
-
-
-def _read_yaml(text: str) -> Any:
-    return yaml.load(text, Loader=_Loader)  # a SafeLoader
 
 
 def parse_recipe(raw: Mapping[str, Any], place: str) -> Recipe:
@@ -111,18 +92,3 @@ def _nearest(schema: Any, location: tuple[int | str, ...]) -> str:
     keys = [f.name for f in fields(schema)] if is_dataclass(schema) else []
     near = difflib.get_close_matches(str(location[-1]), keys, n=1, cutoff=0.5)
     return f"did you mean {near[0]}?" if near else f"allowed are {', '.join(keys)}"
-
-
-def _apply(raw: dict[str, Any], override: str) -> None:
-    key, equals, value = override.partition("=")
-    if not equals or not key:
-        raise BadInput(f"--set {override}: give key=value, for example train.num_workers=1")
-    *sections, last = key.split(".")
-    for section in sections:
-        raw = raw.setdefault(section, {})
-        if not isinstance(raw, dict):
-            raise BadInput(f"--set {override}: {section} is a value, not a section")
-    try:
-        raw[last] = _read_yaml(value)
-    except yaml.YAMLError as error:
-        raise BadInput(f"--set {override}: the value is not YAML") from error

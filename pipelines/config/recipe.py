@@ -12,6 +12,7 @@ from pipelines.config.closed_loop import DreamConfig
 from pipelines.config.evaluate import EvaluateConfig
 from pipelines.config.generate import GenerateConfig
 from pipelines.config.ingest import IngestConfig
+from pipelines.config.packaged import packaged_recipes
 from pipelines.config.promote import PromoteConfig
 from pipelines.config.rate import RateConfig
 from pipelines.config.tracking import TrackingConfig
@@ -101,7 +102,7 @@ class Recipe:
             ingest=ingest,
             train=train,
             generate=generate,
-            dream=replace(self.dream, recipe=self.dream.recipe and storage.absolute(self.dream.recipe)),
+            dream=replace(self.dream, recipe=self.dream.recipe and _recipe_file(self.dream.recipe)),
             evaluate=evaluate,
             promote=promote,
             rate=rate,
@@ -116,3 +117,8 @@ class Recipe:
 
 def _below(run_uri: str, uri: str, default: str) -> str:
     return storage.absolute(uri) if uri else storage.join(run_uri, default)
+
+
+def _recipe_file(recipe: str) -> str:
+    packaged = packaged_recipes()
+    return str(packaged[recipe]) if recipe in packaged else storage.absolute(recipe)

@@ -1,6 +1,6 @@
 """Images with captions, texts or pairs to a data set: checked, one size, no duplicates, split so that no group leaks.
 
-    python -m jobs.ingest jobs/recipes/demo.yaml
+    python -m jobs ingest jobs/recipes/demo.yaml
 
 Writes train/, val/ and test/ shards, prompts.parquet (the captions and source images of test), rejects.parquet and,
 last, manifest.json. The output is a function of the source and the config. Memory holds one shard per split, a digest

@@ -74,7 +74,7 @@ def report(name: str, settings: Sequence[str]) -> dict[str, Any]:
     """What a recipe's report says in numbers, after all of its steps that have not been done."""
     path = recipe_path(name)
     words = [word for setting in settings for word in ("--set", setting)]
-    done = subprocess.run([sys.executable, "-m", "jobs.nightly", path, *words], cwd=ROOT, check=False)
+    done = subprocess.run([sys.executable, "-m", "jobs", "nightly", path, *words], cwd=ROOT, check=False)
     if done.returncode not in (0, FAILED_THRESHOLD):
         raise SystemExit(f"{path} ended with exit code {done.returncode}")
     held = storage.read_json(f"{load_recipe(path, settings).evaluate.report_uri}/report.json")

@@ -84,7 +84,7 @@ class Workspace:
 
     def ingest(self) -> None:
         """Write the data set that trainings read."""
-        self.run(["-m", "jobs.ingest", RECIPE], self.overrides())
+        self.run(["-m", "jobs", "ingest", RECIPE], self.overrides())
 
     def write_model(self, *overrides: str) -> str:
         """A checkpoint of the recipe's task with untrained weights; returns its URI."""

@@ -143,7 +143,7 @@ def assert_exported(cluster: Cluster, samples: Path) -> None:
 
 
 def generate(inputs: Path, name: str) -> list[str]:
-    """`-m jobs.generate RECIPE --set ...`, all paths absolute, samples below `inputs/name`."""
+    """`-m jobs generate RECIPE --set ...`, all paths absolute, samples below `inputs/name`."""
     settings = {
         "generate.model_uri": inputs / "model",
         "generate.prompts_uri": inputs / "prompts.parquet",
@@ -154,7 +154,7 @@ def generate(inputs: Path, name: str) -> list[str]:
         "tracking.artifact_uri": inputs / "mlartifacts",
     }
     overrides = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
-    return ["-m", "jobs.generate", "jobs/recipes/demo.yaml", *overrides]
+    return ["-m", "jobs", "generate", "jobs/recipes/demo.yaml", *overrides]
 
 
 def run(command: list[str], folder: Path, environment: Mapping[str, str]) -> None:

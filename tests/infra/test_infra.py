@@ -58,7 +58,7 @@ NAMED_COMMANDS = sorted(
     (str(path.relative_to(ROOT)), verb, recipe)
     for path in INFRA.rglob("*")
     if path.is_file()
-    for verb, recipe in re.findall(r"python -m jobs\.(\S+)\s+(\S+)", path.read_text())
+    for verb, recipe in re.findall(r"python -m jobs (\S+)\s+(\S+)", path.read_text())
 )
 
 
@@ -125,10 +125,10 @@ def pod_specs(rayjob: Manifest) -> list[Manifest]:
 
 def entrypoint(rayjob: Manifest) -> tuple[str, str, list[str]]:
     """Verb, recipe and overrides of a RayJob's command."""
-    python, dash_m, module, recipe, *rest = shlex.split(rayjob["spec"]["entrypoint"])
-    assert (python, dash_m) == ("python", "-m")
+    python, dash_m, module, verb, recipe, *rest = shlex.split(rayjob["spec"]["entrypoint"])
+    assert (python, dash_m, module) == ("python", "-m", "jobs")
     assert rest[::2] == ["--set"] * (len(rest) // 2)
-    return module.removeprefix("jobs."), recipe, rest[1::2]
+    return verb, recipe, rest[1::2]
 
 
 @pytest.mark.parametrize("kind", ["CronJob", "ServiceAccount", "Role", "RoleBinding", "ConfigMap"])
@@ -216,7 +216,7 @@ def test_rayjobs_run_the_locked_ray(name: str) -> None:
 
 @pytest.mark.parametrize(("place", "verb", "recipe"), NAMED_COMMANDS)
 def test_named_commands_exist(place: str, verb: str, recipe: str) -> None:
-    assert verb in VERBS, f"{place} runs jobs.{verb}"
+    assert verb in VERBS, f"{place} runs {verb}"
     assert (ROOT / recipe).is_file(), f"{place} names {recipe}"
 
 

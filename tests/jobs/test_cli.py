@@ -1,5 +1,8 @@
-"""The command line: exit codes, one sentence for what the user has to mend, and a picture for a prompt."""
+"""The command line: help, exit codes, one sentence for a refusal, and an image for a prompt."""
 
+import importlib
+import importlib.metadata
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -8,14 +11,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganrnn.errors import BadInput
+from ganrnn.errors import BadInput, TryAgain
 from jobs import cli, generate
+from jobs.verbs import VERBS
 from pipelines import storage
-from pipelines.config import Recipe
+from pipelines.config import load_recipe
 from tests.pipelines import tiny
 from tests.pipelines.tiny import Run
 
 Captured = pytest.CaptureFixture[str]
+FOLDER = Path(__file__).parents[2] / "jobs/recipes"
+RECIPES = sorted(FOLDER.rglob("*.yaml"))
 PROMPT = "a large blue triangle at the left on a black background"
 
 
@@ -70,37 +76,141 @@ def test_a_missing_recipe(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> 
     assert capsys.readouterr().err.startswith("ganrnn: nowhere.yaml does not exist; give the path of a recipe")
 
 
-@pytest.mark.parametrize(("arguments", "code"), [([], 2), (["--help"], 0), (["-h"], 0), (["pain"], 2), (["--set"], 2)])
-def test_usage_names_every_verb(
-    arguments: list[str], code: int, monkeypatch: pytest.MonkeyPatch, capsys: Captured
-) -> None:
-    assert main(monkeypatch, *arguments) == code
+def test_help_names_every_verb_and_exit_code(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
+    assert main(monkeypatch, "--help") == 0
     out, err = capsys.readouterr()
-    assert out == "" and err.startswith("usage: ganrnn VERB RECIPE.yaml")
-    assert [line.split()[0] for line in err.splitlines()[1:]] == list(cli.VERBS)
+    assert err == "" and out.startswith("usage: ganrnn")
+    assert all(f"\n    {verb}" in out for verb in VERBS)
+    assert [line.split()[0] for line in out.split("exit codes:")[1].strip().splitlines()] == ["0", "1", "2", "3"]
 
 
-def test_exit_codes(tmp_path: Path, capsys: Captured) -> None:
-    recipe = [str(Run(tmp_path).path())]
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_of_a_verb_says_what_it_reads_and_writes(
+    verb: str, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    assert main(monkeypatch, verb, "--help") == 0
+    out, err = capsys.readouterr()
+    assert err == "" and out.startswith(f"usage: ganrnn {verb}")
+    assert all(what in out for what in (VERBS[verb].reads, VERBS[verb].writes))
+    assert f"for example:\n  {VERBS[verb].examples[0]}\n" in out
+    assert max(map(len, out.splitlines())) <= 120
 
-    def code_of(act: int | Exception | None) -> int | str | None:
-        def verb(_: Recipe) -> int | None:
-            if isinstance(act, Exception):
-                raise act
-            return act
+
+def test_examples_are_commands_that_parse() -> None:
+    """Every example of the help; the variable that one exports is no command of ours."""
+    examples = [example for verb in VERBS.values() for example in verb.examples if not example.startswith("export ")]
+    for example in examples:
+        program, *arguments = shlex.split(example)
+        assert program == "ganrnn" and cli.parse(arguments).verb == arguments[0]
+    assert len(examples) >= len(VERBS)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_a_module_that_acts(verb: str) -> None:
+    module = importlib.import_module(f"jobs.{VERBS[verb].module}")
+    assert callable(module.act) and (module.__doc__ or "").count(f"ganrnn {verb}")
+
+
+def test_version(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
+    assert main(monkeypatch, "--version") == 0
+    assert capsys.readouterr().out == f"ganrnn {importlib.metadata.version('ganrnn')}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], f"ganrnn: missing argument VERB, one of {', '.join(VERBS)}; see `ganrnn --help`"),
+        (["pain"], "ganrnn: 'pain' is no verb; did you mean paint? see `ganrnn --help`"),
+        (["xyz"], "ganrnn: 'xyz' is no verb; see `ganrnn --help`"),
+        (["--verbose"], "ganrnn: unknown argument '--verbose'; did you mean --version? see `ganrnn --help`"),
+        (["train"], "ganrnn train: missing argument RECIPE; see `ganrnn train --help`"),
+        (["train", "demo", "--sett"], "ganrnn train: unknown argument '--sett'; did you mean --set? see `ganrnn train"),
+        (["train", "demo", "more"], "ganrnn train: unknown argument 'more'; see `ganrnn train --help`"),
+        (["train", "demo", "--se", "seed=1"], "ganrnn train: unknown argument '--se'; did you mean --set? see"),
+        (["train", "demo", "--set"], "ganrnn train: argument --set: expected one argument; see `ganrnn train --help`"),
+        (["train", "demo", "--set", "seed"], "ganrnn: --set seed: give key=value, for example train.num_workers=1"),
+        (["train", "demo", "--set", "seed=[1"], "ganrnn: --set seed=[1: the value is not YAML"),
+        (["paint"], "ganrnn paint: missing argument PROMPT; see"),
+        (["paint", "red", "--seed", "x"], "ganrnn paint: argument --seed: invalid int value: 'x'; see"),
+        (["rate", "a", "b", "--invite", "2", "--report"], "ganrnn rate: argument --report: not allowed with argument"),
+        (
+            ["train", "scene_edit"],
+            "ganrnn: scene_edit does not exist; give the path of a recipe or the name of a packag",
+        ),
+        (
+            ["generate", "dema.yaml", "--verify"],
+            "ganrnn: dema.yaml does not exist; give the path of a recipe or the nam",
+        ),
+    ],
+)
+def test_arguments_are_refused_in_one_sentence(
+    arguments: list[str], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(monkeypatch, *arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith(sentence) and err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+HEAVY = ("torch", "ray", "mlflow", "pyarrow", "pandas", "pydantic", "numpy")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["--version"], ["train", "--help"], ["recipes"], ["pain"], ["train"], ["train", "none.yaml"]],
+    ids=" ".join,
+)
+def test_help_and_refusals_import_nothing_heavy(arguments: list[str]) -> None:
+    script = (
+        "import sys, atexit; from jobs.cli import main\n"
+        f"atexit.register(lambda: print([name for name in {HEAVY} if name in sys.modules]))\n"
+        f"main({arguments})"
+    )
+    done = tiny.run([sys.executable, "-c", script])
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert done.returncode == (0 if arguments[0] in ("recipes", "--version") or arguments[-1] == "--help" else 2)
+
+
+def test_recipes_are_listed_with_their_headers(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
+    assert main(monkeypatch, "recipes") == 0
+    listed = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert list(listed) == sorted(path.stem for path in RECIPES)
+    for path in RECIPES:
+        assert path.read_text("utf-8").startswith(f"# {listed[path.stem]}\n")
+        assert listed[path.stem].endswith(".") and len(listed[path.stem]) <= 100
+
+
+def test_a_packaged_recipe_is_known_by_name_in_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    by_name, by_path = (load_recipe(recipe) for recipe in ("scene_edits", str(FOLDER / "images/scene_edits.yaml")))
+    assert by_name == by_path and by_name.run_uri == f"{tmp_path}/runs/scene_edits"
+    Path("scene_edits").write_text("name: mine\nrun_uri: here\ntask: {name: text_to_image}\n")
+    assert (load_recipe("scene_edits").name, load_recipe("./scene_edits").name) == ("scene_edits", "mine")
+    assert load_recipe("closed_loop").dream.recipe == str(FOLDER / "texts/dreamt_captions.yaml")
+    assert load_recipe("closed_loop", ["dream.recipe=mine.yaml"]).dream.recipe == f"{tmp_path}/mine.yaml"
+
+
+def test_exit_codes(capsys: Captured) -> None:
+    def code_of(outcome: int | Exception | None) -> int | str | None:
+        def act() -> int | None:
+            if isinstance(outcome, Exception):
+                raise outcome
+            return outcome
 
         with pytest.raises(SystemExit) as ended:
-            cli.run("train", verb, recipe)
+            cli.finish(act)
         return ended.value.code
 
-    assert [code_of(None), code_of(0), code_of(3), code_of(BadInput("mend this"))] == [0, 0, 3, 2]
-    assert capsys.readouterr().err == "ganrnn: mend this\n"
-    # A fault of ours is no input to mend: its traceback is kept, and Python ends with 1.
+    outcomes = (None, 0, 3, BadInput("fix this"), TryAgain("wait"))
+    assert [code_of(outcome) for outcome in outcomes] == [0, 0, 3, 2, 1]
+    assert capsys.readouterr().err == "ganrnn: fix this\nganrnn: wait\n"
+    # A fault of ours is no invalid input: its traceback is kept, and Python ends with 1.
     with pytest.raises(RuntimeError, match="a bug"):
-        cli.run("train", lambda _: (_ for _ in ()).throw(RuntimeError("a bug")), recipe)
+        code_of(RuntimeError("a bug"))
 
 
-def test_a_verb_says_what_it_made(trained: Run, tmp_path: Path, capsys: Captured) -> None:
+def test_a_verb_says_what_it_wrote(trained: Run, tmp_path: Path, capsys: Captured) -> None:
     generate.act(trained.recipe(f"generate.samples_uri={tmp_path}/samples"))
     assert capsys.readouterr().out == f"{tmp_path}/samples: samples 40, prompts 40, rejects 0, unknown_tokens 0\n"
 
@@ -162,7 +272,7 @@ def test_paint_names_punctuation_alone(trained: Run, tmp_path: Path, monkeypatch
 
 def report(**changes: Any) -> dict[str, Any]:
     """What compare reads of report.json."""
-    held = {
+    content = {
         "metrics": {"r_precision_100": 0.8, "fid2k_indomain": 0.3, "fid2k_indomain_std": 0.1, "pixels_kept": 0.4},
         "intervals": {"r_precision_100": [0.782, 0.817], "pixels_kept": [0.39, 0.41]},
         "counts": {"samples": 2_000},
@@ -172,10 +282,10 @@ def report(**changes: Any) -> dict[str, Any]:
         "extractors": {"indomain": {"digest": "e" * 64, "resizer": "none"}},
         "digests": {"prompts_digest": "q" * 64},
     }
-    return held | changes
+    return content | changes
 
 
-def test_two_runs_beside_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
+def test_two_runs_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
     storage.commit_json(f"{tmp_path}/a/report.json", report())
     better = {"r_precision_100": 0.86, "fid2k_indomain": 0.2, "fid2k_indomain_std": 0.1, "pixels_kept": 0.5}
     intervals = {"r_precision_100": [0.844, 0.874], "pixels_kept": [0.49, 0.51]}

@@ -27,7 +27,7 @@ def measure(workspace: Workspace, sizes: ScaleSizes) -> list[Figure]:
         print(f"  {num:>8} rows: {seconds[num]:.1f} s, driver {peaks[num] / 2**20:.0f} MiB", flush=True)
     folder = workspace.folder / f"samples-{sizes.many_prompts}"
     resumed_peak, resumed = resume_last_tenth(workspace, folder, settings)
-    verified = workspace.run(["-m", "jobs.generate", RECIPE, "--verify"], settings)
+    verified = workspace.run(["-m", "jobs", "generate", RECIPE, "--verify"], settings)
     print(f"  verified, a hundredth made again: {verified:.1f} s", flush=True)
     shutil.rmtree(folder)
     rows = sizes.many_prompts
@@ -57,7 +57,7 @@ def measure_resume(workspace: Workspace, sizes: ScaleSizes) -> list[Figure]:
     """A run of many minutes and its resumption: the seconds that Ray takes to start count in both."""
     rows = sizes.resumed_prompts
     settings = _settings(workspace, sizes, workspace.write_model(*TINY_TASK), workspace.write_prompts(rows), "resumed")
-    full = workspace.run(["-m", "jobs.generate", RECIPE], settings)
+    full = workspace.run(["-m", "jobs", "generate", RECIPE], settings)
     print(f"  {rows:>8} rows: {full:.1f} s", flush=True)
     _, resumed = resume_last_tenth(workspace, workspace.folder / "resumed", settings)
     return [

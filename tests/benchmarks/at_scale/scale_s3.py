@@ -48,7 +48,7 @@ def measure(workspace: Workspace, sizes: ScaleSizes) -> list[Figure]:
 
 def _run(workspace: Workspace, model_uri: str, prompts_uri: str, samples_uri: str) -> float:
     return workspace.run(
-        ["-m", "jobs.generate", RECIPE],
+        ["-m", "jobs", "generate", RECIPE],
         workspace.overrides(
             f"generate.model_uri={model_uri}",
             f"generate.prompts_uri={prompts_uri}",

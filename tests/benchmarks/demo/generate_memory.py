@@ -29,7 +29,7 @@ def measure(workspace: Workspace) -> list[Figure]:
         "num_workers": workspace.recipe().generate.sampling.num_workers,
     }
     meaning = (
-        f"peak memory of `jobs.generate` for {sizes.many_prompts} prompts by that for {sizes.few_prompts}: "
+        f"peak memory of `ganrnn generate` for {sizes.many_prompts} prompts by that for {sizes.few_prompts}: "
         "proportional set size of the driver and all its descendants, Ray's own processes among them, "
         f"looked at every {SECONDS_BETWEEN} s"
     )
@@ -50,9 +50,9 @@ def _peak_bytes(workspace: Workspace, model_uri: str, prompts_uri: str) -> int:
 
 
 def watched(workspace: Workspace, overrides: Sequence[str], held_bytes: Callable[[int], int]) -> tuple[int, float]:
-    """Run `jobs.generate`; the most that `held_bytes` says of its process id, and the seconds it took."""
+    """Run `ganrnn generate`; the most that `held_bytes` says of its process id, and the seconds it took."""
     started = time.monotonic()
-    process = workspace.start(["-m", "jobs.generate", RECIPE], overrides)
+    process = workspace.start(["-m", "jobs", "generate", RECIPE], overrides)
     output: list[bytes] = []
     assert process.stdout is not None
     # Somebody has to read what it prints, or it stops at a full pipe.

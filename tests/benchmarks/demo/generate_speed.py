@@ -13,17 +13,17 @@ LOOP, WRITER, ONE, TWO = "plain_loop", "ray_write", "one_worker", "two_workers"
 NUM_WORKERS = {LOOP: 1, WRITER: 1, ONE: 1, TWO: 2}
 COMMANDS = {LOOP: ["tests/benchmarks/demo/plain_loop.py"], WRITER: ["tests/benchmarks/demo/ray_write.py"]}
 # Numerator and denominator of each figure, and what is said about it.
-VS_LOOP = (ONE, LOOP, "rows/s of `jobs.generate` with one worker by those of a plain loop")
+VS_LOOP = (ONE, LOOP, "rows/s of `ganrnn generate` with one worker by those of a plain loop")
 FIGURES = {
     "ray_generate_vs_loop": VS_LOOP,
     "generate_vs_loop": VS_LOOP,
     "generate_vs_ray_write": (
         ONE,
         WRITER,
-        "rows/s of `jobs.generate` with one worker by those of Ray Data's read_parquet, map_batches and write_parquet "
-        "of the same samples, which promise nothing about a second run",
+        "rows/s of `ganrnn generate` with one worker by those of Ray Data's read_parquet, map_batches and "
+        "write_parquet of the same samples, which promise nothing about a second run",
     ),
-    "two_workers_vs_one": (TWO, ONE, "rows/s of `jobs.generate` with two workers by those with one"),
+    "two_workers_vs_one": (TWO, ONE, "rows/s of `ganrnn generate` with two workers by those with one"),
 }
 END_TO_END = (
     "; whole commands, so that imports, Ray's start, actor start, manifest, MLflow run and shutdown count. "
@@ -73,7 +73,7 @@ def measure(workspace: Workspace, wanted: set[str]) -> list[Figure]:
 
 def _generate(workspace: Workspace, side: str, model_uri: str, prompts_uri: str) -> Timed:
     sizes, folder = workspace.sizes, workspace.folder / side
-    command = COMMANDS.get(side, ["-m", "jobs.generate"])
+    command = COMMANDS.get(side, ["-m", "jobs", "generate"])
     overrides = workspace.overrides(
         f"generate.model_uri={model_uri}",
         f"generate.prompts_uri={prompts_uri}",

@@ -3,9 +3,10 @@
 python tests/benchmarks/demo/plain_loop.py RECIPE.yaml [--set a.b=value ...]
 """
 
-from jobs import cli
+import sys
+
 from pipelines import storage
-from pipelines.config import Recipe
+from pipelines.config import Recipe, load_recipe
 from pipelines.formats import prompts
 from pipelines.sampling import model_files
 from pipelines.sampling.sampler import ModelSampler
@@ -27,4 +28,4 @@ def act(recipe: Recipe) -> None:
 
 
 if __name__ == "__main__":
-    cli.run("generate", act)
+    act(load_recipe(sys.argv[1], sys.argv[3::2]))  # RECIPE --set KEY=VALUE ...

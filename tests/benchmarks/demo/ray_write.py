@@ -3,15 +3,15 @@
 python tests/benchmarks/demo/ray_write.py RECIPE.yaml [--set a.b=value ...]
 """
 
+import sys
 from collections.abc import Mapping
 
 import pyarrow as pa
 import ray
 import ray.data
 
-from jobs import cli
 from pipelines.cluster.session import session
-from pipelines.config import Recipe, SamplingConfig
+from pipelines.config import Recipe, SamplingConfig, load_recipe
 from pipelines.sampling import model_files
 from pipelines.sampling.sampler import ModelSampler
 from pipelines.sampling.samples import draw, samples_table
@@ -46,4 +46,4 @@ def act(recipe: Recipe) -> None:
 
 
 if __name__ == "__main__":
-    cli.run("generate", act)
+    act(load_recipe(sys.argv[1], sys.argv[3::2]))  # RECIPE --set KEY=VALUE ...

@@ -3,13 +3,13 @@
 torchrun --standalone --nproc-per-node 2 tests/benchmarks/demo/torchrun_train.py RECIPE.yaml [--set a.b=value ...]
 """
 
+import sys
 from dataclasses import asdict
 
 from torch import distributed as dist
 
-from jobs import cli
 from pipelines.cluster.messages import Message
-from pipelines.config import Recipe
+from pipelines.config import Recipe, load_recipe
 from pipelines.formats.dataset import read_manifest, shard_uris
 from pipelines.tracking import runs
 from pipelines.train.driver import build_vocabulary, training_identity
@@ -41,4 +41,4 @@ def act(recipe: Recipe) -> None:
 
 
 if __name__ == "__main__":
-    cli.run("train", act)
+    act(load_recipe(sys.argv[1], sys.argv[3::2]))  # RECIPE --set KEY=VALUE ...

@@ -11,7 +11,7 @@ NUM_WORKERS = 2
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(NUM_WORKERS))
 SIDES = {
     "torchrun": (*TORCHRUN, "tests/benchmarks/demo/torchrun_train.py", RECIPE),
-    "ray_train": ("-m", "jobs.train", RECIPE),
+    "ray_train": ("-m", "jobs", "train", RECIPE),
 }
 
 

@@ -34,7 +34,7 @@ def measure() -> list[Figure]:
     recipe = load_recipe(PATH, settings)
     storage.commit_table(recipe.generate.prompts_uri, _prompts(recipe))
     words = [word for setting in settings for word in ("--set", setting)]
-    subprocess.run([sys.executable, "-m", "jobs.generate", PATH, *words], cwd=ROOT, check=True)
+    subprocess.run([sys.executable, "-m", "jobs", "generate", PATH, *words], cwd=ROOT, check=True)
     manifest = storage.read_json(f"{recipe.generate.samples_uri}/manifest.json")
     uris = [f"{recipe.generate.samples_uri}/{shard['uri']}" for shard in manifest["shards"]]
     poems = storage.read_table(uris).to_pylist()

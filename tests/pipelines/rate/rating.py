@@ -93,7 +93,7 @@ class Server:
         port = urlsplit(self.address).port or 0
         settings = (f"rate.study_uri={self.folder}/study", f"rate.port={port}", *self.overrides)
         words = [word for setting in settings for word in ("--set", setting)]
-        return [sys.executable, "-m", "jobs.rate", self.samples, self.reference, *words, *more]
+        return [sys.executable, "-m", "jobs", "rate", self.samples, self.reference, *words, *more]
 
     def start(self) -> None:
         """Come back when the page is served."""

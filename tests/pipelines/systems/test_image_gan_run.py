@@ -11,13 +11,13 @@ import yaml
 from ganrnn.checkpoint import load_sampler
 from ganrnn.data.images import encode_png
 from ganrnn.errors import BadInput
-from jobs import paint
 from pipelines import storage
 from pipelines.config import load_recipe
 from pipelines.evaluate.driver import evaluate
 from pipelines.generate.driver import generate
 from pipelines.promote.driver import promote
 from pipelines.sampling import model_files
+from pipelines.sampling.paint import paint
 from tests.pipelines.tiny import NUM_TEST, Run
 from tests.pipelines.train.forked import train_forked
 
@@ -112,7 +112,7 @@ def test_it_is_scored_and_registered(run: Run) -> None:
 def test_paint_says_that_it_reads_no_words(run: Run) -> None:
     recipe = run.recipe()
     with pytest.raises(BadInput, match="paints by attributes, not by text"):
-        paint.paint("a red circle", recipe.train.checkpoint_uri, recipe.tracking.tracking_uri, 0, None)
+        paint("a red circle", recipe.train.checkpoint_uri, recipe.tracking.tracking_uri, 0, None)
 
 
 def test_a_contradiction_is_refused_with_its_place(run: Run) -> None:

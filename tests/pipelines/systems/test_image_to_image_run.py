@@ -11,13 +11,14 @@ import yaml
 from ganrnn.checkpoint import load_sampler
 from ganrnn.data import images
 from ganrnn.data.images import encode_png
-from jobs import paint
+from ganrnn.errors import BadInput
 from pipelines import storage
 from pipelines.evaluate.driver import evaluate
 from pipelines.generate.driver import generate
 from pipelines.ingest.driver import ingest
 from pipelines.promote.driver import promote
 from pipelines.sampling import model_files
+from pipelines.sampling.paint import ZOOM, paint
 from tests.pipelines.tiny import NUM_TEST, Run
 from tests.pipelines.train.forked import train_forked
 
@@ -115,7 +116,7 @@ def test_paint_takes_a_picture(run: Run, tmp_path: Path) -> None:
     (tmp_path / "before.png").write_bytes(source)
     out = str(tmp_path / "after.png")
     where = (recipe.train.checkpoint_uri, recipe.tracking.tracking_uri, 0, out)
-    with pytest.raises(paint.BadInput, match="paints over a picture; give one with --source"):
-        paint.paint("make it red", *where)
-    paint.paint("make it red", *where, source=str(tmp_path / "before.png"))
-    assert images.decode((tmp_path / "after.png").read_bytes()).size == (16 * paint.ZOOM, 16 * paint.ZOOM)
+    with pytest.raises(BadInput, match="paints over a picture; give one with --source"):
+        paint("make it red", *where)
+    paint("make it red", *where, source=str(tmp_path / "before.png"))
+    assert images.decode((tmp_path / "after.png").read_bytes()).size == (16 * ZOOM, 16 * ZOOM)

@@ -1,0 +1,47 @@
+"""YAML as recipes use it, and values that the command line overrides: `--set a.b=value`."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+from ganrnn.errors import BadInput
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which 1e-3 is a number and 2026-01-31 a string, as in version 1.2; PyYAML has it the other way round."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
+
+
+def read_yaml(text: str) -> Any:
+    return yaml.load(text, Loader=_Loader)  # a SafeLoader
+
+
+def parse_override(override: str) -> tuple[Sequence[str], Any]:
+    """The key of `a.b=value`, in parts, and its value, which is YAML. Raises BadInput where it is anything else."""
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise BadInput(f"--set {override}: give key=value, for example train.num_workers=1")
+    try:
+        return key.split("."), read_yaml(value)
+    except yaml.YAMLError as error:
+        raise BadInput(f"--set {override}: the value is not YAML") from error
+
+
+def apply_override(values: dict[str, Any], override: str) -> None:
+    """Set `a.b=value` in the plain values of a recipe."""
+    (*sections, last), value = parse_override(override)
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise BadInput(f"--set {override}: {section} is a value, not a section")
+    values[last] = value

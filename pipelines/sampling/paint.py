@@ -1,0 +1,51 @@
+"""One prompt to one PNG, by any model that gives images for a text."""
+
+import re
+from typing import Any
+
+from ganrnn.data import images
+from ganrnn.errors import BadInput
+from pipelines import storage
+from pipelines.config import SamplingConfig, TrackingConfig
+from pipelines.sampling import model_files
+from pipelines.sampling.sampler import ModelSampler
+
+ZOOM = 8
+
+
+def paint(prompt: str, model_uri: str, tracking_uri: str, seed: int, out: str | None, source: str | None = None) -> str:
+    """Paint a prompt, over the image `source` where the model edits images; returns the path of the PNG.
+
+    The PNG is `out`, or a file in the working folder that is named after the prompt. Raises BadInput where the model
+    reads or gives something else.
+    """
+    if not prompt.strip():
+        raise BadInput("the prompt is empty; say what to paint")
+    tracking = TrackingConfig(tracking_uri=storage.absolute(tracking_uri))
+    uri = model_uri if model_uri.startswith("models:") else storage.absolute(model_uri)
+    sampler = ModelSampler(model_files.fetch_files(uri, tracking), SamplingConfig(micro_batch_size=8))
+    rows = _prompt_rows(sampler, model_uri, prompt, source)
+    if num_unknown := sampler.task.count_unknown(rows)[0]:
+        print(f"{num_unknown} words of the prompt are unknown to this model")
+    pictures, failed = sampler.sample(rows, [(seed, prompt)])
+    if failed:
+        raise BadInput(f"the prompt cannot be painted: {failed[0]}")
+    picture = pictures[0]
+    path = out or (re.sub(r"\W+", "-", prompt.strip())[:60].strip("-") or "picture") + ".png"
+    storage.commit_bytes(storage.absolute(path), images.encode_png(picture.repeat(ZOOM, 0).repeat(ZOOM, 1)))
+    return path
+
+
+def _prompt_rows(sampler: ModelSampler, model_uri: str, prompt: str, source: str | None) -> dict[str, list[Any]]:
+    """The columns that the model reads, for one prompt."""
+    if sampler.task.output_modality != "images":
+        raise BadInput(f"{model_uri} gives {sampler.task.output_modality} and no pictures; use ganrnn generate")
+    rows: dict[str, list[Any]] = {"prompt": [prompt]}
+    columns = set(sampler.task.prompt_columns) - {"source_image"}
+    if columns != {"prompt"}:
+        raise BadInput(f"{model_uri} paints by {' and '.join(sorted(columns)) or 'noise alone'}, not by text")
+    if "source_image" in sampler.task.prompt_columns:
+        if source is None:
+            raise BadInput(f"{model_uri} paints over a picture; give one with --source")
+        rows["source_image"] = [{"bytes": storage.read_bytes(storage.absolute(source))}]
+    return rows
