@@ -1,6 +1,6 @@
 """The first command to run: all verbs in order, a table of scores, and a prompt to try.
 
-make demo
+ganrnn demo
 """
 
 import sys

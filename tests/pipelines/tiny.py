@@ -89,7 +89,7 @@ class Run:
     def command(self, verb: str, *overrides: str) -> list[str]:
         """The verb on the recipe as a command."""
         settings = [word for setting in (*self.shared, *overrides) for word in ("--set", setting)]
-        return [sys.executable, "-m", f"jobs.{verb}", str(self.path()), *settings]
+        return [sys.executable, "-m", "jobs", verb, str(self.path()), *settings]
 
 
 def trained(folder: Path) -> Run:
