@@ -1,14 +1,14 @@
-"""Masks of what may come next, so that a text that an RNN writes token by token has the form that was asked for.
+"""Masks of the tokens that may come next, so that a text decoded token by token has a required form.
 
 >>> tokens = ["", "<end>", "a", "b", "ab"]
 >>> constraint = Alphabet(tokens, end=1, characters="a")
 >>> constraint.allowed(constraint.start(), num_left=5).tolist()
 [False, True, True, False, False]
 
-Here are what all constraints share, sets of characters, regular expressions and the conjunction; poems are in
-`ganrnn/decoding/poem_constraint.py`, molecules in `ganrnn/decoding/smiles_constraint.py`. `tokens` holds the surface
-of every token of the vocabulary: what it adds to the text. A token without a surface, such as padding, never stands in
-a text; END, which is given by its index, closes it.
+This module has the interface, character sets, regular expressions and the conjunction of constraints; poems are in
+`ganrnn/decoding/poem_constraint.py`, molecules in `ganrnn/decoding/smiles_constraint.py`. `tokens` lists the surface
+of every token of the vocabulary: what the token adds to the text. Tokens without a surface, such as padding, never
+occur in a text; END, given by its index, ends the text.
 """
 
 import importlib
@@ -19,26 +19,26 @@ import numpy as np
 
 from ganrnn.errors import BadInput
 
-NEVER = 2**30  # the number of characters after which a text that cannot be finished may end
-_CACHE_BYTES = 2**25  # of masks that one constraint keeps
+NEVER = 2**30  # the distance in characters to an end that cannot be reached
+_CACHE_BYTES = 2**25  # for the masks of one constraint
 
 S = TypeVar("S", bound=Hashable)
 
 
 class Constraint(Protocol):
-    """What decoding asks. States are hashable and say all about the text so far that the constraint has to know."""
+    """Which tokens may follow a text. States are hashable and hold all that the constraint knows of the text so far."""
 
     def start(self) -> Any:
         """The state before the first token."""
         ...
 
     def allowed(self, state: Any, num_left: int) -> np.ndarray:
-        """Which tokens may come next, bool [num_tokens], not to be written to: the caller shares it with others.
+        """Which tokens may come next, bool [num_tokens]; read-only, because rows share masks.
 
-        num_left:  how many tokens may still be written, END not counted
+        num_left:  how many tokens may still be generated, END not counted
 
-        END is among them where the text may end here. Any other token is only if after it the text can still be
-        finished within num_left - 1 tokens; so a text that began with room enough always gets finished.
+        END is allowed if the text may end here. Another token is allowed if the text can still be finished within
+        num_left - 1 tokens after it, so that a text that starts with enough tokens is always finished.
         """
         ...
 
@@ -48,15 +48,15 @@ class Constraint(Protocol):
 
 
 class MaskCache(dict[Hashable, np.ndarray]):
-    """Masks that are shared and therefore read-only. When they are too many it forgets them all and begins anew."""
+    """A cache of read-only masks, which rows share. It is cleared when it is full."""
 
     def __init__(self, num_tokens: int) -> None:
         super().__init__()
-        self._most = max(_CACHE_BYTES // max(num_tokens, 1), 64)
+        self._max_masks = max(_CACHE_BYTES // max(num_tokens, 1), 64)
 
     def keep(self, key: Hashable, mask: np.ndarray) -> np.ndarray:
-        """The mask itself, from now on read-only."""
-        if len(self) >= self._most:
+        """Store a mask; returns it, made read-only."""
+        if len(self) >= self._max_masks:
             self.clear()
         mask.setflags(write=False)
         self[key] = mask
@@ -64,26 +64,26 @@ class MaskCache(dict[Hashable, np.ndarray]):
 
 
 class CharacterConstraint(Generic[S]):
-    """A constraint that is an automaton over characters: tokens of several characters go through it one by one.
+    """A constraint that is an automaton over characters; a token of several characters takes several steps.
 
-    A subclass says where a character leads (`step`) and how far the end is (`fewest`). Since `fewest` counts characters
-    that stand in the vocabulary as tokens, it is exact in tokens for a vocabulary of single characters; with longer
-    tokens the same end may be reached in fewer, so that a text may be closed a little early but never too late.
+    A subclass defines the transitions (`step`) and the distance to the end (`fewest`). `fewest` counts characters that
+    are tokens of the vocabulary, so it is exact for a vocabulary of single characters; longer tokens may reach the end
+    in fewer tokens, so that a text may be closed a little early but never too late.
     """
 
     def __init__(self, tokens: Sequence[str], end: int) -> None:
         assert 0 <= end < len(tokens), (end, len(tokens))
         self.tokens, self.end = tuple(tokens), end
-        # Tokens by their characters: what no token goes on with is not tried, and no beginning is stepped twice.
-        self._tree: dict[str, Any] = {}
+        # A trie of the tokens: characters that continue no token are not tried, and a common prefix is stepped once.
+        self._trie: dict[str, Any] = {}
         for i, surface in enumerate(self.tokens):
             if not surface or i == end:
                 continue
-            node = self._tree
+            node = self._trie
             for character in surface:
                 node = node.setdefault(character, {})
             node.setdefault("", []).append(i)
-        self._needs = MaskCache(4 * len(tokens))
+        self._required_lengths = MaskCache(4 * len(tokens))
         self._masks = MaskCache(len(tokens))
 
     def start(self) -> S:
@@ -91,22 +91,22 @@ class CharacterConstraint(Generic[S]):
         raise NotImplementedError
 
     def step(self, state: S, character: str) -> S | None:
-        """The state after one more character, None where it may not stand."""
+        """The state after one more character, None if the character is not allowed."""
         raise NotImplementedError
 
     def fewest(self, state: S) -> int:
-        """The fewest further characters until END may come: 0 if it may come now, NEVER if it cannot come at all."""
+        """The fewest further characters until END is allowed: 0 if it is allowed now, NEVER if it can never be."""
         raise NotImplementedError
 
     def allowed(self, state: S, num_left: int) -> np.ndarray:
         """See `Constraint.allowed`; all False if `num_left` is less than `fewest(state)`, so that no way is left."""
-        needs = self._needs.get(state)
-        if needs is None:
-            needs = self._needs.keep(state, self._needed(state))
-        # Beyond what the most demanding token needs, room makes no difference.
-        room = min(num_left, int(needs[-1]))
-        mask = self._masks.get((state, room))
-        return self._masks.keep((state, room), needs[:-1] <= room) if mask is None else mask
+        lengths = self._required_lengths.get(state)
+        if lengths is None:
+            lengths = self._required_lengths.keep(state, self._lengths_of(state))
+        # All larger values of num_left allow the same tokens as the largest length.
+        limit = min(num_left, int(lengths[-1]))
+        mask = self._masks.get((state, limit))
+        return self._masks.keep((state, limit), lengths[:-1] <= limit) if mask is None else mask
 
     def advance(self, state: S, token: int) -> S:
         """The state after an allowed token that is not END."""
@@ -117,29 +117,29 @@ class CharacterConstraint(Generic[S]):
             state = after
         return state
 
-    def _needed(self, state: S) -> np.ndarray:
-        """For each token how much room it needs, itself included, and after them the most of these; int32 [V + 1]."""
-        needs = np.full(len(self.tokens) + 1, NEVER, np.int32)
-        most = 0
+    def _lengths_of(self, state: S) -> np.ndarray:
+        """For each token, how many tokens finish the text from it on, and the largest of these; int32 [V + 1]."""
+        lengths = np.full(len(self.tokens) + 1, NEVER, np.int32)
+        largest = 0
         if self.fewest(state) == 0:
-            needs[self.end] = 0
-        ahead = [(self._tree, state)]
-        while ahead:
-            node, here = ahead.pop()
+            lengths[self.end] = 0
+        pending = [(self._trie, state)]
+        while pending:
+            node, node_state = pending.pop()
             for character, child in node.items():
-                after = self.step(here, character) if character else None
+                after = self.step(node_state, character) if character else None
                 if after is None:
                     continue
-                ahead.append((child, after))
+                pending.append((child, after))
                 if "" in child and (fewest := self.fewest(after)) < NEVER:
-                    needs[child[""]] = fewest + 1
-                    most = max(most, fewest + 1)
-        needs[-1] = most
-        return needs
+                    lengths[child[""]] = fewest + 1
+                    largest = max(largest, fewest + 1)
+        lengths[-1] = largest
+        return lengths
 
 
 class Alphabet(CharacterConstraint[tuple[()]]):
-    """Only tokens whose characters are all among `characters`; the text may end anywhere.
+    """Allows tokens whose characters are all among `characters`; the text may end anywhere.
 
     Raises BadInput if no token is made of them.
     """
@@ -153,7 +153,7 @@ class Alphabet(CharacterConstraint[tuple[()]]):
             )
 
     def start(self) -> tuple[()]:
-        """There is one state only."""
+        """The only state."""
         return ()
 
     def step(self, state: tuple[()], character: str) -> tuple[()] | None:
@@ -168,12 +168,12 @@ class Alphabet(CharacterConstraint[tuple[()]]):
 class Pattern(CharacterConstraint[str]):
     """The whole text must match a regular expression, in the syntax of the package `regex`.
 
-    The state is the text so far, and a token may come if some text that begins so matches. Whether the vocabulary can
-    write that text, and within how many tokens, is not foreseen beyond the last token: `allowed` may be all False and
-    the row has then to be given up. An expression with look-around is taken by the package's partial matching as it is.
+    The state is the text so far; a token is allowed if the longer text can be the beginning of a match. Whether the
+    vocabulary can complete the match, and within how many tokens, is not checked: `allowed` may be all False, and the
+    row then fails. Expressions with look-around are left to the package's partial matching.
 
-    Raises BadInput for an expression that cannot be compiled, if the package is not installed, and while decoding if
-    an expression takes more than `SECONDS` for one text, as nested repetition can.
+    Raises BadInput for an expression that cannot be compiled or if the package is not installed, and while decoding if
+    matching one text takes more than `SECONDS`, as nested repetition can.
     """
 
     SECONDS = 10.0
@@ -194,7 +194,7 @@ class Pattern(CharacterConstraint[str]):
         return ""
 
     def step(self, state: str, character: str) -> str | None:
-        """The longer text, if it can still become one that matches."""
+        """The longer text, if it can still become a match."""
         return state + character if self._match(state + character, partial=True) else None
 
     def fewest(self, state: str) -> int:
@@ -212,10 +212,10 @@ class Pattern(CharacterConstraint[str]):
 
 
 class Conjunction:
-    """Several constraints at once; a state is the tuple of theirs.
+    """Several constraints at once; the state is the tuple of their states.
 
-    Each keeps its own way to the end open, but two may not agree on one: `allowed` may be all False, and the row has
-    then to be given up.
+    Each constraint keeps its own end reachable, but the constraints may have no end in common: `allowed` may be all
+    False, and the row then fails.
     """
 
     def __init__(self, constraints: Sequence[Constraint]) -> None:
@@ -223,16 +223,21 @@ class Conjunction:
         self.constraints = tuple(constraints)
 
     def start(self) -> tuple[Any, ...]:
-        """The states of all before the first token."""
+        """The states of all constraints before the first token."""
         return tuple(constraint.start() for constraint in self.constraints)
 
     def allowed(self, state: tuple[Any, ...], num_left: int) -> np.ndarray:
-        """What all of them allow, bool [num_tokens]."""
+        """The tokens that all constraints allow, bool [num_tokens]."""
         pairs = zip(self.constraints, state, strict=True)
-        mask: np.ndarray = np.logical_and.reduce([constraint.allowed(own, num_left) for constraint, own in pairs])
+        mask: np.ndarray = np.logical_and.reduce(
+            [constraint.allowed(member_state, num_left) for constraint, member_state in pairs]
+        )
         mask.setflags(write=False)
         return mask
 
     def advance(self, state: tuple[Any, ...], token: int) -> tuple[Any, ...]:
-        """The states of all after a token that all allow."""
-        return tuple(constraint.advance(own, token) for constraint, own in zip(self.constraints, state, strict=True))
+        """The states of all constraints after an allowed token that is not END."""
+        return tuple(
+            constraint.advance(member_state, token)
+            for constraint, member_state in zip(self.constraints, state, strict=True)
+        )

@@ -21,16 +21,16 @@ PoemState = tuple[int, frozenset[int]]
 
 @dataclass(frozen=True)
 class RhymeSets:
-    """Which characters rhyme: those that stand in a common set. A character may stand in several."""
+    """Sets of characters that rhyme with each other; a character may be in several sets."""
 
     sets: tuple[frozenset[str], ...]
 
     @classmethod
     def read(cls, content: str) -> "RhymeSets":
-        """From the content of a text file with one set of characters a line.
+        """The sets of a text file with one set of characters per line.
 
-        White space, blank lines and lines that begin with # do not count. Raises BadInput for anything else that is
-        not a Han ideograph, and if there is no set.
+        White space, blank lines and lines that begin with # are ignored. Raises BadInput for any other character that
+        is not a Han ideograph, and for a file without a set.
         """
         sets = []
         for number, line in enumerate(content.removeprefix("\ufeff").splitlines(), 1):
@@ -46,11 +46,11 @@ class RhymeSets:
 
 
 class PoemTable:
-    """What the poems over one vocabulary have in common; its masks are made once and shared by all of them.
+    """What the poems over one vocabulary share: token indices and masks, which are computed once.
 
-    tokens       the surface of every token; Han characters and the two marks must be tokens of their own
+    tokens       the surface of every token; Han characters and the two marks must be single-character tokens
     end          the index of END
-    rhymes       the sets from one of which all rhymes of a poem come, None for poems that need not rhyme
+    rhymes       all rhymes of a poem come from one of these sets; None for poems that need not rhyme
     line_end     the mark that closes lines 1, 3, 5, ...
     couplet_end  the mark that closes lines 2, 4, 6, ...
 
@@ -89,11 +89,11 @@ class PoemTable:
         return PoemForm(self, num_lines, chars_per_line, heads)
 
     def one(self, token: int) -> np.ndarray:
-        """The mask that leaves one token."""
+        """The mask that allows one token."""
         return self._mask([token])
 
     def head(self, character: str) -> np.ndarray:
-        """The mask that leaves one Han character. Raises BadInput if the vocabulary does not hold it."""
+        """The mask that allows one Han character. Raises BadInput if the vocabulary lacks it."""
         mask = self._heads.get(character)
         if mask is not None:
             return mask
@@ -105,9 +105,9 @@ class PoemTable:
         return self._heads.keep(character, self.one(self.index[character]))
 
     def rhyme(self, num_rhymes: int, taken: frozenset[int]) -> np.ndarray | None:
-        """The mask of what rhymes with the rhymes `taken`, and is none of them; None if the poem need not rhyme.
+        """The mask of the unused rhymes for the used ones `taken`; None if the poem need not rhyme.
 
-        Raises BadInput if no set holds `taken` and is large enough for `num_rhymes` different ones.
+        Raises BadInput if no set contains `taken` and has `num_rhymes` characters.
         """
         if self._rhyme_sets is None or num_rhymes == 0:
             return None
@@ -122,9 +122,9 @@ class PoemTable:
             )
         fit = [rhyming for rhyming in large if taken <= rhyming]
         if not fit:
-            held = "".join(sorted(character for character, i in self.index.items() if i in taken))
+            characters = "".join(sorted(character for character, i in self.index.items() if i in taken))
             raise BadInput(
-                f"acrostic: {held!r} do not rhyme, but lines of one character end in their heads; "
+                f"acrostic: {characters!r} do not rhyme, but lines of one character end in their heads; "
                 f"the heads of even lines must come from one set of at least {num_rhymes}"
             )
         return self._rhymes.keep((num_rhymes, taken), self._mask(sorted(frozenset().union(*fit) - taken)))
@@ -137,14 +137,14 @@ class PoemTable:
 
 
 class PoemForm:
-    """A poem of so many lines with so many Han characters and a mark each, and nothing else.
+    """A poem of `num_lines` lines of `chars_per_line` Han characters and a mark each, and nothing else.
 
     num_lines       such as 4 or 8; even lines rhyme
     chars_per_line  such as 5 or 7, the mark not counted
-    heads           the acrostic: line i begins with heads[i]; a blank asks for nothing, nor does a missing head
+    heads           the acrostic: line i begins with heads[i]; a blank or a missing head allows any character
 
     If the table has rhymes, the last characters of all even lines come from one common set and no two of them are the
-    same. The state is how many tokens there are and which of them are rhymes.
+    same. The state is the number of tokens and the set of rhymes among them.
 
     Raises BadInput for a form without lines or characters, for more heads than lines, for a head that is no Han
     character of the vocabulary, if no rhyme set is large enough, and for heads that keep lines of one character from
@@ -161,29 +161,29 @@ class PoemForm:
             )
         self.table = table
         self.num_rhymes = num_lines // 2
-        wanted = [heads[i : i + 1].strip(" ") for i in range(num_lines)]
+        head_of_line = [heads[i : i + 1].strip(" ") for i in range(num_lines)]
         masks: list[np.ndarray] = []
-        for i, head in enumerate(wanted):
+        for i, head in enumerate(head_of_line):
             masks.append(table.head(head) if head else table.is_han)
             masks += [table.is_han] * (chars_per_line - 1)
             masks.append(table.marks[i % 2])
         self._masks = (*masks, table.ended)
         # Where a rhyme is free to choose; in lines of one character a head is the rhyme, so the others go by it.
         ends = {i * (chars_per_line + 1) + chars_per_line - 1: i for i in range(1, num_lines, 2)}
-        given = [table.index[wanted[i]] for i in ends.values() if wanted[i]] if chars_per_line == 1 else []
-        self._given = frozenset(given)
+        given = [table.index[head_of_line[i]] for i in ends.values() if head_of_line[i]] if chars_per_line == 1 else []
+        self._given_rhymes = frozenset(given)
         self._rhyming: frozenset[int] = frozenset()
-        if table.rhyme(self.num_rhymes, self._given) is not None:
-            self._rhyming = frozenset(at for at, i in ends.items() if chars_per_line > 1 or not wanted[i])
-            if len(given) > len(self._given):
+        if table.rhyme(self.num_rhymes, self._given_rhymes) is not None:
+            self._rhyming = frozenset(at for at, i in ends.items() if chars_per_line > 1 or not head_of_line[i])
+            if len(given) > len(self._given_rhymes):
                 raise BadInput(f"acrostic: {heads!r} gives the same rhyme to two lines of one character; no two may be")
 
     def start(self) -> PoemState:
-        """No token, and of the rhymes those that the heads are."""
-        return (0, self._given)
+        """No token; heads of lines of one character are rhymes already."""
+        return (0, self._given_rhymes)
 
     def allowed(self, state: PoemState, num_left: int) -> np.ndarray:
-        """See `Constraint.allowed`; all False if `num_left` is less than what the form still asks for."""
+        """See `Constraint.allowed`; all False if `num_left` is less than the form still requires."""
         position, taken = state
         if num_left < len(self._masks) - 1 - position:
             return self.table.nothing

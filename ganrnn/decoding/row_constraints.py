@@ -1,4 +1,4 @@
-"""The constraint that a row asks for by its `Decoding`."""
+"""The constraint that the `Decoding` of a row requires."""
 
 from functools import lru_cache
 
@@ -10,7 +10,7 @@ from ganrnn.text.vocabulary import END, TextVocabulary
 
 
 class RowConstraints:
-    """Makes constraints over one vocabulary; rows that ask for the same have the same one, with its masks."""
+    """Builds constraints over one vocabulary; rows with equal rules share a constraint and its masks."""
 
     def __init__(self, vocabulary: TextVocabulary) -> None:
         self.tokens: tuple[str, ...] = vocabulary.surfaces  # type: ignore[attr-defined]
@@ -20,17 +20,17 @@ class RowConstraints:
         self._pattern = lru_cache(maxsize=16)(lambda expression: Pattern(self.tokens, END, expression))
 
     def of(self, rules: Decoding) -> Constraint | None:
-        """All that a row asks for at once, None where it asks for nothing; BadInput where it cannot be met."""
-        found: list[Constraint] = []
+        """The conjunction of a row's constraints, None if it has none. Raises BadInput if one cannot be met."""
+        constraints: list[Constraint] = []
         if rules.constraint == "poem":
-            found.append(self._poems(rules.rhymes).form(rules.num_lines, rules.chars_per_line, rules.heads))
+            constraints.append(self._poems(rules.rhymes).form(rules.num_lines, rules.chars_per_line, rules.heads))
         if rules.constraint == "smiles":
-            found.append(self._smiles())
+            constraints.append(self._smiles())
         if rules.alphabet:
-            found.append(self._alphabet(rules.alphabet))
+            constraints.append(self._alphabet(rules.alphabet))
         if rules.pattern:
-            found.append(self._pattern(rules.pattern))
-        return Conjunction(found) if len(found) > 1 else found[0] if found else None
+            constraints.append(self._pattern(rules.pattern))
+        return Conjunction(constraints) if len(constraints) > 1 else constraints[0] if constraints else None
 
     def _poem_table(self, rhymes: tuple[str, ...]) -> PoemTable:
         return PoemTable(self.tokens, END, RhymeSets.read("\n".join(rhymes)) if rhymes else None)

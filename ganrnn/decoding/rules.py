@@ -1,4 +1,4 @@
-"""How the texts of rows are written: the rules of each, which prompts may bring as columns."""
+"""Decoding rules of a row; prompts may set them by columns."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -50,7 +50,7 @@ class Decoding:
 
     @property
     def changes_logits(self) -> bool:
-        """Whether what the model says of a token is not taken as it is."""
+        """Whether a rule changes the model's logits, beyond masks."""
         return bool(self.repetition_penalty != 1.0 or self.bias or self.banned or self.no_repeat_ngram)
 
     def __post_init__(self) -> None:
@@ -80,5 +80,5 @@ class Decoding:
 
 
 def decodings(rows: Mapping[str, Sequence[Any]], num_rows: int) -> Sequence[Decoding]:
-    """The rules of prompts: their column `decoding`, or the default ones."""
+    """The rules of N prompts: their column `decoding`, or the defaults."""
     return rows.get("decoding", [Decoding()] * num_rows)

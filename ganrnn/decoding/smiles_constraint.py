@@ -1,6 +1,6 @@
 """Molecules that parse: SMILES as a constraint on decoding.
 
-The grammar is that of OpenSMILES 1.0 (http://opensmiles.org/opensmiles.html), less what its readers disagree on.
+The grammar is OpenSMILES 1.0 (http://opensmiles.org/opensmiles.html) without the parts that parsers disagree on.
 """
 
 from collections import Counter
@@ -23,7 +23,7 @@ _SYMBOLS = """
 
 
 def _bracket_atoms() -> dict[str, dict[str, str]]:
-    """The automaton of what stands in brackets: state to character to next state, "" after the closing bracket.
+    """The automaton of an atom in brackets: state -> character -> next state, "" after the closing bracket.
 
     Isotope (up to three digits), symbol, chirality (@ or @@), hydrogens (H, H1 to H9), charge (signs, one or two of a
     kind, or a sign and a digit), class (: and up to three digits), in this order, all but the symbol left out at will;
@@ -55,13 +55,13 @@ def _bracket_atoms() -> dict[str, dict[str, str]]:
         "[:2": close | {digit: "[:3" for digit in "0" + _DIGITS},
         "[:3": close,
     }
-    # A letter that may be followed by another has a state of its own, in which it is an element already or not yet.
+    # A letter that a second one may follow has its own state, which may be an element already.
     for first in {name[0] for name in symbols}:
         seconds = {name[1]: "[symbol" for name in symbols if name[0] == first and len(name) == 2}
-        whole = (charged if first == "H" else symbol) if first in symbols else {}
+        single = (charged if first == "H" else symbol) if first in symbols else {}
         plain = "[hydrogen" if first == "H" else "[symbol"
         if seconds:
-            states[f"[{first}.."] = whole | seconds
+            states[f"[{first}.."] = single | seconds
         for state in ("[", "[1", "[2", "[3"):
             states[state][first] = f"[{first}.." if seconds else plain
     return states
@@ -71,20 +71,20 @@ BRACKET_ATOMS = _bracket_atoms()
 
 
 class SmilesState(NamedTuple):
-    """What matters of a SMILES text so far. An atom is named by the lowest number of the rings open on it, else 0.
+    """The state of a SMILES text so far. An atom is named by its lowest open ring number, or 0.
 
-    place       what came last: "start" nothing or a dot, "branch" an opening parenthesis, "atom" an atom with its
+    position    what came last: "start" nothing or a dot, "branch" an opening parenthesis, "atom" an atom with its
                 ring digits, "after" a closing parenthesis
-    atom        the atom that the next one is bonded to
+    atom        the atom that the next atom is bonded to
     stack       the atoms from which open branches leave, the innermost last
     rings       open rings, sorted: number, atom, bond symbol
-    bonded      atoms with open rings that the newest atom is bonded to already, sorted; only in place "atom"
+    bonded      atoms with open rings that the newest atom is bonded to already, sorted; only for position "atom"
     bond        a bond symbol that waits for what it leads to
     unfinished  the beginning of an atom or a ring number: C and B, which may become Cl and Br, %, %1 to %9, or a state
                 of `BRACKET_ATOMS`
     """
 
-    place: str
+    position: str
     atom: int
     stack: tuple[int, ...]
     rings: tuple[tuple[int, int, str], ...]
@@ -94,17 +94,17 @@ class SmilesState(NamedTuple):
 
 
 class Smiles(CharacterConstraint[SmilesState]):
-    """Texts that are SMILES by their syntax; valence, aromaticity and chirality are not looked at.
+    """Texts that are SMILES by their syntax; valence, aromaticity and chirality are not checked.
 
     - Atoms are B C N O P S F Cl Br I b c n o p s * or stand in brackets, with `_bracket_atoms` for what is in them.
     - Atoms are followed by ring digits and then by branches, as the grammar has it. Branches are not empty.
-    - A bond stands before an atom or a ring number. ~ is none of OpenSMILES, but readers take it for any bond.
+    - A bond stands before an atom or a ring number. ~ is not in OpenSMILES, but parsers read it as any bond.
     - Ring numbers are 1 to 9 and %10 to %99. Both ends of a ring carry the same bond, / and \\ being the same, or one
       of them none. A ring joins two atoms without another bond: not an atom with itself, not neighbours, and no two
       atoms twice.
     - A dot stands between atoms that are not bonded, wherever a chain goes on; rings and branches may be open, since
-      C1.C1 is ethane in the grammar. A dot right after an opening parenthesis is grammar too but is not written here,
-      as readers refuse it.
+      C1.C1 is ethane in the grammar. A dot right after an opening parenthesis is grammar too, but not allowed here, as
+      parsers refuse it.
     - The text ends where all branches and rings are closed. It is never empty.
 
     Raises BadInput if the vocabulary has no atom of a single character.
@@ -112,7 +112,7 @@ class Smiles(CharacterConstraint[SmilesState]):
 
     def __init__(self, tokens: Sequence[str], end: int) -> None:
         super().__init__(tokens, end)
-        # What can always be written: the end is counted in these, so that nothing is opened that cannot be closed.
+        # Distances to the end count these tokens, so that nothing is opened that cannot be closed.
         self._single = frozenset(token for i, token in enumerate(self.tokens) if len(token) == 1 and i != end)
         if not ATOMS & self._single:
             raise BadInput(
@@ -125,11 +125,11 @@ class Smiles(CharacterConstraint[SmilesState]):
         self._distances: dict[SmilesState, int] = {}
 
     def start(self) -> SmilesState:
-        """Nothing written."""
+        """The empty text."""
         return SmilesState("start", 0, (), (), (), "", "")
 
     def step(self, state: SmilesState, character: str) -> SmilesState | None:
-        """The state after one more character, None where the grammar has none."""
+        """The state after one more character, None if the grammar does not allow it."""
         if state.unfinished.startswith("["):
             after = BRACKET_ATOMS[state.unfinished].get(character)
             return None if after is None else state._replace(unfinished=after)
@@ -144,13 +144,13 @@ class Smiles(CharacterConstraint[SmilesState]):
         return _mark(state, character)
 
     def fewest(self, state: SmilesState) -> int:
-        """The fewest further characters, of those that are tokens, after which nothing is open."""
-        known = self._distances.get(state)
-        if known is None:
+        """The fewest further characters that are tokens after which nothing is open."""
+        distance = self._distances.get(state)
+        if distance is None:
             if len(self._distances) >= 2**17:
                 self._distances.clear()
-            known = self._distances[state] = min(self._distance(state), NEVER)
-        return known
+            distance = self._distances[state] = min(self._distance(state), NEVER)
+        return distance
 
     def _distance(self, state: SmilesState) -> int:
         if state.unfinished.startswith("["):
@@ -162,7 +162,7 @@ class Smiles(CharacterConstraint[SmilesState]):
         return closing + min(_atoms_to_come(state))
 
     def _two_digits(self, state: SmilesState) -> Iterator[int]:
-        """What is left after each ring number that begins as the unfinished one; of the new ones one stands for all."""
+        """The distance after each ring number that starts like the unfinished one; of the new numbers one is enough."""
         is_open = {number for number, _, _ in state.rings}
         names = [name for name in self._ring_names if name.startswith(state.unfinished)]
         new = [name for name in names if int(name[1:]) not in is_open]
@@ -190,17 +190,17 @@ def _ring_name(number: int) -> str:
 
 
 def _mark(state: SmilesState, character: str) -> SmilesState | None:
-    """After a character that is no part of an atom's name."""
-    place, atom, stack = state.place, state.atom, state.stack
-    if place == "atom" and character in _DIGITS:
+    """The state after a character that is not part of an atom's name."""
+    position, atom, stack = state.position, state.atom, state.stack
+    if position == "atom" and character in _DIGITS:
         return _ring(state, int(character))
-    if place == "atom" and character == "%":
+    if position == "atom" and character == "%":
         return state._replace(unfinished="%")
-    if state.bond or place == "start":
+    if state.bond or position == "start":
         return None
     if character in BONDS:
         return state._replace(bond=character, unfinished="")
-    if place == "branch":
+    if position == "branch":
         return None
     if character == "(":
         return SmilesState("branch", atom, (*stack, atom), state.rings, (), "", "")
@@ -212,7 +212,7 @@ def _mark(state: SmilesState, character: str) -> SmilesState | None:
 
 
 def _percent(state: SmilesState, digit: str) -> SmilesState | None:
-    """After a digit of a ring number of two digits."""
+    """The state after a digit of a two-digit ring number."""
     if digit not in _DIGITS and not (digit == "0" and len(state.unfinished) == 2):
         return None
     name = state.unfinished + digit
@@ -220,7 +220,7 @@ def _percent(state: SmilesState, digit: str) -> SmilesState | None:
 
 
 def _ring(state: SmilesState, number: int) -> SmilesState | None:
-    """After a ring number on the newest atom, which opens a ring or closes the one that is open under this number."""
+    """The state after a ring number on the newest atom, which opens a ring or closes the open ring of this number."""
     for opened in state.rings:
         if opened[0] == number:
             return _closed(state, opened)
@@ -232,15 +232,15 @@ def _ring(state: SmilesState, number: int) -> SmilesState | None:
 
 def _closed(state: SmilesState, opened: tuple[int, int, str]) -> SmilesState | None:
     _, name, bond = opened
-    # Of a bond that is marked as being on one side, the side depends on the end from which it is seen.
+    # / and \ name the side of a double bond as seen from one end, so that both ends may differ.
     bonds = {"/" if symbol == "\\" else symbol for symbol in (bond, state.bond) if symbol}
     if name == state.atom or name in state.bonded or len(bonds) == 2:
         return None
-    left = tuple(ring for ring in state.rings if ring != opened)
-    after = min((number for number, other, _ in left if other == name), default=0)
+    remaining = tuple(ring for ring in state.rings if ring != opened)
+    after = min((number for number, other, _ in remaining if other == name), default=0)
     bonded = tuple(sorted((*state.bonded, after))) if after else state.bonded
     stack = tuple(after if other == name else other for other in state.stack)
-    return SmilesState("atom", state.atom, stack, tuple(_renamed(left, name, after)), bonded, "", "")
+    return SmilesState("atom", state.atom, stack, tuple(_renamed(remaining, name, after)), bonded, "", "")
 
 
 def _renamed(rings: Sequence[tuple[int, int, str]], name: int, after: int) -> Iterator[tuple[int, int, str]]:
@@ -249,22 +249,23 @@ def _renamed(rings: Sequence[tuple[int, int, str]], name: int, after: int) -> It
 
 
 def _atoms_to_come(state: SmilesState) -> Iterator[int]:
-    """The fewest atoms that close all rings, by each way to go on from a state without unfinished names.
+    """The fewest atoms that close all rings, for each way to continue a state without unfinished names.
 
-    An atom closes at most one of the rings that are open on another, and none of those on the atom that it hangs on.
-    So the atom with most open rings says how many are needed, and one more if the first of them can hang only where it
-    closes none of a largest lot; all later ones can hang on new atoms. A dot would cost as much as an atom.
+    A new atom closes at most one of the open rings of another atom, and none of the atom that it is bonded to. So the
+    largest number of open rings on one atom is how many atoms are needed, and one more if the first new atom can only
+    be bonded to an atom with that number; all later ones can be bonded to new atoms. A dot would cost as much as an
+    atom.
     """
     sizes = Counter(name for _, name, _ in state.rings)
-    if state.bond or state.place in ("start", "branch"):
+    if state.bond or state.position in ("start", "branch"):
         most = max(sizes.values(), default=0)
         yield max(most, 1) if sizes[state.atom] < max(most, 1) else most + 1
-        if state.place != "atom":
+        if state.position != "atom":
             return
         # The bond may also lead to a ring that is closed here.
         if all(_closed(state, ring) is None for ring in state.rings):
             return
-    if state.place == "atom":
+    if state.position == "atom":
         for name in sizes:
             sizes[name] -= name != state.atom and name not in state.bonded
     most = max(sizes.values(), default=0)

@@ -199,7 +199,7 @@ def test_the_fewest_characters_fall_by_one_on_the_best_way_and_never_faster() ->
     for state in states(0, 1500):
         follows = [follow for character in SURFACES if (follow := constraint.step(state, character))]
         closed = not (state.stack or state.rings or state.bond) and state.unfinished in ("", "C", "B")
-        may_end = closed and state.place in ("atom", "after")
+        may_end = closed and state.position in ("atom", "after")
         expected = 0 if may_end else 1 + min(map(constraint.fewest, follows))
         assert constraint.fewest(state) == expected < NEVER, state
 
