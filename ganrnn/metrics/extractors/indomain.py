@@ -1,9 +1,9 @@
 """A small network trained on the data at hand: features for FID, KID and IS, and the judge of R-precision.
 
-A convolutional network reads pictures and an RNN reads captions into one space; the two learn from the true pairs of
-the training split alone (contrastively, as in Radford et al., "Learning transferable visual models from natural
-language supervision", ICML 2021), apart from any GAN. Scores made with it end in `_indomain` and carry its digest:
-they rank models on one data set and say nothing about any other.
+A convolutional network embeds pictures and an RNN embeds captions in one space; both learn from the pairs of the
+training split alone (contrastively, as in Radford et al., "Learning transferable visual models from natural language
+supervision", ICML 2021), independently of any GAN. The names of its scores end in `_indomain` and carry its digest:
+they rank models on one data set and are not comparable between data sets.
 """
 
 import json
@@ -28,7 +28,7 @@ from ganrnn.objectives.matching import matching_loss
 from ganrnn.text.captions import Vocabulary
 
 MAX_TOKENS = 48
-SCALE = 16.0  # of cosines before the softmax
+SCALE = 16.0  # factor of the cosines before the softmax
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class InDomainNetwork(nn.Module):
         return F.normalize(self.from_text(self.encoder(tokens, lengths)))
 
     def posterior(self, features: torch.Tensor, captions: torch.Tensor) -> torch.Tensor:
-        """Probabilities [N, K] of K caption embeddings given pictures: the classes of the Inception Score."""
+        """Probabilities [N, K] of K caption embeddings given picture features: the classes of the Inception Score."""
         return (SCALE * self.image_embedding(features) @ captions.T).double().softmax(1)
 
 
@@ -93,7 +93,7 @@ def fit(
     seed: int,
     on_step: Callable[[int], None] = lambda step: None,
 ) -> InDomainNetwork:
-    """Train on uint8 pictures [N, 3, H, W] with captions [N] and the keys of what they mean [N]."""
+    """Train on uint8 pictures [N, 3, H, W] with captions [N] and their meaning keys [N], see `captions.meaning_key`."""
     torch.manual_seed(seed)
     network = InDomainNetwork(config, Vocabulary.build(texts), *images.shape[2:])
     optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate, foreach=True)
@@ -121,35 +121,35 @@ def _batches(num_rows: int, batch_size: int, seed: int) -> Iterator[torch.Tensor
 
 
 def pack(network: InDomainNetwork) -> bytes:
-    """The network as safetensors bytes, its config and vocabulary in the header; their sha256 is its identity."""
-    held = {
+    """The network as safetensors bytes with config and vocabulary in the header; their sha256 identifies it."""
+    header = {
         "config": asdict(network.config),
         "vocabulary": {"level": network.vocabulary.level, "tokens": network.vocabulary.tokens},
         "size": network.size,
     }
-    return save(network.state_dict(), {"indomain": json.dumps(held, sort_keys=True)})
+    return save(network.state_dict(), {"indomain": json.dumps(header, sort_keys=True)})
 
 
 def unpack(data: bytes, digest: str) -> InDomainNetwork:
-    """Inverse of `pack`; BadInput when the bytes do not have the digest."""
+    """Inverse of `pack`. Raises BadInput if the bytes do not have the digest."""
     actual = sha256(data).hexdigest()
     if actual != digest:
         raise BadInput(
             f"in-domain network: sha256 is {actual[:12]}, expected {digest[:12]}; delete its folder to train it anew"
         )
-    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    held = json.loads(header["__metadata__"]["indomain"])
-    vocabulary = Vocabulary(held["vocabulary"]["level"], tuple(held["vocabulary"]["tokens"]))
-    network = InDomainNetwork(InDomainConfig(**held["config"]), vocabulary, *held["size"])
+    metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+    header = json.loads(metadata["indomain"])
+    vocabulary = Vocabulary(header["vocabulary"]["level"], tuple(header["vocabulary"]["tokens"]))
+    network = InDomainNetwork(InDomainConfig(**header["config"]), vocabulary, *header["size"])
     network.load_state_dict(load(data))
     return network.eval()
 
 
 @torch.no_grad()
 def extract(network: InDomainNetwork, images: torch.Tensor, batch_size: int = 256) -> np.ndarray:
-    """Features float32 [N, feature_dim] of uint8 pictures [N, 3, H, W]; each batch has the same, filled-up shape."""
+    """Features float32 [N, feature_dim] of uint8 pictures [N, 3, H, W]; the last batch is padded to `batch_size`."""
     features = []
     for chunk in images.split(batch_size):
-        filled = torch.cat([chunk, chunk[-1:].expand(batch_size - len(chunk), -1, -1, -1)])
-        features.append(network.features(filled)[: len(chunk)])
+        padded = torch.cat([chunk, chunk[-1:].expand(batch_size - len(chunk), -1, -1, -1)])
+        features.append(network.features(padded)[: len(chunk)])
     return torch.cat(features).numpy()
