@@ -1,29 +1,30 @@
-"""Was done what was asked, and nothing else? Pictures made from a source picture, held against it."""
+"""Whether an edited picture has the requested changes and no others, compared with its source picture."""
 
 from collections.abc import Mapping, Sequence
 
 import torch
 
-KEPT_LEVELS = 16  # a pixel is kept that is at most so many grey levels off
+KEPT_LEVELS = 16  # a pixel counts as unchanged up to this difference in grey levels
 
 
-def edited(
-    before: Sequence[Mapping[str, str]], wanted: Sequence[Mapping[str, str]], after: Sequence[Mapping[str, str]]
+def edit_counts(
+    before: Sequence[Mapping[str, str]], targets: Sequence[Mapping[str, str]], after: Sequence[Mapping[str, str]]
 ) -> dict[str, list[int]]:
-    """What pictures show before and after, against what was to be shown: name -> [edits, all of them].
+    """Compares the attributes that N pictures show before and after an edit with their targets: name -> [count, N].
 
-    `edit_changed` counts pictures that show all that was to change, `edit_kept` those that show all else as before.
+    `edit_changed` counts pictures that show every attribute that had to change, `edit_kept` those that show every other
+    attribute as before.
     """
-    changed = kept = 0
-    for old, asked, new in zip(before, wanted, after, strict=True):
-        right = {name: new.get(name) == value for name, value in asked.items()}
-        changed += all(right[name] for name, value in asked.items() if old.get(name) != value)
-        kept += all(right[name] for name, value in asked.items() if old.get(name) == value)
-    return {"edit_changed": [changed, len(wanted)], "edit_kept": [kept, len(wanted)]}
+    num_changed = num_kept = 0
+    for old, target, new in zip(before, targets, after, strict=True):
+        is_right = {name: new.get(name) == value for name, value in target.items()}
+        num_changed += all(is_right[name] for name, value in target.items() if old.get(name) != value)
+        num_kept += all(is_right[name] for name, value in target.items() if old.get(name) == value)
+    return {"edit_changed": [num_changed, len(targets)], "edit_kept": [num_kept, len(targets)]}
 
 
 def kept_pixels(sources: torch.Tensor, images: torch.Tensor) -> list[int]:
-    """Of uint8 [N, 3, H, W] twice: [pixels that are as before, all pixels]."""
+    """[Unchanged pixels, all pixels] of pictures uint8 [N, 3, H, W] and their sources of the same shape."""
     assert sources.shape == images.shape, (sources.shape, images.shape)
-    off = (sources.short() - images.short()).abs().amax(1)
-    return [int((off <= KEPT_LEVELS).sum()), off.numel()]
+    difference = (sources.short() - images.short()).abs().amax(1)
+    return [int((difference <= KEPT_LEVELS).sum()), difference.numel()]

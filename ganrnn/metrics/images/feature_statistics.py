@@ -1,4 +1,4 @@
-"""What scores need of the features that one extractor makes of a set of pictures: `FeatureStatistics`, mergeable."""
+"""The statistics of a set of pictures' features that scores need: `FeatureStatistics`, mergeable."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from ganrnn.metrics.statistics.moments import Moments
 
 @dataclass(frozen=True, eq=False)
 class FeatureStatistics:
-    """Of features [N, D] and class probabilities [N, K]; `classes` is None where the extractor knows no classes."""
+    """Statistics of features [N, D] and class probabilities [N, K]; `classes` is None if the extractor has none."""
 
     moments: Moments
     subset: FeatureSubset
@@ -27,10 +27,10 @@ class FeatureStatistics:
 
         features:    [N, D] of any real dtype
         sample_ids:  [N] ids, each of them unique over all blocks
-        num_kept:    rows that the subset keeps of all blocks together
-        classes:     sums of the same samples' class probabilities
+        num_kept:    size of the feature subset over all blocks together
+        classes:     sums of the class probabilities of the same samples
 
-        Raises BadInput for features that are not finite and ids that occur twice.
+        Raises BadInput for features that are not finite and for ids that occur twice.
         """
         subset = FeatureSubset.from_features(features, sample_ids, num_kept)
         return cls(Moments.from_features(features), subset, classes)
@@ -42,12 +42,12 @@ class FeatureStatistics:
         return type(self)(self.moments.merge(other.moments), self.subset.merge(other.subset), classes)
 
     def to_parts(self) -> dict[str, bytes]:
-        """Exact form, by part: moments, subset and, where there are any, classes."""
+        """Exact serialised form by part: moments, subset and, if there are any, classes."""
         parts = {"moments": self.moments.to_bytes(), "subset": self.subset.to_bytes()}
         return parts | ({"classes": self.classes.to_bytes()} if self.classes else {})
 
     @classmethod
     def from_parts(cls, parts: Mapping[str, bytes]) -> Self:
-        """Inverse of `to_parts`, exact to the last bit. Raises BadInput for bytes of anything else."""
+        """Inverse of `to_parts`, exact to the last bit. Raises BadInput for any other bytes."""
         classes = InceptionSums.from_bytes(parts["classes"]) if "classes" in parts else None
         return cls(Moments.from_bytes(parts["moments"]), FeatureSubset.from_bytes(parts["subset"]), classes)

@@ -1,7 +1,7 @@
 """Fréchet distance between two sets of features: `frechet_distance(Moments of samples, Moments of reference)`.
 
-Heusel et al. 2017, "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium". It is FID only
-when the features are those of the reference Inception network.
+Heusel et al. 2017, "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium". The distance is
+FID only for the features of the reference Inception network.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ganrnn.errors import BadInput
 from ganrnn.metrics.statistics.moments import Moments
 
-# Of the reciprocal condition number, per dimension: below it, what may be a null space is left to the eigenvectors.
+# Bound of the reciprocal condition number, per dimension: below it eigenvectors are used instead of Cholesky's factor.
 _SINGULAR = 1_000 * torch.finfo(torch.float64).eps
 _NUM_PROBES, _SEED = 4, 20_260_101
 
@@ -21,9 +21,8 @@ def frechet_distance(a: Moments, b: Moments) -> float:
 
     a, b:  moments of the same D features, each of at least 2 samples
 
-    0 exactly where mean and covariance are the same, and the same to the last bit whichever of two sets comes first,
-    unless they have one count and one total variance. Takes a second on one core at D = 2048, and five where a
-    covariance is singular.
+    The result is exactly 0 for equal means and covariances, and bitwise symmetric unless both sets have the same count
+    and the same total variance. At D = 2048 it takes one second on one core, and five if a covariance is singular.
 
     Raises BadInput when a count is below 2, the numbers of features differ, or moments are too large for float64.
     """
@@ -49,25 +48,26 @@ def frechet_distance(a: Moments, b: Moments) -> float:
 def _trace_of_root(small: NDArray[np.float64], large: NDArray[np.float64]) -> float:
     """trace((A B)^(1/2)) of covariances [D, D]: the sum of the singular values of P^T R, where A = P P^T and B = R R^T.
 
-    P and R may be any roots: Cholesky's factor costs a tenth of the eigenvectors. Where both are regular, the roots of
-    the eigenvalues of P^T B P are the same and come sooner. A null space comes out of eigenvalues as rounding noise of
-    about 1e-16, whose square roots of 1e-8 add up over the dimensions; singular values hold no more than the noise.
+    P and R may be any roots; Cholesky's factor costs a tenth of the eigenvectors. If both matrices are regular, the
+    square roots of the eigenvalues of P^T B P are the same numbers at lower cost. In a null space, eigenvalues are
+    rounding noise of about 1e-16, whose square roots of 1e-8 add up over the dimensions; singular values stay at the
+    size of the noise.
     """
-    # Copies begin at a boundary of 64 bytes, without which the last bits would change from run to run.
+    # torch.tensor copies to memory aligned to 64 bytes; otherwise the last bits would change from run to run.
     matrices = [torch.tensor(matrix) for matrix in (small, large)]
     factors = [_regular_factor(matrix) for matrix in matrices]
     if factors[0] is not None and factors[1] is not None:
         product = factors[0].T @ matrices[1] @ factors[0]
         return float(torch.linalg.eigvalsh((product + product.T) / 2).clamp_min(0).sqrt().sum())
     roots = [_root_of_range(m) if f is None else f for m, f in zip(matrices, factors, strict=True)]
-    # By numpy: torch gives up on some matrices of which most rows are 0, such as covariances of fingerprints.
+    # numpy's svd: torch's fails on some matrices with mostly zero rows, such as covariances of fingerprints.
     return float(np.linalg.svd((roots[0].T @ roots[1]).numpy(), compute_uv=False).sum())
 
 
 def _regular_factor(matrix: torch.Tensor) -> torch.Tensor | None:
-    """Cholesky's lower factor of a covariance [D, D]; None where that is singular, or so near to it as to need care.
+    """Cholesky's lower factor of a covariance [D, D]; None if the covariance is singular or nearly singular.
 
-    The smallest eigenvalue shows in how much longer the inverse makes vectors of random directions.
+    The smallest eigenvalue is estimated from how much the inverse stretches random vectors.
     """
     factor, failed_at = torch.linalg.cholesky_ex(matrix)
     if failed_at:
@@ -81,6 +81,6 @@ def _regular_factor(matrix: torch.Tensor) -> torch.Tensor | None:
 
 def _root_of_range(matrix: torch.Tensor) -> torch.Tensor:
     """R [D, K] with R R^T = a covariance [D, D] of rank K."""
-    eigenvalues, vectors = (torch.tensor(found) for found in np.linalg.eigh(matrix.numpy()))
-    kept = eigenvalues > eigenvalues[-1].clamp_min(0) * len(matrix) * torch.finfo(matrix.dtype).eps
-    return vectors[:, kept] * eigenvalues[kept].sqrt()
+    eigenvalues, vectors = (torch.tensor(result) for result in np.linalg.eigh(matrix.numpy()))
+    is_positive = eigenvalues > eigenvalues[-1].clamp_min(0) * len(matrix) * torch.finfo(matrix.dtype).eps
+    return vectors[:, is_positive] * eigenvalues[is_positive].sqrt()

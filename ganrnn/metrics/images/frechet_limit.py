@@ -1,12 +1,12 @@
 """Fréchet distance of infinitely many samples: `frechet_limit(features of samples, Moments of reference, ...)`.
 
 Chong & Forsyth 2020, "Effectively Unbiased FID and Inception Score and Where to Find Them": the distance of N samples
-is too large by about c / N, with a c of the generator's own, so a line through the distances at several N is followed
-to 1 / N = 0. Two things differ from the paper. All samples serve at each N, in parts that do not overlap, which takes
-the error of the first order out of the slope. And the interval comes from a bootstrap of the samples: what remains of
-the first order is the mean of each sample's influence on the distance (Rippl, Munk & Sturm 2016, "Limit laws of the
-empirical Wasserstein distance: Gaussian distributions"), and a mean can be resampled a thousand times at no cost. To
-resample whole distances would count samples twice, which makes each of them too large.
+is too large by about c / N, where c depends on the generator, so a line through the distances at several N is
+extrapolated to 1 / N = 0. Two things differ from the paper. All samples are used at each N, in disjoint parts, which
+removes the first-order error from the slope. And the interval comes from a bootstrap of the samples: the remaining
+first-order error is the mean of each sample's influence on the distance (Rippl, Munk & Sturm 2016, "Limit laws of the
+empirical Wasserstein distance: Gaussian distributions"), and a mean is resampled a thousand times at little cost.
+Resampling whole distances would count samples twice, which makes every distance too large.
 """
 
 from dataclasses import dataclass
@@ -21,27 +21,27 @@ from ganrnn.metrics.statistics.moments import Moments
 from ganrnn.metrics.statistics.neighbours import checked, require_variance
 
 MOST_PARTS = 5
-# Of the smallest part. At 1 row a feature the curve bends so far that the limit comes out too small by a third of the
-# bias that it shall take away, at 2 by a tenth.
+# Rows per feature in the smallest part. At 1 row the curve bends so much that the limit is too small by a third of the
+# bias that it is to remove, at 2 rows by a tenth.
 ROWS_PER_FEATURE = 2
-# Share of the bias slope / N that the line leaves, measured on Gaussians of 6 to 128 features that are their own
-# reference or not: 2 to 10 % at 4 samples a feature, 2 to 8 at 16. With many features it outgrows the noise.
+# Share of the bias slope / N that the line does not remove, measured on Gaussians of 6 to 128 features, equal to their
+# reference or not: 2 to 10 % at 4 samples per feature, 2 to 8 % at 16. With many features it exceeds the noise.
 _SHARE_LEFT = 0.1
 _NUM_RESAMPLES = 1_000
 
 
 @dataclass(frozen=True)
 class FrechetLimit:
-    """The limit, and what it was taken from.
+    """The limit and the line that it was extrapolated from.
 
     value:      the intercept of the line; may be slightly negative where the distributions agree
-    low, high:  of the interval with the given confidence, for other samples of the same model and the same reference;
-                reaches higher by a tenth of slope / N, the most that the line has been seen to leave of the bias. At 8
-                samples a feature and more one of 95 % holds the limit 9 times in 10 or more often, also where the
-                distributions agree
-    slope:      c, the bias is c / N
-    counts:     sizes N of the parts, largest first
-    distances:  mean distance at each of them
+    low, high:  bounds of the interval with the given confidence, for other samples of the same model and the same
+                reference; `high` includes a tenth of slope / N, the largest measured share of the bias that the line
+                does not remove. From 8 samples per feature on, an interval of 95 % contains the limit at least 9 times
+                in 10, also if the distributions agree
+    slope:      c of the bias c / N
+    counts:     sizes N of the parts, the largest first
+    distances:  mean distance of the parts of each size
     """
 
     value: float
@@ -53,17 +53,17 @@ class FrechetLimit:
 
 
 def frechet_limit(samples: NDArray[Any], reference: Moments, seed: int, confidence: float = 0.95) -> FrechetLimit:
-    """Extrapolate the distance of samples from a reference; its own bias, that of the reference's count, stays.
+    """Extrapolate the distance of samples from a reference; the bias from the reference's own count stays.
 
-    samples:     [N, D] features of any real dtype, N >= 4 D, in an order that does not matter to the expectation
+    samples:     [N, D] features of any real dtype, N >= 4 D; their order does not change the expectation
     reference:   moments of the same D features, at least 2 samples
-    seed:        of the partition and of the bootstrap
-    confidence:  of the interval, between 0 and 1
+    seed:        seed of the partition and of the bootstrap
+    confidence:  confidence of the interval, between 0 and 1
 
-    Takes 3 to 15 distances; at D = 2048, where 8,192 samples are the least, some 10 s on one core.
+    Computes 3 to 15 distances; at D = 2048, where at least 8,192 samples are needed, about 10 s on one core.
 
-    Raises BadInput when there are too few samples, a feature is not finite, all rows are equal, the numbers of features
-    differ, or confidence is outside.
+    Raises BadInput if there are too few samples, a feature is not finite, all rows are equal, the numbers of features
+    differ, or confidence is out of range.
     """
     dimensions = samples.shape[1]
     x = checked(samples, "Fréchet limit", 2 * ROWS_PER_FEATURE * dimensions)
@@ -87,19 +87,19 @@ def frechet_limit(samples: NDArray[Any], reference: Moments, seed: int, confiden
 
 
 def _influences(x: NDArray[np.float64], reference: Moments) -> NDArray[np.float64]:
-    """By how much more of each row of [N, D] would change the distance, per share of it: [N], mean 0.
+    """The influence of each row of [N, D] on the distance, per share of the rows: [N], mean 0.
 
     With S the covariance of the rows, R that of the reference, y a row less the mean of all and d the difference of the
     means: 2 d.y + y.(I - T) y less the mean of all, where T = R^(1/2) (R^(1/2) S R^(1/2))^(-1/2) R^(1/2).
     """
-    own = Moments.from_features(x)
+    moments = Moments.from_features(x)
     eigenvalues, vectors = np.linalg.eigh(reference.covariance())
     root = vectors * np.sqrt(np.maximum(eigenvalues, 0.0))
-    product = root.T @ own.covariance() @ root
+    product = root.T @ moments.covariance() @ root
     eigenvalues, vectors = np.linalg.eigh((product + product.T) / 2)
-    kept = eigenvalues > max(eigenvalues[-1], 0.0) * len(eigenvalues) * np.finfo(np.float64).eps
-    y = x - own.mean
-    moved = y @ (root @ vectors[:, kept]) * eigenvalues[kept] ** -0.25
-    influences = 2 * y @ (own.mean - reference.mean) + (y * y).sum(axis=1) - (moved * moved).sum(axis=1)
+    is_positive = eigenvalues > max(eigenvalues[-1], 0.0) * len(eigenvalues) * np.finfo(np.float64).eps
+    y = x - moments.mean
+    moved = y @ (root @ vectors[:, is_positive]) * eigenvalues[is_positive] ** -0.25
+    influences = 2 * y @ (moments.mean - reference.mean) + (y * y).sum(axis=1) - (moved * moved).sum(axis=1)
     centred: NDArray[np.float64] = influences - influences.mean()
     return centred

@@ -1,8 +1,8 @@
 """Inception Score from sums that merge: `InceptionSums.from_probabilities` per block, `OrderedMerge`, then `score()`.
 
-Salimans et al. 2016, "Improved Techniques for Training GANs": exp of the mean KL(p(y|x) || p(y)), per split, with mean
-and standard deviation over the splits. A hash of the sample id picks the split: consecutive splits of data ordered by
-class would each see few classes and score far too low.
+Salimans et al. 2016, "Improved Techniques for Training GANs": exp of the mean KL(p(y|x) || p(y)) of each split, then
+mean and standard deviation over the splits. A hash of the sample id picks the split, because consecutive splits of data
+ordered by class would contain few classes each and score far too low.
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ class InceptionSums:
         sample_ids:    [N] ids, which choose the splits
         num_splits:    S >= 1 (10 in the paper)
 
-        Raises BadInput when num_splits is below 1 or a row is not a distribution.
+        Raises BadInput if num_splits is below 1 or a row is not a distribution.
         """
         assert probabilities.ndim == 2 and len(sample_ids) == len(probabilities), (probabilities.shape, len(sample_ids))
         if num_splits < 1:
@@ -66,7 +66,7 @@ class InceptionSums:
     def score(self) -> tuple[float, float]:
         """Mean and standard deviation (divisor S) over the splits of exp(mean KL), which lies between 1 and K.
 
-        Raises BadInput when a split has no sample.
+        Raises BadInput if a split has no sample.
         """
         if not self.counts.all():
             raise BadInput(

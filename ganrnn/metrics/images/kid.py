@@ -1,7 +1,7 @@
 """Kernel Inception Distance: `FeatureSubset.from_features` per block, `OrderedMerge`, then `kernel_distance` of two.
 
-Bińkowski et al. 2018, "Demystifying MMD GANs". The estimate is unbiased in the number of samples, but pairwise kernels
-do not merge, so a fixed-size sample of the features is kept: the rows whose ids have the smallest hashes.
+Bińkowski et al. 2018, "Demystifying MMD GANs". The estimate is unbiased for any number of samples, but pairwise kernels
+do not merge, so statistics keep a fixed-size sample of the features: the rows whose ids have the smallest hashes.
 """
 
 import json
@@ -22,9 +22,9 @@ from ganrnn.metrics.statistics.neighbours import checked, require_same_width
 
 @dataclass(frozen=True, eq=False)
 class FeatureSubset:
-    """The features of the `limit` samples with the smallest id hashes: a uniform sample, whatever the order and blocks.
+    """The features of the `limit` samples with the smallest id hashes: a uniform sample that no order or block changes.
 
-    limit:       most rows that are kept
+    limit:       maximum number of rows
     sample_ids:  [M] ids, M <= limit, in the order of their hashes
     features:    [M, D] float64
     """
@@ -39,9 +39,9 @@ class FeatureSubset:
 
         features:    [N, D] of any real dtype
         sample_ids:  [N] ids, each of them unique over all blocks
-        limit:       rows to keep, at least 1
+        limit:       maximum number of rows, at least 1
 
-        Raises BadInput when limit is below 1, an id occurs twice or a feature is NaN, infinite or beyond 1e50.
+        Raises BadInput if limit is below 1, an id occurs twice or a feature is NaN, infinite or beyond 1e50.
         """
         assert features.ndim == 2 and len(sample_ids) == len(features), (features.shape, len(sample_ids))
         if limit < 1:
@@ -53,7 +53,7 @@ class FeatureSubset:
     def merge(self, other: Self) -> Self:
         """Subset of the union of two disjoint sets of samples; commutative and associative to the last bit.
 
-        Raises BadInput when an id occurs in both: an id that could change the result is always among the kept rows.
+        Raises BadInput if an id occurs in both sets: an id that could change the result is always in both subsets.
         """
         assert self.limit == other.limit and self.features.shape[1] == other.features.shape[1]
         sample_ids = self.sample_ids + other.sample_ids
@@ -92,12 +92,12 @@ def kernel_distance(
     y:            [M, D] features of the reference
     num_subsets:  subsets drawn from each side (100 in the paper)
     subset_size:  rows of a subset, drawn without replacement, 2 to min(N, M) (1000 in the paper)
-    seed:         of the draws
+    seed:         seed of the draws
 
-    The divisor of the deviation is num_subsets; the mean may be slightly negative when the distributions agree, and is
-    so where x is y. All rows of a set may be equal.
+    The divisor of the deviation is num_subsets. The mean may be slightly negative if the distributions agree, and is
+    negative if x is y. All rows of a set may be equal.
 
-    Raises BadInput when a size does not fit, or a feature is NaN, infinite or beyond 1e50.
+    Raises BadInput if a size does not fit, or a feature is NaN, infinite or beyond 1e50.
     """
     require_same_width(x, y, "kernel distance")
     x, y = checked(x, "kernel distance, samples", 0), checked(y, "kernel distance, reference", 0)

@@ -1,8 +1,8 @@
-"""Whether samples copy the training pictures, or each other: distances to nearest neighbours in a space of features.
+"""Whether samples copy training pictures or each other, by distances to nearest neighbours in feature space.
 
-Samples are compared with pictures of the same kind that the model never saw. If it only learnt their distribution, its
-samples are no nearer to the training pictures than those are (Meehan et al. 2020, "A Non-Parametric Test to Detect
-Data-Copying in Generative Models").
+Samples are compared with held-out pictures of the same distribution. If the model has only learnt the distribution, its
+samples are no nearer to the training pictures than held-out pictures are (Meehan et al. 2020, "A Non-Parametric Test to
+Detect Data-Copying in Generative Models").
 """
 
 from dataclasses import dataclass
@@ -17,15 +17,15 @@ from ganrnn.metrics.statistics.neighbours import checked, nearest, require_same_
 
 @dataclass(frozen=True, eq=False)
 class Memorisation:
-    """Samples and held-out pictures beside the training pictures.
+    """Samples and held-out pictures compared with the training pictures.
 
     distances:             [N] float64, Euclidean, from each sample to its nearest training picture
-    positions:             [N] int64, which training picture that is
-    share_copied:          share of samples nearer to that picture than its own nearest training picture is
-    share_copied_held_out: the same of held-out pictures: what share_copied is without any copying
+    positions:             [N] int64, index of that training picture
+    share_copied:          share of samples nearer to a training picture than that picture's nearest training picture
+    share_copied_held_out: the same for held-out pictures: the expected share_copied without copying
     nearer_than_held_out:  probability that a random sample is nearer to the training pictures than a random held-out
-                           picture, ties counted half: 0.5 without copying, 1 where all are copies, below 0.5 where
-                           samples are farther from everything real
+                           picture, ties counted half: 0.5 without copying, 1 if all are copies, below 0.5 if
+                           samples are farther from all real pictures
     """
 
     distances: NDArray[np.float64]
@@ -39,10 +39,10 @@ def memorisation(samples: NDArray[Any], training: NDArray[Any], held_out: NDArra
     """Compare the nearest training pictures of samples with those of held-out pictures.
 
     samples:   [N, D] features of any real dtype, N >= 1
-    training:  [T, D] of what the model was trained on, T >= 2
-    held_out:  [H, D] of pictures of the same kind that it was not trained on, H >= 1
+    training:  [T, D] features of the training pictures, T >= 2
+    held_out:  [H, D] features of pictures of the same distribution that the model was not trained on, H >= 1
 
-    Raises BadInput when a set is too small, all training rows are equal, a feature is not finite, or the numbers of
+    Raises BadInput if a set is too small, all training rows are equal, a feature is not finite, or the numbers of
     features differ.
     """
     x, t, h = checked(samples, "samples", 1), checked(training, "training", 2), checked(held_out, "held out", 1)
@@ -64,7 +64,7 @@ def memorisation(samples: NDArray[Any], training: NDArray[Any], held_out: NDArra
 
 
 def _share_smaller(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """Share of the pairs of one of [N] and one of [M] where the first is smaller, ties half (Mann & Whitney 1947)."""
+    """Share of the pairs of a [N] and b [M] in which a is smaller, ties counted half (Mann & Whitney 1947)."""
     ordered = np.sort(b)
     larger = len(b) - np.searchsorted(ordered, a, "right")
     ties = np.searchsorted(ordered, a, "right") - np.searchsorted(ordered, a, "left")
@@ -73,12 +73,12 @@ def _share_smaller(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
 
 @dataclass(frozen=True, eq=False)
 class NearDuplicates:
-    """Samples that are nearly the same as another sample.
+    """Samples that are nearly equal to another sample.
 
     share:      share of the samples whose nearest other sample is no farther than `threshold`
-    threshold:  Euclidean distance; the quantile of the distances between real pictures and their nearest others
+    threshold:  Euclidean distance: a quantile of the distances from real pictures to their nearest other real picture
     distances:  [N] float64, from each sample to its nearest other sample
-    positions:  [N] int64, which sample that is
+    positions:  [N] int64, index of that sample
     """
 
     share: float
@@ -88,15 +88,15 @@ class NearDuplicates:
 
 
 def near_duplicates(samples: NDArray[Any], real: NDArray[Any], quantile: float = 0.01) -> NearDuplicates:
-    """How many samples have a twin, when the share `quantile` of real pictures has one.
+    """How many samples have a near-duplicate, at the threshold where the share `quantile` of real pictures has one.
 
     samples:   [N, D] features of any real dtype, N >= 2
-    real:      [M, D], M >= N; the first N are taken, since neighbours get nearer the more there are: give rows in an
-               order that means nothing, as `FeatureSubset` has them
+    real:      [M, D], M >= N; only the first N are used, because neighbours get nearer as sets grow, so the order must
+               be random, as in `FeatureSubset`
     quantile:  share of real pictures below the threshold, between 0 and 1
 
-    Raises BadInput when a set is too small, all real rows are equal, a feature is not finite, the numbers of features
-    differ, or quantile is outside.
+    Raises BadInput if a set is too small, all real rows are equal, a feature is not finite, the numbers of features
+    differ, or quantile is out of range.
     """
     x, y = checked(samples, "samples", 2), checked(real, "real", len(samples))[: len(samples)]
     require_same_width(x, y, "near duplicates")

@@ -1,8 +1,8 @@
-"""How good and how varied samples are, by whose neighbourhood they fall into: precision, recall, density, coverage.
+"""Fidelity and diversity of samples by neighbourhoods in feature space: precision, recall, density, coverage.
 
 Kynkäänniemi et al. 2019, "Improved Precision and Recall Metric for Assessing Generative Models", and Naeem et al. 2020,
-"Reliable Fidelity and Diversity Metrics for Generative Models". Around every picture lies a ball that reaches to its
-k-th nearest neighbour of the same set. All four depend on the numbers of pictures: compare at equal counts only.
+"Reliable Fidelity and Diversity Metrics for Generative Models". The radius of the ball around a picture is the distance
+to its k-th nearest neighbour in the same set. All four scores depend on the numbers of pictures: compare equal counts.
 """
 
 from dataclasses import dataclass
@@ -23,12 +23,12 @@ from ganrnn.metrics.statistics.neighbours import (
 
 @dataclass(frozen=True)
 class ManifoldScores:
-    """Shares between 0 and 1, but for density, which is about 1 where samples are as the reference is.
+    """Shares between 0 and 1; only density may be larger, and is about 1 if samples and reference agree.
 
     precision:  share of the samples that lie in a ball of the reference
     recall:     share of the reference that lies in a ball of the samples
     density:    number of balls of the reference that a sample lies in, on average, over the number of neighbours
-    coverage:   share of the balls of the reference that hold a sample
+    coverage:   share of the balls of the reference that contain a sample
     """
 
     precision: float
@@ -44,11 +44,11 @@ def manifold_scores(
 
     samples:               [N, D] features of any real dtype
     reference:             [M, D]
-    precision_neighbours:  k of precision and recall, as in the paper; balls hold their surface
-    density_neighbours:    k of density and coverage, as in the paper; balls do not hold their surface, so that a copy
-                           of the reference has a density of 1
+    precision_neighbours:  k of precision and recall, as in the paper; balls are closed
+    density_neighbours:    k of density and coverage, as in the paper; balls are open, so that a copy of the reference
+                           has a density of 1
 
-    Samples may all be equal, which is a recall of 0 and worth a report. Raises BadInput when a set has no more than k
+    Samples may all be equal: their recall is 0, which a report should show. Raises BadInput if a set has no more than k
     rows, all rows of the reference are equal, a feature is not finite, or the numbers of features differ.
     """
     x, y = checked(samples, "samples", 2), checked(reference, "reference", 2)

@@ -1,9 +1,9 @@
-"""A score for the eyes of a training itself: cheap, without anything learnt, the same at every step.
+"""A cheap score for validation during training: no learnt features, the same function at every step.
 
-Features are means and spreads of each channel of three layers of convolutions, whose random weights are drawn once from
-a fixed seed: few, so that a few hundred pictures tell their covariance. Random features rank sets of pictures of one
-kind well enough to tell better from worse and many from one (Naeem et al., "Reliable fidelity and diversity metrics for
-generative models", ICML 2020, section 4.2); the numbers mean nothing beside any other score.
+Features are means and standard deviations of each channel of three convolution layers with random weights from a fixed
+seed; there are few of them, so that a few hundred pictures determine their covariance. Random features rank sets of
+pictures of one kind well enough to detect a decline and a collapse (Naeem et al., "Reliable fidelity and diversity
+metrics for generative models", ICML 2020, section 4.2); the numbers are not comparable with any other score.
 """
 
 from itertools import pairwise
@@ -25,7 +25,7 @@ _EPSILON = 1e-6
 class QuickScore:
     """Compares samples with a fixed set of real pictures, uint8 [N, 3, H, W].
 
-    Raises BadInput when there are fewer than 2 real pictures or samples, or all real ones are equal.
+    Raises BadInput if there are fewer than 2 real pictures or samples, or if all real pictures are equal.
     """
 
     def __init__(self, real: torch.Tensor) -> None:
@@ -37,24 +37,24 @@ class QuickScore:
             for before, after in pairwise(_CHANNELS)
         ]
         features = self._features(real)
-        # Each feature in units of its spread over real pictures, so that none outweighs the others.
+        # Features are divided by their standard deviation over real pictures, so that none dominates.
         self.mean, self.scale = features.mean(0), features.std(0) + _EPSILON
         self.real = (features - self.mean) / self.scale
 
     @torch.no_grad()
     def __call__(self, samples: torch.Tensor) -> Quality:
-        """Of uint8 [N, 3, H, W]."""
+        """Distance and diversity of samples uint8 [N, 3, H, W]."""
         features = (self._features(samples) - self.mean) / self.scale
         distance = frechet_distance(Moments.from_features(features.numpy()), Moments.from_features(self.real.numpy()))
         return Quality(distance, _mean_distance(features) / max(_mean_distance(self.real), _EPSILON))
 
     @torch.no_grad()
     def _features(self, images: torch.Tensor) -> torch.Tensor:
-        x, found = to_float(images.cpu()), []
+        x, features = to_float(images.cpu()), []
         for weight in self.weights:
             x = F.leaky_relu(F.conv2d(x, weight, stride=2, padding=1), 0.2)
-            found += [x.mean((2, 3)), x.flatten(2).std(2)]
-        return torch.cat(found, 1)
+            features += [x.mean((2, 3)), x.flatten(2).std(2)]
+        return torch.cat(features, 1)
 
 
 def _mean_distance(features: torch.Tensor) -> float:

@@ -1,6 +1,6 @@
-"""R-precision: does an image find its own caption among others? `is_retrieved_among_captions`, then `wilson_interval`.
+"""R-precision: whether an image retrieves its caption: `is_retrieved_among_captions`, then `wilson_interval`.
 
-Xu et al. 2018, "AttnGAN": 1 true caption against num_candidates - 1 (99 there) others, ranked by cosine similarity.
+Xu et al. 2018, "AttnGAN": 1 true caption against num_candidates - 1 (99 in the paper) others, by cosine similarity.
 Chance is 1 / num_candidates. The distractors of a sample depend on (seed, sample id) and the set of captions alone.
 """
 
@@ -23,14 +23,14 @@ def candidate_indices(
     num_candidates: int,
     seed: int,
 ) -> NDArray[np.int64]:
-    """The own caption of each sample, then num_candidates - 1 distinct others, drawn uniformly.
+    """The true caption of each sample, then num_candidates - 1 distinct others, drawn uniformly.
 
     caption_keys:    [K] distinct captions, in any order
     sample_ids:      [N] ids
-    true_indices:    [N] positions in caption_keys of each sample's own caption
+    true_indices:    [N] positions in caption_keys of each sample's true caption
     num_candidates:  C, true caption included, at least 2
 
-    Returns positions in caption_keys, [N, C]. Raises BadInput when C is below 2 or above K, or a key occurs twice.
+    Returns positions in caption_keys, [N, C]. Raises BadInput if C is below 2 or above K, or a key occurs twice.
     """
     num_captions = len(caption_keys)
     if len(set(caption_keys)) != num_captions:
@@ -47,13 +47,13 @@ def candidate_indices(
     stream = b"".join(shake_128(f"{seed}/{sample_id}".encode()).digest(8 * num_drawn) for sample_id in sample_ids)
     bits = np.frombuffer(stream, "<u8").reshape(len(sample_ids), num_drawn)
     # Floyd's sampling without replacement (Bentley & Floyd 1987) from the ranks of the other captions.
-    drawn = np.empty((len(sample_ids), num_drawn), np.int64)
+    ranks = np.empty((len(sample_ids), num_drawn), np.int64)
     for column, newest in enumerate(range(num_captions - num_candidates, num_captions - 1)):
         pick = (bits[:, column] % np.uint64(newest + 1)).astype(np.int64)
-        taken = (drawn[:, :column] == pick[:, None]).any(axis=1)
-        drawn[:, column] = np.where(taken, newest, pick)
-    drawn += drawn >= rank_of[true_indices][:, None]
-    return np.concatenate((true_indices[:, None], by_rank[drawn]), axis=1)
+        is_repeat = (ranks[:, :column] == pick[:, None]).any(axis=1)
+        ranks[:, column] = np.where(is_repeat, newest, pick)
+    ranks += ranks >= rank_of[true_indices][:, None]
+    return np.concatenate((true_indices[:, None], by_rank[ranks]), axis=1)
 
 
 def is_retrieved(
@@ -70,13 +70,13 @@ def is_retrieved(
 def is_retrieved_among_captions(
     image_embeddings: NDArray[Any], text_embeddings: NDArray[Any], candidates: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
-    """Whether each image retrieves its own caption; the mean is the R-precision.
+    """Whether each image retrieves its true caption; the mean is the R-precision.
 
     image_embeddings:  [N, E] of the samples
     text_embeddings:   [K, E] of the distinct captions
-    candidates:        [N, C] positions among them, each sample's own first, from `candidate_indices`
+    candidates:        [N, C] positions among the captions, the true one first, from `candidate_indices`
 
-    Returns [N] bool, each row independent of the other rows. Raises BadInput when the widths of the embeddings differ.
+    Returns [N] bool, each row independent of the other rows. Raises BadInput if the widths of the embeddings differ.
     """
     if image_embeddings.shape[1] != text_embeddings.shape[1]:
         raise BadInput(
@@ -88,7 +88,7 @@ def is_retrieved_among_captions(
     hits = np.empty(len(images), np.bool_)
     for start in range(0, len(images), _CHUNK_ROWS):
         rows = slice(start, start + _CHUNK_ROWS)
-        # Summed per row, not by a matrix product, whose last bit depends on the rows around: equal captions must tie.
+        # Sums per row instead of a matrix product, whose last bits depend on the other rows: equal captions must tie.
         similarities = (images[rows, None, :] * texts[candidates[rows]]).sum(axis=2)
         hits[rows] = is_retrieved(similarities[:, 0], similarities[:, 1:])
     return hits

@@ -1,4 +1,4 @@
-"""Does a panorama go on from its right edge to its left one as it goes on anywhere else?"""
+"""Whether a panorama continues across its left and right edges as smoothly as inside."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from ganrnn.errors import BadInput
 
 @dataclass(frozen=True)
 class Seam:
-    """Steps between neighbouring columns, in grey levels, summed over pictures: at the seam and, on average, inside."""
+    """Differences between neighbouring columns, in grey levels, summed over pictures: at the seam and mean inside."""
 
     count: int = 0
     at_seam: float = 0.0
@@ -18,7 +18,7 @@ class Seam:
 
     @classmethod
     def of(cls, images: torch.Tensor) -> "Seam":
-        """Of uint8 [N, 3, H, W]. Raises BadInput where W is 1, which leaves no column but those at the seam."""
+        """Sums of pictures uint8 [N, 3, H, W]. Raises BadInput if W is 1: there are no columns away from the seam."""
         if images.shape[3] < 2:
             raise BadInput(f"seam: pictures are {images.shape[3]} wide, at least 2 columns are needed")
         x = images.double()
@@ -35,12 +35,12 @@ class Seam:
         )
 
     def ratio(self) -> tuple[float, float, float]:
-        """Steps at the seam as a multiple of those inside, and its 95 % interval; 1 is no seam at all.
+        """Difference at the seam divided by the mean difference inside, with a 95 % interval; 1 is no seam at all.
 
-        The interval is that of the mean difference within a picture, over pictures. Pictures without any step, whose
-        columns are all alike, have no seam: 1. One picture tells nothing of others, both bounds are its ratio.
+        The interval comes from the variance between pictures of the difference of both. Pictures whose columns are all
+        equal have no seam: 1. For one picture there is no variance and both bounds are its ratio.
 
-        Raises BadInput when there is no picture.
+        Raises BadInput if there is no picture.
         """
         if self.count < 1:
             raise BadInput(f"seam: {self.count} pictures, at least 1 is needed")

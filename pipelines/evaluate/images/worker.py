@@ -16,7 +16,7 @@ from ganrnn.data.built_in import KINDS
 from ganrnn.errors import BadInput
 from ganrnn.metrics.extractors import indomain
 from ganrnn.metrics.extractors.load import Extractor, load_extractor
-from ganrnn.metrics.images.edits import edited, kept_pixels
+from ganrnn.metrics.images.edits import edit_counts, kept_pixels
 from ganrnn.metrics.images.inception_score import InceptionSums
 from ganrnn.metrics.images.r_precision import candidate_indices, is_retrieved, is_retrieved_among_captions
 from ganrnn.metrics.images.seam import Seam
@@ -116,7 +116,7 @@ class BlockScorer:
             for answer, shows in zip(answers, correct, strict=True):
                 answer.update({f"attribute/{name}": is_right for name, is_right in shows.items()})
             if rows.sources is not None:
-                counts |= edited(read(rows.sources), rows.attributes, seen)
+                counts |= edit_counts(read(rows.sources), rows.attributes, seen)
         if rows.sources is not None:
             counts["pixels_kept"] = kept_pixels(rows.sources, rows.images)
         groups = sorted({*rows.groups} - {""})

@@ -2,7 +2,7 @@
 
 import torch
 
-from ganrnn.metrics.images.edits import edited, kept_pixels
+from ganrnn.metrics.images.edits import edit_counts, kept_pixels
 
 BEFORE = {"colour": "red", "shape": "circle", "size": "small"}
 
@@ -10,12 +10,12 @@ BEFORE = {"colour": "red", "shape": "circle", "size": "small"}
 def test_changes_and_side_effects_are_counted_apart() -> None:
     wanted = BEFORE | {"colour": "blue"}
     after = [wanted, BEFORE, wanted | {"size": "large"}, BEFORE | {"colour": "green", "shape": "square"}]
-    counts = edited([BEFORE] * 4, [wanted] * 4, after)
+    counts = edit_counts([BEFORE] * 4, [wanted] * 4, after)
     assert counts == {"edit_changed": [2, 4], "edit_kept": [2, 4]}
 
 
 def test_an_attribute_that_the_source_does_not_have_is_a_change() -> None:
-    assert edited([{}], [{"colour": "red"}], [{"colour": "red"}]) == {"edit_changed": [1, 1], "edit_kept": [1, 1]}
+    assert edit_counts([{}], [{"colour": "red"}], [{"colour": "red"}]) == {"edit_changed": [1, 1], "edit_kept": [1, 1]}
 
 
 def test_a_pixel_is_kept_within_sixteen_levels_of_every_channel() -> None:
