@@ -1,1 +1,1 @@
-"""Sums that merge exactly, neighbours, shares, intervals."""
+"""Mergeable statistics, nearest neighbours, shares, confidence intervals."""

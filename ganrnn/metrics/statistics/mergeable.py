@@ -1,8 +1,8 @@
-"""What the mergeable statistics share: a merge order that no scheduler can change, and a way back from bytes.
+"""Shared by all mergeable statistics: a merge order that no scheduler can change, and deserialisation.
 
-Floating-point sums depend on their order. Cut the samples into fixed blocks (one per shard, never one per worker), make
-one partial per block, and hand them to `OrderedMerge` as they come: the bytes of the result then depend on the blocks
-alone, not on how many workers there were or which finished first.
+Floating-point sums depend on their order. Cut the samples into fixed blocks (one per shard, never one per worker),
+compute one partial statistic per block, and add them to `OrderedMerge` in any order: the bytes of the result then
+depend on the blocks alone, not on the number of workers or on which finished first.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from ganrnn.errors import BadInput
 
 
 class Mergeable(Protocol):
-    """A statistic of a set of samples that can be joined with that of a disjoint set."""
+    """A statistic of a set of samples that merges with the statistic of a disjoint set."""
 
     def merge(self, other: Self) -> Self: ...
 
@@ -25,7 +25,7 @@ Partial = TypeVar("Partial", bound=Mergeable)
 
 
 class OrderedMerge(Generic[Partial]):
-    """Merges the partials of fixed blocks as they come; of the blocks, those that come early are all that is kept."""
+    """Merges partial statistics of fixed blocks in the order of the blocks; stores only those that come too early."""
 
     def __init__(self) -> None:
         self.total: Partial | None = None
@@ -33,25 +33,25 @@ class OrderedMerge(Generic[Partial]):
         self._position = 0
 
     def add(self, position: int, partial: Partial | None) -> None:
-        """Take the partial of the block at a position, 0 and up without a gap; None for a block without samples."""
+        """Add the partial of the block at a position, 0 and up without a gap; None for a block without samples."""
         assert position >= self._position and position not in self._early, position
         self._early[position] = partial
         while self._position in self._early:
-            following = self._early.pop(self._position)
-            if following is not None:
-                self.total = following if self.total is None else self.total.merge(following)
+            partial_in_order = self._early.pop(self._position)
+            if partial_in_order is not None:
+                self.total = partial_in_order if self.total is None else self.total.merge(partial_in_order)
             self._position += 1
 
     @property
     def is_complete(self) -> bool:
-        """Whether no block is missing before the last that came."""
+        """Whether no block is missing before the last one added."""
         return not self._early
 
 
 def arrays_from_bytes(data: bytes, names: Sequence[str], what: str) -> dict[str, NDArray[Any]]:
-    """Reads safetensors bytes that must hold exactly the arrays `names`; `what` names the statistic in the error.
+    """The arrays of safetensors bytes, which must be exactly `names`; `what` names the statistic in the error.
 
-    Raises BadInput when the bytes are truncated or hold something else.
+    Raises BadInput if the bytes are truncated or hold other arrays.
     """
     try:
         arrays: dict[str, NDArray[Any]] = load(data)

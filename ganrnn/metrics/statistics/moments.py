@@ -1,4 +1,4 @@
-"""Mean and covariance of features, in parts that merge: `Moments.from_features` per block, then `OrderedMerge`."""
+"""Mean and covariance of features, mergeable: `Moments.from_features` per block, then `OrderedMerge`."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -28,7 +28,7 @@ class Moments:
     def from_features(cls, features: NDArray[Any]) -> Self:
         """Moments of features [N, D] of any real dtype, N >= 0, by two passes in float64.
 
-        Raises BadInput when a feature is NaN or infinite.
+        Raises BadInput if a feature is NaN or infinite.
         """
         assert features.ndim == 2, features.shape
         x = features.astype(np.float64)
@@ -54,9 +54,9 @@ class Moments:
         return type(self)(count, mean, scatter)
 
     def covariance(self) -> NDArray[np.float64]:
-        """Unbiased covariance [D, D], divisor N - 1 (as torch-fidelity and numpy.cov have it).
+        """Unbiased covariance [D, D], divisor N - 1 (as in torch-fidelity and numpy.cov).
 
-        Raises BadInput when there are fewer than 2 samples.
+        Raises BadInput if there are fewer than 2 samples.
         """
         if self.count < 2:
             raise BadInput(f"covariance: {self.count} samples, at least 2 are needed")

@@ -1,11 +1,11 @@
-"""What people's answers say: intervals that know that one person's answers are alike, preferences, sizes of studies.
+"""Statistics of human ratings: intervals clustered by rater, preference strengths, sample sizes.
 
-    low, high = share_interval(found, total, seed=0)                  # bootstrap over raters
+    low, high = share_interval(counts, totals, seed=0)                # bootstrap over raters
     log_strengths = bradley_terry(wins)                               # from pairs
-    needed = sample_size(0.4, half_width=0.05, design_effect=design_effect(found, total))
+    num_answers = sample_size(0.4, half_width=0.05, design_effect=design_effect(counts, totals))
 
-A share of answers has `wilson_interval` besides, which takes them for independent. They are not: a rater who is good at
-it is good all along, so the raters are what is drawn anew (Zhou et al. 2019, "HYPE").
+`wilson_interval` assumes that answers are independent. The answers of one rater are correlated, so the bootstrap here
+resamples raters (Zhou et al. 2019, "HYPE").
 """
 
 from math import ceil, sqrt
@@ -24,11 +24,11 @@ NUM_RESAMPLES = 2_000
 
 
 def resampled_sums(per_rater: NDArray[Any], seed: int, num_resamples: int = NUM_RESAMPLES) -> Floats:
-    """Sums over as many raters as there are, drawn with replacement: the bootstrap clustered by rater.
+    """Sums over R raters drawn with replacement: the bootstrap clustered by rater.
 
-    per_rater:  [R, ...] what is added up of each rater: counts, or wins
+    per_rater:  [R, ...] counts or wins of each rater
 
-    Returns [num_resamples, ...]. Raises BadInput for fewer than two raters, whose spread says nothing.
+    Returns [num_resamples, ...]. Raises BadInput for fewer than two raters, which have no variance.
     """
     num_raters = len(per_rater)
     if num_raters < 2:
@@ -42,44 +42,43 @@ def resampled_sums(per_rater: NDArray[Any], seed: int, num_resamples: int = NUM_
 
 
 def percentile_interval(values: Floats, confidence: float = 0.95) -> tuple[Floats, Floats]:
-    """The middle `confidence` of resampled values [B, ...], as bounds [...]; NaN, of nothing drawn, is left out."""
+    """Percentile bounds [...] of resampled values [B, ...]; NaN, from empty resamples, is ignored."""
     tail = (1 - confidence) / 2
     low, high = np.nanquantile(values, [tail, 1 - tail], axis=0)
     return low, high
 
 
 def share_interval(
-    found: NDArray[np.int64], total: NDArray[np.int64], seed: int, confidence: float = 0.95
+    counts: NDArray[np.int64], totals: NDArray[np.int64], seed: int, confidence: float = 0.95
 ) -> tuple[float, float]:
-    """Interval of a share of all answers, over raters drawn anew.
+    """Bootstrap interval, over raters, of a share of all answers.
 
-    found, total:  [R] how many answers of each rater are of the kind that is counted, and how many there are
+    counts, totals:  [R] how many answers of each rater count, of how many
 
-    Raises BadInput where fewer than two raters have answered anything.
+    Raises BadInput if fewer than two raters have answers.
     """
-    counts = np.stack([found, total], axis=1)[total > 0]
-    sums = resampled_sums(counts, seed)
+    sums = resampled_sums(np.stack([counts, totals], axis=1)[totals > 0], seed)
     low, high = percentile_interval(sums[:, 0] / sums[:, 1], confidence)
     return float(low), float(high)
 
 
-def design_effect(found: NDArray[np.int64], total: NDArray[np.int64]) -> float:
-    """By what factor raters who differ make answers [R] worth less than independent ones; 1 where nobody can tell.
+def design_effect(counts: NDArray[np.int64], totals: NDArray[np.int64]) -> float:
+    """The factor by which correlation within raters [R] increases the variance of a share; 1 if it cannot be estimated.
 
-    The variance of a ratio over clusters by linearisation (Kish 1965, "Survey sampling"), against the binomial one.
-    A factor below 1 is chance, and becomes 1.
+    The variance of a ratio over clusters by linearisation (Kish 1965, "Survey sampling"), divided by the binomial
+    variance. A factor below 1 is chance, and becomes 1.
     """
-    found, total = found[total > 0], total[total > 0]
-    num_raters, num_answers = len(total), int(total.sum())
-    share = float(found.sum() / num_answers) if num_answers else 0.0
+    counts, totals = counts[totals > 0], totals[totals > 0]
+    num_raters, num_answers = len(totals), int(totals.sum())
+    share = float(counts.sum() / num_answers) if num_answers else 0.0
     if num_raters < 2 or share in (0.0, 1.0):
         return 1.0
-    between = num_raters / (num_raters - 1) * float(((found - share * total) ** 2).sum())
+    between = num_raters / (num_raters - 1) * float(((counts - share * totals) ** 2).sum())
     return max(1.0, between / (num_answers * share * (1 - share)))
 
 
 def sample_size(proportion: float, half_width: float, design_effect: float = 1.0, confidence: float = 0.95) -> int:
-    """How many answers give a Wilson interval of at most plus and minus `half_width` around a share of `proportion`.
+    """The number of answers whose Wilson interval for a share of `proportion` is at most +- `half_width`.
 
     Wilson's half width z sqrt(n p q + z^2 / 4) / (n + z^2), solved for n. Raises BadInput for a share outside 0 to 1 or
     a half width that is not between 0 and 0.5.
@@ -96,17 +95,17 @@ def sample_size(proportion: float, half_width: float, design_effect: float = 1.0
 
 
 def bradley_terry(wins: NDArray[Any], prior: float = 0.5) -> Floats:
-    """Log-strengths of players from who was preferred to whom: i beats j with chance 1 / (1 + exp(s_j - s_i)).
+    """Log-strengths of players from pairwise preferences: i beats j with probability 1 / (1 + exp(s_j - s_i)).
 
-    wins:   [..., K, K], [i, j] how often i was preferred to j; pairs that never met are 0 both ways
-    prior:  wins added both ways to each pair that met, so that one who always won has a finite strength
+    wins:   [..., K, K], at [i, j] how often i was preferred to j; pairs that were never compared are 0 both ways
+    prior:  wins added both ways to each compared pair, so that a player who always won has a finite strength
 
     Returns [..., K] with mean 0, by the MM algorithm (Hunter 2004, "MM algorithms for generalized Bradley-Terry
-    models"). Raises BadInput where players have met nobody, directly or not, by whom they could be compared.
+    models"). Raises BadInput if the comparisons do not connect all players.
     """
-    met = ((wins + np.swapaxes(wins, -1, -2)) > 0).reshape(-1, *wins.shape[-2:]).any(axis=0)
-    _require_connected(met)
-    wins = wins + prior * met
+    is_compared = ((wins + np.swapaxes(wins, -1, -2)) > 0).reshape(-1, *wins.shape[-2:]).any(axis=0)
+    _require_connected(is_compared)
+    wins = wins + prior * is_compared
     won, games = wins.sum(axis=-1), wins + np.swapaxes(wins, -1, -2)
     strengths = np.ones(won.shape)
     for _ in range(10_000):
@@ -119,10 +118,10 @@ def bradley_terry(wins: NDArray[Any], prior: float = 0.5) -> Floats:
     return np.log(strengths)
 
 
-def _require_connected(met: NDArray[np.bool_]) -> None:
+def _require_connected(is_compared: NDArray[np.bool_]) -> None:
     reached = {0}
-    while more := {int(j) for i in reached for j in np.flatnonzero(met[i])} - reached:
+    while more := {int(j) for i in reached for j in np.flatnonzero(is_compared[i])} - reached:
         reached |= more
-    if len(reached) < len(met):
-        apart = sorted(set(range(len(met))) - reached)
+    if len(reached) < len(is_compared):
+        apart = sorted(set(range(len(is_compared))) - reached)
         raise BadInput(f"Bradley-Terry: players {apart} were never compared with player 0, nor with any who was")

@@ -1,6 +1,6 @@
-"""Do texts differ from each other and from the training texts? `distinct`, `self_bleu`, `mean_bleu`, `duplicates`.
+"""Whether texts differ from each other and from training texts: `distinct`, `self_bleu`, `mean_bleu`, `duplicates`.
 
-A model that collapsed has few distinct n-grams and a high Self-BLEU; one that learnt by heart has many duplicates.
+A collapsed model has few distinct n-grams and a high Self-BLEU; a model that memorised texts has many duplicates.
 """
 
 from collections import Counter
@@ -23,39 +23,39 @@ def distinct(texts: Sequence[str], n: int, level: Level) -> float:
     """Distinct-n: different n-grams as a share of all n-grams, in (0, 1]; 0 when no text has n tokens.
 
     texts:  [N] texts, N >= 1, in any order
-    n:      order of the n-grams, at least 1; none reaches over the end of a text
+    n:      order of the n-grams, at least 1; n-grams do not cross the ends of texts
     level:  what a token is, "word" or "character", see `ganrnn.text.tokenise`
 
     Li et al. 2016, "A Diversity-Promoting Objective Function for Neural Conversation Models", who divide by the number
-    of tokens instead. The score falls as N grows: compare equal N. It takes all texts at once, because blocks share
-    n-grams and only their whole sets merge: some 150 bytes for each different n-gram.
+    of tokens instead. The score falls as N grows: compare equal N. It needs all texts at once, because only sets of
+    n-grams merge: about 150 bytes for each distinct n-gram.
 
-    Raises BadInput when there is no text or n is below 1.
+    Raises BadInput if there is no text or n is below 1.
     """
     _check_any("distinct", texts)
     if n < 1:
         raise BadInput(f"distinct: n is {n}, at least 1 is needed")
-    found: set[tuple[str, ...]] = set()
+    distinct_ngrams: set[tuple[str, ...]] = set()
     total = 0
     for text in texts:
         ngrams = _ngrams(tokenise(text, level), n)
-        found.update(ngrams)
+        distinct_ngrams.update(ngrams)
         total += len(ngrams)
-    return len(found) / total if total else 0.0
+    return len(distinct_ngrams) / total if total else 0.0
 
 
 def self_bleu(texts: Sequence[str], num_sampled: int, seed: int) -> Overlap:
     """Mean sentence BLEU, 0 to 100, of each sampled text against all other sampled ones: high when they are alike.
 
     texts:        [N] texts, in any order
-    num_sampled:  S texts are drawn, 2 to N. More references match more: compare only scores of the same S.
-    seed:         of the draw, which depends on the texts and not on their order
+    num_sampled:  number S of texts drawn, 2 to N. More references match more: compare only scores of the same S.
+    seed:         seed of the draw, which depends on the texts and not on their order
 
-    Zhu et al. 2018, "Texygen", but a text is never among its own references; another one that reads the same is.
-    Tokens are `tokenise(text, "word")`. BLEU is sacrebleu's for sentences: orders 1 to 4, of which those that a text is
-    too short for are left out (effective order), and exponential smoothing. An empty text scores 0.
+    Zhu et al. 2018, "Texygen", but a text is never its own reference; another text of the same words is one.
+    Tokens are `tokenise(text, "word")`. BLEU is sacrebleu's sentence BLEU: orders 1 to 4 without those that a text is
+    too short for (effective order), and exponential smoothing. An empty text scores 0.
 
-    Raises BadInput when num_sampled is not allowed.
+    Raises BadInput if num_sampled is out of range.
     """
     _check_any("Self-BLEU", texts)
     if not 2 <= num_sampled <= len(texts):
@@ -63,8 +63,8 @@ def self_bleu(texts: Sequence[str], num_sampled: int, seed: int) -> Overlap:
     in_order = sorted(texts)
     sample = [in_order[i] for i in permutation(len(texts), seed, "self-bleu")[:num_sampled]]
     tokens = [tokenise(text, "word") for text in sample]
-    held = _References(tokens)
-    scores = [held.bleu(text, row) for row, text in enumerate(tokens)]
+    references_index = _References(tokens)
+    scores = [references_index.bleu(text, row) for row, text in enumerate(tokens)]
     signature = (
         f"nrefs:{num_sampled - 1}|case:lc|eff:yes|tok:ganrnn-word|smooth:exp|seed:{seed}"
         f"|version:{sacrebleu.__version__}"
@@ -73,24 +73,24 @@ def self_bleu(texts: Sequence[str], num_sampled: int, seed: int) -> Overlap:
 
 
 def mean_bleu(texts: Sequence[str], references: Sequence[str]) -> Overlap:
-    """Mean sentence BLEU, 0 to 100, of each text [N] against all references [R], as `self_bleu` has it, in any order.
+    """Mean sentence BLEU, 0 to 100, of each text [N] against all references [R], computed as in `self_bleu`.
 
-    Texygen's BLEU: high where a text is made of runs of words that some reference has. Compare only scores of the same
-    references. Raises BadInput where there is no text, or no reference.
+    Texygen's BLEU: high if a text consists of n-grams of the references. Compare only scores with the same references.
+    Raises BadInput if there is no text or no reference.
     """
     _check_any("BLEU", texts)
     _check_any("BLEU", references)
-    held = _References([tokenise(text, "word") for text in references])
-    scores = [held.bleu(tokenise(text, "word")) for text in texts]
+    references_index = _References([tokenise(text, "word") for text in references])
+    scores = [references_index.bleu(tokenise(text, "word")) for text in texts]
     signature = f"nrefs:{len(references)}|case:lc|eff:yes|tok:ganrnn-word|smooth:exp|version:{sacrebleu.__version__}"
     return Overlap(fsum(scores) / len(scores), signature)
 
 
 class _References:
-    """What BLEU asks of references [R], each a list of tokens.
+    """The n-gram counts and lengths that BLEU needs of references [R], each a list of tokens.
 
-    A reference n-gram counts as often as in the text that holds it most often. The highest count, whose it is, and the
-    second highest say this of all texts, and of all but any one: one pass instead of one for each pair.
+    BLEU clips the count of an n-gram to its highest count in one reference. The highest count, its reference and the
+    second highest count give this for all references and for all but one: one pass instead of one for each pair.
     """
 
     def __init__(self, texts: Sequence[list[str]]) -> None:
@@ -105,7 +105,7 @@ class _References:
                     self.highest[gram] = (first, holder, count)
 
     def bleu(self, text: list[str], own_row: int | None = None) -> float:
-        """Sentence BLEU of a text, the reference of a row left out where the text is that one."""
+        """Sentence BLEU of a text; reference `own_row`, the text itself, is left out."""
         correct, total, size = [0] * _NUM_ORDERS, [0] * _NUM_ORDERS, len(text)
         for gram, count in _all_ngrams(text).items():
             first, holder, second = self.highest.get(gram, (0, -1, 0))
@@ -118,12 +118,12 @@ class _References:
 
 
 def duplicates(texts: Sequence[str], training_texts: Iterable[str]) -> Share:
-    """How many texts are equal to a training text, apart from case, white space and forms that NFKC holds equal.
+    """How many texts are equal to a training text after case folding, NFKC and without regard to white space.
 
     texts:           [N] texts, N >= 1; the shares of blocks of texts add up
     training_texts:  any number of texts
 
-    Raises BadInput when there is no text.
+    Raises BadInput if there is no text.
     """
     _check_any("duplicates", texts)
     known = {_normalised(text) for text in training_texts}

@@ -1,10 +1,11 @@
-"""Are generated SMILES molecules, different ones and new ones? `canonical_smiles` once, then the scores of its result.
+"""Validity, uniqueness and novelty of generated SMILES: `canonical_smiles` once, then the scores of its result.
 
 Definitions of MOSES (Polykovskiy et al. 2020, "Molecular Sets (MOSES): A Benchmarking Platform for Molecular Generation
 Models"). Needs rdkit: pip install "ganrnn[molecules]".
 
-The Fréchet distance of two `fingerprint_moments` is a fingerprint Fréchet distance: zero for equal sets and larger the
-more their substructures differ. It is not FCD (Preuer et al. 2018), whose features are ChemNet's, nor on its scale.
+The Fréchet distance of two `fingerprint_moments` is a fingerprint Fréchet distance: zero for equal sets, and it grows
+with the difference of their substructures. It is not FCD (Preuer et al. 2018), which has ChemNet's features and another
+scale.
 """
 
 from collections.abc import Sequence
@@ -23,18 +24,18 @@ CanonicalSmiles = NewType("CanonicalSmiles", str)
 MAX_SMILES_CHARACTERS = 2000
 NUM_FINGERPRINT_BITS = 1024
 _FINGERPRINT_RADIUS = 2
-_TILE_ROWS = 512  # of the matrix of similarities, so that a tile stays in the cache
+_TILE_ROWS = 512  # rows and columns of a tile of the similarity matrix, which fits in the cache
 
 
 def canonical_smiles(texts: Sequence[str]) -> list[CanonicalSmiles | None]:
-    """rdkit's canonical SMILES of each text, [N], None where the text is not a molecule; each row on its own.
+    """rdkit's canonical SMILES of each text, [N], None if the text is not a molecule; rows are independent.
 
-    A molecule is what rdkit parses and sanitises (valences, aromatic rings), which takes about 0.5 ms. Stricter than
-    rdkit: a blank, after which it reads a name, makes a text no SMILES, as does a letter beyond ASCII. A text of more
-    than 2,000 characters counts as none: at that length rdkit takes a second or two, at 100,000 it takes minutes and
-    can end the process.
+    A molecule is a text that rdkit parses and sanitises (valences, aromatic rings), which takes about 0.5 ms. Unlike in
+    rdkit, a text with a blank, after which rdkit reads a name, is not SMILES, nor is a text beyond ASCII. Texts
+    of more than 2,000 characters count as invalid: rdkit takes a second or two at that length, and at 100,000 it takes
+    minutes and can crash the process.
 
-    Raises BadInput when there is no text or rdkit is not installed.
+    Raises BadInput if there is no text or rdkit is not installed.
     """
     rdkit = _rdkit()
     if len(texts) == 0:
@@ -55,14 +56,14 @@ def validity(molecules: Sequence[CanonicalSmiles | None]) -> Share:
 
 
 def uniqueness(molecules: Sequence[CanonicalSmiles | None], k: int) -> Share:
-    """How many different molecules there are among the first k valid ones (MOSES' unique@k), or among all if fewer.
+    """How many distinct molecules are among the first k valid ones (MOSES' unique@k), or among all if there are fewer.
 
-    molecules: [N], see `canonical_smiles`; only the order in which they were sampled makes "the first" a fair sample
+    molecules: [N], see `canonical_smiles`, in the order in which they were sampled
 
-    `total` says how many there were. The share falls as k grows, and blocks do not add up: they share molecules.
-    Its interval takes molecules as independent draws, which is only roughly true of repeats.
+    `total` is the number of molecules used. The share falls as k grows, and shares of blocks do not add up. Its
+    interval assumes independent draws, which is only roughly true of repeats.
 
-    Raises BadInput when k is below 1.
+    Raises BadInput if k is below 1.
     """
     if k < 1:
         raise BadInput(f"uniqueness: k is {k}, at least 1 is needed")
@@ -73,18 +74,18 @@ def uniqueness(molecules: Sequence[CanonicalSmiles | None], k: int) -> Share:
 def novelty(
     molecules: Sequence[CanonicalSmiles | None], training_molecules: AbstractSet[CanonicalSmiles | None]
 ) -> Share:
-    """How many of the different valid molecules are not among the training molecules.
+    """How many of the distinct valid molecules are not among the training molecules.
 
-    molecules, training_molecules: see `canonical_smiles`. SMILES of another form would pass for new molecules.
+    molecules, training_molecules: see `canonical_smiles`. Other forms of SMILES would count as new molecules.
     """
-    found = set(_valid(molecules))
-    return Share(len(found - training_molecules), len(found))
+    distinct_molecules = set(_valid(molecules))
+    return Share(len(distinct_molecules - training_molecules), len(distinct_molecules))
 
 
 def fingerprints(molecules: Sequence[CanonicalSmiles | None]) -> NDArray[np.uint8]:
-    """Morgan fingerprints (Rogers & Hahn 2010) of radius 2 in 1,024 bits, uint8 [V, 1024] of 0 and 1, of the valid.
+    """Morgan fingerprints (Rogers & Hahn 2010) of the V valid molecules: radius 2, uint8 [V, 1024] of 0 and 1.
 
-    Raises BadInput when rdkit is not installed.
+    Raises BadInput if rdkit is not installed.
     """
     rdkit = _rdkit()
     generator = rdkit.Chem.rdFingerprintGenerator.GetMorganGenerator(
@@ -98,21 +99,21 @@ def fingerprints(molecules: Sequence[CanonicalSmiles | None]) -> NDArray[np.uint
 
 
 def fingerprint_moments(molecules: Sequence[CanonicalSmiles | None]) -> Moments:
-    """Moments of the fingerprints as 1,024 features, for a fingerprint Fréchet distance (never to be called FCD).
+    """Moments of the fingerprints as 1,024 features, for a fingerprint Fréchet distance (which is not FCD).
 
-    The moments of blocks merge. Compare sets of the same size, of a few thousand: small sets are far from everything.
+    The moments of blocks merge. Compare sets of the same size, a few thousand: small sets have large distances.
 
-    Raises BadInput when rdkit is not installed.
+    Raises BadInput if rdkit is not installed.
     """
     return Moments.from_features(fingerprints(molecules))
 
 
 def internal_diversity(rows: NDArray[np.uint8]) -> float:
-    """1 - mean Tanimoto similarity over all pairs of fingerprints, each with itself too (MOSES' IntDiv); 0 to 1.
+    """1 - mean Tanimoto similarity over all pairs of fingerprints, self-pairs included (MOSES' IntDiv); 0 to 1.
 
-    rows: [V, 1024] of 0 and 1, see `fingerprints`; of V = 0 there is no diversity, 0
+    rows: [V, 1024] of 0 and 1, see `fingerprints`; 0 for V = 0
 
-    Pairs do not merge. 10,000 molecules take about 6 s of one core, and time goes with the square.
+    Pairs do not merge. 10,000 molecules take about 6 s on one core; the time grows with the square.
     """
     if len(rows) == 0:
         return 0.0
@@ -136,7 +137,7 @@ def _valid(molecules: Sequence[CanonicalSmiles | None]) -> list[CanonicalSmiles]
 
 
 def _rdkit() -> Any:
-    """rdkit with the parts that are used here, imported only when molecules are."""
+    """rdkit with the submodules used here, imported only if molecules are scored."""
     try:
         import rdkit
         import rdkit.Chem

@@ -1,14 +1,14 @@
-"""How much of reference texts a model's texts hold: BLEU, chrF and ROUGE, from sums that merge.
+"""Overlap of generated texts with reference texts: BLEU, chrF and ROUGE, from mergeable sums.
 
 >>> bleu(["the cat sat on the mat"], [["the cat sat on a mat"]], tokenizer="13a")
 Overlap(score=53.7284965911771, signature='nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0')
 
-Over many blocks of rows, add what `bleu_sums`, `chrf_sums` and `rouge_sums` return for each. The sums are integers:
-however the rows are ordered and split, the scores are the same to the last bit.
+For many blocks of rows, add the results of `bleu_sums`, `chrf_sums` or `rouge_sums`. The sums are integers: no order
+and no split of the rows changes a bit of the scores.
 
-BLEU (Papineni et al. 2002) and chrF (Popović 2015) are those of sacrebleu (Post 2018, "A Call for Clarity in Reporting
-BLEU Scores"). ROUGE (Lin 2004, "ROUGE: A Package for Automatic Evaluation of Summaries") is computed here, because the
-usual package splits no Chinese; given the same tokens the two agree.
+BLEU (Papineni et al. 2002) and chrF (Popović 2015) are computed by sacrebleu (Post 2018, "A Call for Clarity in
+Reporting BLEU Scores"). ROUGE (Lin 2004, "ROUGE: A Package for Automatic Evaluation of Summaries") is computed here,
+because the usual package does not tokenise Chinese; for the same tokens both agree.
 """
 
 from collections import Counter
@@ -24,13 +24,13 @@ from ganrnn.text.captions import tokenise
 
 Tokenizer = Literal["13a", "zh", "char", "none"]
 
-MAX_ROUGE_L_TOKENS = 32_768  # of one text; what comes after is not read
+MAX_ROUGE_L_TOKENS = 32_768  # of one text; later tokens are ignored
 _F1_BITS = 64  # F1 is summed in units of 2^-64
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """A corpus score from 0 to 100, and sacrebleu's account of how it was computed, without which it means little."""
+    """A corpus score from 0 to 100, and sacrebleu's signature of how it was computed; compare only equal signatures."""
 
     score: float
     signature: str
@@ -63,7 +63,7 @@ class OverlapSums:
 
 @dataclass(frozen=True)
 class RougeSums:
-    """Sums of F1 over `num_rows` rows, each F1 an integer in units of 2^-64, so that sums know no order."""
+    """Sums of F1 over `num_rows` rows, each F1 an integer in units of 2^-64, so that no order changes the sums."""
 
     num_rows: int
     rouge1: int
@@ -81,8 +81,12 @@ class RougeSums:
 
     def means(self) -> dict[str, float]:
         """Mean F1 over the rows, 0 to 1: {"rouge1": ..., "rouge2": ..., "rougeL": ...}."""
-        whole = self.num_rows << _F1_BITS
-        return {"rouge1": self.rouge1 / whole, "rouge2": self.rouge2 / whole, "rougeL": self.rougeL / whole}
+        perfect_sum = self.num_rows << _F1_BITS
+        return {
+            "rouge1": self.rouge1 / perfect_sum,
+            "rouge2": self.rouge2 / perfect_sum,
+            "rougeL": self.rougeL / perfect_sum,
+        }
 
 
 def bleu(hypotheses: Sequence[str], references: Sequence[Sequence[str]], tokenizer: Tokenizer) -> Overlap:
@@ -106,21 +110,21 @@ def bleu_sums(hypotheses: Sequence[str], references: Sequence[Sequence[str]], to
     hypotheses:  [N] texts, N >= 1; an empty one matches nothing
     references:  [R][N] texts, R >= 1: references[r][n] is the r-th reference of hypotheses[n]
     tokenizer:   "13a" for languages with spaces (WMT's own), "zh" for Chinese among other words, "char" for each
-                 character a token, "none" for what is split by blanks already
+                 character a token, "none" for texts that are tokenised already, with blanks
 
-    Raises BadInput for another tokenizer, no row, no reference, lists of different lengths and what is not text.
+    Raises BadInput for another tokenizer, no row, no reference, lists of different lengths and rows that are not text.
     """
     if tokenizer not in get_args(Tokenizer):
         raise BadInput(f"BLEU: tokenizer is {tokenizer!r}, allowed are {', '.join(get_args(Tokenizer))}")
     _check("BLEU", hypotheses, references)
-    # force: says nothing about texts that look tokenised already. It changes neither score nor signature.
+    # force: no warning about texts that look tokenised already. It changes neither score nor signature.
     return _sums("BLEU", BLEU(tokenize=tokenizer, force=True), hypotheses, references)
 
 
 def chrf_sums(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> OverlapSums:
     """chrF's statistics of a block of rows; shapes and errors as in `bleu_sums`.
 
-    Of several references a row counts with the one of the highest score.
+    A row counts with the reference of the highest score.
     """
     _check("chrF", hypotheses, references)
     return _sums("chrF", CHRF(), hypotheses, references)
@@ -138,8 +142,8 @@ def rouge_sums(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -
     """ROUGE's sums of a block of rows; shapes and errors as in `bleu_sums`.
 
     Tokens are `tokenise(text, "word")`: case-folded, each ideograph and each punctuation mark a token, no stemming.
-    Of several references each of the three scores takes its best. No token on either side, or too few for an n-gram,
-    scores 0. ROUGE-L reads the first 32,768 tokens of a text, which bounds a row to about half a second.
+    Each of the three scores uses the best of several references. Texts without tokens, or with too few for an n-gram,
+    score 0. ROUGE-L reads the first 32,768 tokens of a text, which limits a row to about half a second.
     """
     _check("ROUGE", hypotheses, references)
     sums = [0, 0, 0]
@@ -161,7 +165,7 @@ def _rouge_f1(hypothesis: list[str], reference: list[str]) -> tuple[int, int, in
 
 
 def _f1(num_common: int, num_both: int) -> int:
-    """2 P R / (P + R), of P = common / hypothesis and R = common / reference: 2 common / (hypothesis + reference)."""
+    """2 P R / (P + R) for P = common / hypothesis and R = common / reference: 2 common / (hypothesis + reference)."""
     return (2 * num_common << _F1_BITS) // num_both if num_both else 0
 
 
@@ -171,22 +175,22 @@ def _common_ngrams(a: list[str], b: list[str], order: int) -> int:
 
 
 def longest_common_subsequence(a: Sequence[str], b: Sequence[str]) -> int:
-    """Length of the longest sequence of tokens that both hold in this order, not necessarily side by side.
+    """Length of the longest common subsequence of two sequences of tokens.
 
     A row of the usual table is one integer with a bit per token of `a` (Hyyrö 2004, "Bit-Parallel LCS-length
     Computation Revisited"): len(a) * len(b) / 30 steps of C instead of len(a) * len(b) of Python.
     """
     positions: dict[str, int] = {}
     shared = set(b)
-    kept = [token for token in a if token in shared]
-    for i, token in enumerate(kept):
+    shared_tokens = [token for token in a if token in shared]
+    for i, token in enumerate(shared_tokens):
         positions[token] = positions.get(token, 0) | 1 << i
-    whole = (1 << len(kept)) - 1
-    row = whole
+    full_row = (1 << len(shared_tokens)) - 1
+    row = full_row
     for token in b:
         if matches := row & positions.get(token, 0):
-            row = (row + matches | row - matches) & whole
-    return len(kept) - row.bit_count()
+            row = (row + matches | row - matches) & full_row
+    return len(shared_tokens) - row.bit_count()
 
 
 def _check(metric: str, hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> None:

@@ -1,6 +1,6 @@
-"""Is a Chinese poem in the form that was asked for? A check of the finished text, by a regular expression.
+"""Checks whether a finished Chinese poem has the requested form, by a regular expression.
 
-It shares no code with whatever makes a decoder keep the form, so that one can be held against the other.
+It shares no code with the decoding constraint, so that each can test the other.
 """
 
 import re
@@ -18,11 +18,11 @@ def in_form(text: str, num_lines: int, chars_per_line: int, heads: str = "") -> 
     text:            the poem without blanks or line breaks, such as 白日依山盡，黃河入海流。
     num_lines:       at least 1
     chars_per_line:  at least 1, without the mark at the end
-    heads:           line i begins with heads[i], as in an acrostic; a blank or no heads[i] asks for nothing
+    heads:           line i begins with heads[i], as in an acrostic; a blank or a missing head allows any character
 
-    Nothing else is allowed, neither another mark (？；！ or a half-width comma) nor a blank at either end.
+    Nothing else is allowed: no other mark (？；！ or a half-width comma) and no blank at either end.
 
-    Raises BadInput when a number is below 1 or there are more heads than lines.
+    Raises BadInput if a number is below 1 or there are more heads than lines.
     """
     if num_lines < 1 or chars_per_line < 1:
         raise BadInput(f"poem form: {num_lines} lines of {chars_per_line} characters, at least 1 of 1 is needed")
@@ -37,9 +37,9 @@ def in_form(text: str, num_lines: int, chars_per_line: int, heads: str = "") -> 
 def in_rhyme(text: str, chars_per_line: int, rhymes: Sequence[str]) -> bool:
     """Whether the even lines of a text in form end in different characters, all of one of the sets `rhymes`.
 
-    A set is a text that holds its characters; blanks and texts that begin with # do not count.
+    A set is a text with its characters; blanks are ignored, and so are texts that begin with #.
     """
     ends = text[2 * chars_per_line :: 2 * (chars_per_line + 1)]
     return len(set(ends)) == len(ends) and any(
-        set(ends) <= set(held) for held in rhymes if not held.lstrip().startswith("#")
+        set(ends) <= set(rhyme_set) for rhyme_set in rhymes if not rhyme_set.lstrip().startswith("#")
     )

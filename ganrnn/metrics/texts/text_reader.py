@@ -1,9 +1,9 @@
-"""A language model of some texts that reads others: how likely they are to it, and how they look to it.
+"""A small language model trained on some texts that scores others: their likelihood, and features of them.
 
-What a model writes is good where a reader of real texts finds it likely, and as rich as real texts where a reader that
-knows nothing else finds those likely: the score of a language model and its reverse (Cífka et al., "Eval all, trust a
-few, do wrong to none", 2018; Zhao et al., ARAE, 2018). The Fréchet distance of its features is that of Semeniuta,
-Severyn & Gelly, "On accurate evaluation of GANs for language generation" (2018).
+Trained on real texts, its likelihood of generated texts measures their quality; trained on generated texts, its
+likelihood of real texts measures their diversity: forward and reverse perplexity (Cífka et al., "Eval all, trust a few,
+do wrong to none", 2018; Zhao et al., ARAE, 2018). The Fréchet distance of its features follows Semeniuta, Severyn &
+Gelly, "On accurate evaluation of GANs for language generation" (2018).
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ _NUM_ROWS = 32
 
 @dataclass(frozen=True)
 class ReaderConfig:
-    """Sizes in features, characters or steps; of a text longer than `num_characters` the end is not read."""
+    """Sizes in features, characters or steps; texts are cut to `num_characters`."""
 
     hidden_dim: int = 128
     num_characters: int = 128
@@ -37,7 +37,7 @@ class ReaderConfig:
 
 
 class TextReader:
-    """Learns texts by character; `vocabulary` may come from more of them."""
+    """A character language model of `texts`; `vocabulary` may come from more texts."""
 
     def __init__(self, texts: Sequence[str], vocabulary: TextVocabulary, config: ReaderConfig, seed: int) -> None:
         self.num_characters = config.num_characters
@@ -60,19 +60,19 @@ class TextReader:
             self.task.step(batches.at(step))
 
     def nats(self, texts: Sequence[str]) -> float:
-        """What a character of texts costs, their ends included."""
+        """The mean negative log-likelihood per character of texts in nats, their ends included."""
         total, num_characters = self.task.negative_log_likelihood({"text": texts})
         return total / num_characters
 
     @torch.no_grad()
     def features(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """The mean state over the characters of each text, [N, hidden_dim], in an order of its own."""
-        found = []
+        """The mean state over the characters of each text, [N, hidden_dim], in the order of batches, not of texts."""
+        means = []
         for tokens in self._read(texts):
             states, _ = self.task.average(tokens[:, :-1], self.task.average.stack.begin(len(tokens)))
-            is_there = (tokens[:, 1:] != PAD)[:, :, None]
-            found.append((states * is_there).sum(1) / is_there.sum(1))
-        features: NDArray[np.float32] = torch.cat(found).numpy()
+            is_token = (tokens[:, 1:] != PAD)[:, :, None]
+            means.append((states * is_token).sum(1) / is_token.sum(1))
+        features: NDArray[np.float32] = torch.cat(means).numpy()
         return features
 
     def _read(self, texts: Sequence[str]) -> Iterator[torch.Tensor]:

@@ -12,20 +12,20 @@ from ganrnn.metrics.statistics.intervals import wilson_interval
 
 
 def test_the_bootstrap_is_that_of_all_resamples_of_raters() -> None:
-    found, total = np.array([1, 4, 6, 9]), np.array([10, 10, 8, 12])
+    counts, totals = np.array([1, 4, 6, 9]), np.array([10, 10, 8, 12])
     every = [list(picks) for picks in itertools.product(range(4), repeat=4)]
-    shares = [found[picks].sum() / total[picks].sum() for picks in every]
+    shares = [counts[picks].sum() / totals[picks].sum() for picks in every]
     exact = np.quantile(shares, [0.025, 0.975])
-    assert ratings.share_interval(found, total, seed=0) == pytest.approx(exact, abs=0.02)
-    assert ratings.share_interval(found, total, seed=0) == ratings.share_interval(found, total, seed=0)
-    sums = ratings.resampled_sums(np.stack([found, total], axis=1), seed=1, num_resamples=20_000)
+    assert ratings.share_interval(counts, totals, seed=0) == pytest.approx(exact, abs=0.02)
+    assert ratings.share_interval(counts, totals, seed=0) == ratings.share_interval(counts, totals, seed=0)
+    sums = ratings.resampled_sums(np.stack([counts, totals], axis=1), seed=1, num_resamples=20_000)
     assert sums.mean(axis=0) == pytest.approx([20, 40], rel=0.01)
 
 
 def test_raters_who_answered_nothing_change_no_interval() -> None:
-    found, total = np.array([1, 4, 6]), np.array([10, 10, 8])
-    more = ratings.share_interval(np.append(found, 0), np.append(total, 0), seed=0)
-    assert more == ratings.share_interval(found, total, seed=0)
+    counts, totals = np.array([1, 4, 6]), np.array([10, 10, 8])
+    more = ratings.share_interval(np.append(counts, 0), np.append(totals, 0), seed=0)
+    assert more == ratings.share_interval(counts, totals, seed=0)
     with pytest.raises(BadInput, match="1 raters, at least 2"):
         ratings.share_interval(np.array([1, 0]), np.array([10, 0]), seed=0)
 
@@ -35,21 +35,21 @@ def test_the_interval_over_raters_covers_where_that_of_independent_answers_does_
     num_raters, num_answers, num_studies, truth = 24, 40, 200, 0.5
     covered = {"wilson": 0, "raters": 0}
     for study in range(num_studies):
-        found = random.binomial(num_answers, random.beta(2, 2, num_raters))  # raters differ: 0.5 on average
-        low, high = wilson_interval(int(found.sum()), num_raters * num_answers)
+        counts = random.binomial(num_answers, random.beta(2, 2, num_raters))  # raters differ: 0.5 on average
+        low, high = wilson_interval(int(counts.sum()), num_raters * num_answers)
         covered["wilson"] += low <= truth <= high
-        low, high = ratings.share_interval(found, np.full(num_raters, num_answers), seed=study)
+        low, high = ratings.share_interval(counts, np.full(num_raters, num_answers), seed=study)
         covered["raters"] += low <= truth <= high
     assert covered["raters"] / num_studies > 0.9, covered
     assert covered["wilson"] / num_studies < 0.6, covered
 
 
 def test_a_design_effect_is_how_many_answers_one_is_worth() -> None:
-    total = np.full(6, 10)
+    totals = np.full(6, 10)
     # Three raters always, three never: ten answers of a rater say what one says; 6 / 5 for the mean that was found.
-    assert ratings.design_effect(np.array([10, 10, 10, 0, 0, 0]), total) == pytest.approx(10 * 6 / 5)
-    assert ratings.design_effect(np.full(6, 5), total) == 1
-    assert ratings.design_effect(np.full(6, 10), total) == 1
+    assert ratings.design_effect(np.array([10, 10, 10, 0, 0, 0]), totals) == pytest.approx(10 * 6 / 5)
+    assert ratings.design_effect(np.full(6, 5), totals) == 1
+    assert ratings.design_effect(np.full(6, 10), totals) == 1
     assert ratings.design_effect(np.array([5]), np.array([10])) == 1
     assert ratings.design_effect(np.array([]), np.array([])) == 1
 

@@ -86,6 +86,20 @@ def test_sums_give_what_sacrebleu_gives_for_the_corpus(tokenizer: str) -> None:
     assert chrf(ROUGE_HYPOTHESES, references).score == plain.corpus_score(ROUGE_HYPOTHESES, references).score > 0
 
 
+@pytest.mark.parametrize("metric", [BLEU(), CHRF()], ids=["BLEU", "chrF"])
+def test_sacrebleu_has_the_private_methods_that_sums_are_built_on(metric: BLEU | CHRF) -> None:
+    """If an update of sacrebleu turns this test red, adapt `_sums` and `OverlapSums.overlap`.
+
+    Both rely on statistics of rows that are flat lists of integers of one length, whose sums over the rows, in the same
+    order, give the score of the corpus.
+    """
+    rows = metric._extract_corpus_statistics(HYPOTHESES, REFERENCES)
+    assert {len(row) for row in rows} == {10 if isinstance(metric, BLEU) else 18}
+    assert all(isinstance(count, int) for row in rows for count in row)
+    sums = [sum(column) for column in zip(*rows, strict=True)]
+    assert metric._compute_score_from_stats(sums).score == metric.corpus_score(HYPOTHESES, REFERENCES).score
+
+
 def test_bleu_counts_of_the_paper() -> None:
     # Papineni et al. 2002, example 2: 2 of 7 unigrams, as many as in the reference that has most; the closest length 7.
     references = [["the cat is on the mat"], ["there is a cat on the mat"]]
