@@ -23,7 +23,7 @@ def act(recipe: Recipe) -> None:
         generate(recipe)
         evaluate(recipe)
     manifest = lineage.commit_manifest(recipe, dreamer)
-    totals = manifest["totals"]
+    totals = manifest.totals
     print()
     print(f"sentences dreamt      {totals['dreamt']:,}, of which {totals['different']:,} differ")
     print(f"pictures              {totals['painted']:,}")

@@ -14,11 +14,11 @@ from pipelines.generate.verify import verify
 def act(recipe: Recipe) -> None:
     """Print what was counted, over all folders where `generate.incremental` is set."""
     if not recipe.generate.incremental:
-        _print_counts(recipe, generate(recipe)["totals"])
+        _print_counts(recipe, generate(recipe).counts)
         return
-    folders = [manifest["totals"] for manifest in generate_increment(recipe)]
+    folders = [manifest.counts for manifest in generate_increment(recipe)]
     names = folders[0] if folders else ()
-    _print_counts(recipe, {"files": len(folders)} | {name: sum(totals[name] for totals in folders) for name in names})
+    _print_counts(recipe, {"files": len(folders)} | {name: sum(counts[name] for counts in folders) for name in names})
 
 
 def check(recipe: Recipe) -> None:

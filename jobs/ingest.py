@@ -9,5 +9,5 @@ from pipelines.ingest.driver import ingest
 
 def act(recipe: Recipe) -> None:
     """Print what was counted."""
-    totals = ingest(recipe)["totals"]
+    totals = ingest(recipe).totals
     print(f"{recipe.ingest.dataset_uri}: " + ", ".join(f"{name} {value}" for name, value in totals.items()))

@@ -4,9 +4,6 @@ A dreamt prompt keeps the id that its text has among the samples of the dreamer,
 pass through to the samples of the painter.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 import pyarrow as pa
 
 from ganrnn import checkpoint
@@ -14,8 +11,9 @@ from ganrnn.errors import BadInput
 from ganrnn.task import task_class
 from pipelines import storage
 from pipelines.config import Recipe, load_recipe
+from pipelines.formats import manifest as manifests
 from pipelines.formats.dataset import read_manifest
-from pipelines.formats.manifest import MANIFEST, build_manifest
+from pipelines.formats.manifest import MANIFEST, Manifest, ManifestShard
 from pipelines.formats.schemas import SAMPLES, TEXT_SAMPLES
 from pipelines.formats.unique_ids import count_different
 from pipelines.sampling import model_files
@@ -68,20 +66,21 @@ def commit_prompts(samples_uri: str, prompts_uri: str) -> None:
     Empty texts stay: whoever paints sets them aside with the reason. Raises BadInput where the generation is not
     finished or gave no texts, and where the folder holds prompts of other samples.
     """
-    held = _finished(samples_uri)
-    names = {shard["uri"] for shard in held["shards"]}
-    there = storage.list_files(prompts_uri, ".parquet")
-    others = [uri for uri in there if storage.relative(uri, prompts_uri) not in names]
+    manifest = manifests.read(samples_uri, "generate")
+    assert manifest.model_digest is not None
+    names = {shard.uri for shard in manifest.shards}
+    present = storage.list_files(prompts_uri, ".parquet")
+    others = [uri for uri in present if storage.relative(uri, prompts_uri) not in names]
     if others:
         raise BadInput(
             f"{others[0]} is no prompt of what {samples_uri} holds; "
             "choose another generate.prompts_uri, or delete the folder"
         )
     for name in sorted(names):
-        place = storage.join(prompts_uri, name)
-        if not storage.exists(place):
+        prompt_uri = storage.join(prompts_uri, name)
+        if not storage.exists(prompt_uri):
             uri = storage.join(samples_uri, name)
-            storage.commit_table(place, _prompts(uri, storage.read_table([uri]), held["model_digest"]))
+            storage.commit_table(prompt_uri, _prompts(uri, storage.read_table([uri]), manifest.model_digest))
     storage.delete_unfinished(prompts_uri)
 
 
@@ -101,70 +100,57 @@ def _prompts(uri: str, samples: pa.Table, dreamer_digest: str) -> pa.Table:
     return pa.table(columns | {name: samples.column(name) for name in kept})
 
 
-def commit_manifest(recipe: Recipe, dreamer: Recipe) -> dict[str, Any]:
+def commit_manifest(recipe: Recipe, dreamer: Recipe) -> Manifest:
     """What was made of what, to `run_uri`/manifest.json: shards of pictures by digest, and whom they lead back to.
 
     Raises BadInput where one of the two has not generated.
     """
-    texts, pictures = dreamer.generate.samples_uri, recipe.generate.samples_uri
-    dreamt, painted = _finished(texts), _finished(pictures)
-    choice = painted["inputs"].get("choice")
-    prompt_uris = [storage.join(recipe.generate.prompts_uri, shard["uri"]) for shard in dreamt["shards"]]
-    whole = build_manifest(
+    text_uri, image_uri = dreamer.generate.samples_uri, recipe.generate.samples_uri
+    texts, images = (manifests.read(uri, "generate") for uri in (text_uri, image_uri))
+    prompt_uris = [storage.join(recipe.generate.prompts_uri, shard.uri) for shard in texts.shards]
+    manifest = Manifest(
         "closed_loop",
         inputs={
-            "dreamer": _maker(texts, dreamt),
-            "prompts": {
-                "prompts_uri": recipe.generate.prompts_uri,
-                "prompts_digest": painted["inputs"]["prompts_digest"],
-            },
-            "painter": _maker(pictures, painted),
-            "judge": choice,
+            "dreamer": _model_and_samples(text_uri, texts),
+            "prompts": {"prompts_uri": recipe.generate.prompts_uri, "prompts_digest": images.prompts_digest},
+            "painter": _model_and_samples(image_uri, images),
+            "judge": images.choice,
         },
         config=recipe.as_dict(),
-        shards=[
-            {"uri": storage.join(pictures, shard["uri"]), "rows": shard["rows"], "sha256": shard["sha256"]}
-            for shard in painted["shards"]
-        ],
+        shards=tuple(
+            ManifestShard(storage.join(image_uri, shard.uri), shard.num_rows, shard.sha256) for shard in images.shards
+        ),
         totals={
-            "dreamt": dreamt["totals"]["samples"],
+            "dreamt": texts.totals["samples"],
             "different": count_different(prompt_uris, "prompt"),
-            "painted": painted["totals"]["samples"],
-            "rejected": painted["totals"]["rejects"],
+            "painted": images.totals["samples"],
+            "rejected": images.totals["rejects"],
         },
-        model_digest=painted["model_digest"],
+        model_digest=images.model_digest,
     )
-    storage.commit_json(storage.join(recipe.run_uri, MANIFEST), whole)
-    return whole
+    manifests.commit(recipe.run_uri, manifest)
+    return manifest
 
 
-def _maker(samples_uri: str, held: dict[str, Any]) -> dict[str, str]:
+def _model_and_samples(samples_uri: str, manifest: Manifest) -> dict[str, str | None]:
     return {
-        "model_digest": held["model_digest"],
+        "model_digest": manifest.model_digest,
         "samples_uri": samples_uri,
         "samples_manifest_digest": storage.file_digest(storage.join(samples_uri, MANIFEST)),
     }
 
 
-def _finished(samples_uri: str) -> dict[str, Any]:
-    uri = storage.join(samples_uri, MANIFEST)
-    if not storage.exists(uri):
-        raise BadInput(f"{uri} does not exist; run generate for it first, to its end")
-    held: dict[str, Any] = storage.read_json(uri)
-    return held
-
-
-def trace(manifest: Mapping[str, Any]) -> list[str]:
+def trace(manifest: Manifest) -> list[str]:
     """Lines that lead from the first image of a loop's manifest back to the models and texts that it comes from."""
-    shard = next(shard for shard in manifest["shards"] if shard["rows"])
-    row = storage.read_table([shard["uri"]]).slice(0, 1).to_pylist()[0]
+    shard = next(shard for shard in manifest.shards if shard.num_rows)
+    row = storage.read_table([shard.uri]).slice(0, 1).to_pylist()[0]
     lines = [
-        f"for example           {row['sample_id']} in {shard['uri']}",
+        f"for example           {row['sample_id']} in {shard.uri}",
         f"  was painted by      {row['model_digest']}",
         f"  for the prompt      {row['prompt']}",
         f"  dreamt by           {row['dreamer_digest']}",
-        f"  as the text         {row['prompt_id']} in {manifest['inputs']['dreamer']['samples_uri']}",
+        f"  as the text         {row['prompt_id']} in {manifest.inputs['dreamer']['samples_uri']}",
     ]
-    if judge := manifest["inputs"]["judge"]:
+    if judge := manifest.inputs["judge"]:
         lines.append(f"  and chosen by       {judge['judge_digest']}, match_score {row['match_score']:.4f}")
     return lines

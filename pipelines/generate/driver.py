@@ -11,7 +11,6 @@ import json
 from collections.abc import Generator, Mapping
 from contextlib import closing
 from functools import partial
-from typing import Any
 
 import pyarrow as pa
 
@@ -20,7 +19,8 @@ from pipelines import storage
 from pipelines.cluster.runner import Runner
 from pipelines.cluster.session import session
 from pipelines.config import Recipe
-from pipelines.formats.manifest import MANIFEST, build_manifest
+from pipelines.formats import manifest as manifests
+from pipelines.formats.manifest import MANIFEST, Manifest, ManifestShard
 from pipelines.formats.schemas import REJECTS
 from pipelines.generate.crash_isolation import IsolatedShard
 from pipelines.generate.plan import PLAN, Output, ShardRange, Work, plan, prompt_files
@@ -40,7 +40,7 @@ _ATTEMPTS = 3
 Receipts = dict[int, Receipt]  # by shard index
 
 
-def generate(recipe: Recipe) -> dict[str, Any]:
+def generate(recipe: Recipe) -> Manifest:
     """Sample every prompt into one folder; returns the manifest.
 
     Raises BadInput when the prompts or the model cannot be used, the folder holds samples of another plan, or another
@@ -51,17 +51,16 @@ def generate(recipe: Recipe) -> dict[str, Any]:
     return _fill(recipe, prompt_files(recipe))[0]
 
 
-def generate_increment(recipe: Recipe) -> list[dict[str, Any]]:
+def generate_increment(recipe: Recipe) -> list[Manifest]:
     """Sample every prompt file into a folder of its own, but those that are done; returns the manifests of the others.
 
     A file that is done is known again by its size; BadInput where that differs.
     """
     waiting = {}
     for folder, files in prompt_files(recipe).items():
-        place = storage.join(folder, MANIFEST)
-        if not storage.exists(place):
+        if not storage.exists(storage.join(folder, MANIFEST)):
             waiting[folder] = files
-        elif (before := storage.read_json(place)["inputs"]["prompts_bytes"]) != sum(files.values()):
+        elif (before := manifests.read(folder, "generate").inputs["prompts_bytes"]) != sum(files.values()):
             raise BadInput(
                 f"{next(iter(files))} has {sum(files.values())} bytes and had {before} when {folder} was made; "
                 "put new prompts in a new file"
@@ -69,15 +68,14 @@ def generate_increment(recipe: Recipe) -> list[dict[str, Any]]:
     return _fill(recipe, waiting) if waiting else []
 
 
-def _fill(recipe: Recipe, sets: Mapping[str, Mapping[str, int]]) -> list[dict[str, Any]]:
+def _fill(recipe: Recipe, sets: Mapping[str, Mapping[str, int]]) -> list[Manifest]:
     """Fill each folder with the samples of its prompt files; returns the manifests."""
     work = plan(recipe, sets)
     advice = "choose another generate.samples_uri"
     for output in work.outputs:
         require_unclaimed(output.uri, PLAN, output.plan, advice)
-    done = [storage.join(output.uri, MANIFEST) for output in work.outputs]
-    if all(map(storage.exists, done)):
-        return [storage.read_json(uri) for uri in done]
+    if all(storage.exists(storage.join(output.uri, MANIFEST)) for output in work.outputs):
+        return [manifests.read(output.uri, "generate") for output in work.outputs]
     with lease.hold(recipe.generate.samples_uri):
         for output in work.outputs:
             claim(output.uri, PLAN, output.plan, advice)
@@ -127,7 +125,7 @@ def _shard_ranges(work: Work) -> list[ShardRange]:
     ]
 
 
-def _finish(recipe: Recipe, output: Output, prompts_bytes: int, receipts: Receipts) -> dict[str, Any]:
+def _finish(recipe: Recipe, output: Output, prompts_bytes: int, receipts: Receipts) -> Manifest:
     """Remove what killed writers left, write the rejects, and the manifest last."""
     storage.delete_unfinished(output.uri)
     ordered = [(index, receipts[index]) for index in range(output.prompt_set.num_shards)]
@@ -137,32 +135,27 @@ def _finish(recipe: Recipe, output: Output, prompts_bytes: int, receipts: Receip
         for _, receipt in ordered
         for prompt_id, reason in sorted(receipt.rejects.items())
     ]
-    shards = [
-        {
-            "uri": output.shard_name(index),
-            "rows": receipt.num_rows,
-            "bytes": receipt.num_bytes,
-            "sha256": receipt.sha256,
-        }
+    shards = tuple(
+        ManifestShard(output.shard_name(index), receipt.num_rows, receipt.sha256, num_bytes=receipt.num_bytes)
         for index, receipt in ordered
-    ]
+    )
     storage.commit_table(storage.join(output.uri, "rejects.parquet"), pa.Table.from_pylist(rejects, REJECTS))
-    whole = build_manifest(
+    manifest = Manifest(
         "generate",
         inputs={"prompts_uri": recipe.generate.prompts_uri, "prompts_bytes": prompts_bytes, **output.plan},
         config=recipe.as_dict(),
         shards=shards,
         totals={
-            "samples": sum(shard["rows"] for shard in shards),
+            "samples": sum(shard.num_rows for shard in shards),
             "prompts": output.prompt_set.num_rows,
             "rejects": len(rejects),
             "unknown_tokens": sum(receipt.unknown_tokens for _, receipt in ordered),
         },
         model_digest=output.model_digest,
     )
-    digest = storage.commit_json(storage.join(output.uri, MANIFEST), whole)
-    _close_run(recipe, output, whole["totals"], digest)
-    return whole
+    digest = manifests.commit(output.uri, manifest)
+    _close_run(recipe, output, manifest.counts, digest)
+    return manifest
 
 
 def _open_run(recipe: Recipe, output: Output, **tags: str) -> str:

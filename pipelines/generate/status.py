@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from ganrnn.errors import BadInput
 from pipelines import storage
+from pipelines.formats import manifest as manifests
 from pipelines.formats.manifest import MANIFEST
 from pipelines.generate.plan import PLAN, file_prefix
 from pipelines.storage import lease
@@ -19,7 +19,7 @@ class Status:
     num_prompts: int
     num_done: int
     prompts_per_second: float
-    totals: dict[str, Any] | None
+    totals: Mapping[str, int] | None
 
     @property
     def seconds_left(self) -> float | None:
@@ -46,12 +46,12 @@ def _status(folder: str, files: Mapping[str, float]) -> Status:
     plan = storage.read_json(storage.join(folder, PLAN))
     prefix = file_prefix(plan)
     times = sorted(seconds for name, seconds in files.items() if name.startswith(prefix))
-    whole = storage.read_json(storage.join(folder, MANIFEST)) if MANIFEST in files else None
+    manifest = manifests.read(folder, "generate") if MANIFEST in files else None
     seconds = times[-1] - times[0] if times else 0
     return Status(
         uri=folder,
         num_prompts=plan["num_prompts"],
         num_done=min(len(times) * plan["shard_rows"], plan["num_prompts"]),
         prompts_per_second=(len(times) - 1) * plan["shard_rows"] / seconds if seconds else 0.0,
-        totals=whole["totals"] if whole else None,
+        totals=manifest.counts if manifest else None,
     )

@@ -3,16 +3,15 @@
 Every file is hashed; a share of the shards, chosen by their digests, is sampled anew and compared row by row.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import Any
 
 from ganrnn.errors import BadInput
 from pipelines import storage
 from pipelines.cluster.session import session
 from pipelines.config import Recipe
-from pipelines.formats.manifest import MANIFEST
+from pipelines.formats import manifest as manifests
+from pipelines.formats.manifest import MANIFEST, Manifest, ManifestShard
 from pipelines.formats.prompts import ShardReader
 from pipelines.generate.plan import Output, Work, plan, prompt_files
 from pipelines.generate.receipts import receipt_of
@@ -34,22 +33,19 @@ def verify(recipe: Recipe) -> dict[str, int]:
     work = plan(recipe, sets)
     shards = []
     for number, output in enumerate(work.outputs):
-        manifest = storage.read_json(storage.join(output.uri, MANIFEST))
+        manifest = manifests.read(output.uri, "generate")
         if not config.incremental:
-            require_same(output.uri, manifest["inputs"], output.plan, "give the recipe that made it")
+            require_same(output.uri, manifest.inputs, output.plan, "give the recipe that made it")
         _check_names(output, manifest)
-        is_same_model = manifest["inputs"]["model_digest"] == output.model_digest
+        is_same_model = manifest.model_digest == output.model_digest
         shards += [
             StatedShard(
                 number,
                 index,
-                shard["uri"],
-                shard["rows"],
-                shard["bytes"],
-                shard["sha256"],
-                sample_again=is_same_model and _is_drawn(shard["sha256"], config.verify_share),
+                shard,
+                sample_again=is_same_model and _is_drawn(shard.sha256, config.verify_share),
             )
-            for index, shard in enumerate(manifest["shards"])
+            for index, shard in enumerate(manifest.shards)
         ]
     with session() as runner:
         checked = list(runner.map(partial(ShardChecker, work), shards, work.workers))
@@ -62,10 +58,7 @@ class StatedShard:
 
     output: int
     index: int
-    file_name: str
-    num_rows: int
-    num_bytes: int
-    sha256: str
+    stated: ManifestShard
     sample_again: bool
 
 
@@ -80,9 +73,9 @@ class Checked:
     rows_rounded: int
 
 
-def _check_names(output: Output, held: Mapping[str, Any]) -> None:
+def _check_names(output: Output, manifest: Manifest) -> None:
     """The folder's samples are those of the manifest, no more and no less."""
-    named = {shard["uri"] for shard in held["shards"]} | {"rejects.parquet"}
+    named = {shard.uri for shard in manifest.shards} | {"rejects.parquet"}
     present = {storage.relative(uri, output.uri) for uri in storage.list_files(output.uri, ".parquet")}
     for problem, names in (("lacks", named - present), ("has, beside its manifest,", present - named)):
         if names:
@@ -104,10 +97,10 @@ class ShardChecker:
 
     def __call__(self, shard: StatedShard) -> Checked:
         output = self.outputs[shard.output]
-        uri = storage.join(output.uri, shard.file_name)
+        uri = storage.join(output.uri, shard.stated.uri)
         receipt = receipt_of(uri)
         for key, name in (("rows", "num_rows"), ("bytes", "num_bytes"), ("sha256", "sha256")):
-            actual, stated = getattr(receipt, name), getattr(shard, name)
+            actual, stated = getattr(receipt, name), getattr(shard.stated, name)
             if actual != stated:
                 raise BadInput(
                     f"{uri} has {key} {actual}, its manifest says {stated}; the file is damaged: delete it "

@@ -17,7 +17,8 @@ from ganrnn.errors import BadInput
 from pipelines import storage
 from pipelines.config import Recipe
 from pipelines.config.ingest import IngestConfig
-from pipelines.formats.manifest import MANIFEST, SCHEMA_VERSION, build_manifest
+from pipelines.formats import manifest as manifests
+from pipelines.formats.manifest import MANIFEST, SCHEMA_VERSION, Manifest, ManifestShard
 from pipelines.ingest.prepare import PreparedRow
 from pipelines.ingest.row_filter import REJECTS, RowFilter
 from pipelines.ingest.source_row import SPLITS
@@ -27,7 +28,7 @@ from pipelines.ingest.split_writer import PROMPTS, SplitWriter
 _SHARD = re.compile(r"\d{5,}\.parquet")
 
 
-def ingest(recipe: Recipe) -> dict[str, Any]:
+def ingest(recipe: Recipe) -> Manifest:
     """Write the data set of a recipe and return its manifest; one that the same source and settings gave is kept.
 
     Raises BadInput for a source that cannot be read, more rejects than allowed, a split without rows, and a
@@ -42,9 +43,9 @@ def ingest(recipe: Recipe) -> dict[str, Any]:
             inputs[name] = describe(config, uri, recipe.seed)
     manifest_uri = storage.join(config.dataset_uri, MANIFEST)
     if storage.exists(manifest_uri):
-        manifest: dict[str, Any] = storage.read_json(manifest_uri)
+        manifest = manifests.read(config.dataset_uri, "ingest")
         now = {"schema_version": SCHEMA_VERSION, "config": settings, "inputs": inputs}
-        _require_same(manifest, now, manifest_uri)
+        _require_same(manifest.to_json(), now, manifest_uri)
         return manifest
     storage.delete_folder(storage.join(config.dataset_uri, REJECTS))
     _delete_rows(config.dataset_uri)
@@ -53,8 +54,8 @@ def ingest(recipe: Recipe) -> dict[str, Any]:
     except BadInput:
         _delete_rows(config.dataset_uri)
         raise
-    manifest = build_manifest("ingest", inputs=inputs, config=settings, shards=shards, totals=totals)
-    storage.commit_json(manifest_uri, manifest)
+    manifest = Manifest("ingest", inputs, settings, shards, totals)
+    manifests.commit(config.dataset_uri, manifest)
     return manifest
 
 
@@ -67,7 +68,7 @@ def split_of(group: str, seed: int, holdout_share: float) -> Split:
     return "test" if position < holdout_share else "train"
 
 
-def _write_rows(recipe: Recipe) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+def _write_rows(recipe: Recipe) -> tuple[tuple[ManifestShard, ...], dict[str, int | str]]:
     """All files but the manifest; returns the shards in order and the totals."""
     config = recipe.ingest
     row_filter = RowFilter(config)
@@ -83,15 +84,15 @@ def _write_rows(recipe: Recipe) -> tuple[list[dict[str, Any]], dict[str, Any]]:
                 f"change ingest.holdout_share ({config.holdout_share}) or holdout_uri, or give more groups of rows"
             )
     writers["test"].write_prompts()
-    shards = [shard for split in SPLITS for shard in writers[split].shards]
-    rows: dict[str, int] = {split: sum(shard["rows"] for shard in writers[split].shards) for split in SPLITS}
+    shards = tuple(shard for split in SPLITS for shard in writers[split].shards)
+    rows: dict[str, int] = {split: sum(shard.num_rows for shard in writers[split].shards) for split in SPLITS}
     kinds = ("read", "duplicates", "images_without_caption", "held_out_elsewhere")
     return shards, {
         **rows,
         **{kind: row_filter.counts[kind] for kind in kinds},
         "rejects": len(row_filter.rejects),
         **({"height": config.height, "width": config.width} if config.kind == "images" else {}),
-        "dataset_digest": storage.sha256("".join(shard["sha256"] for shard in shards).encode()),
+        "dataset_digest": storage.sha256("".join(shard.sha256 for shard in shards).encode()),
     }
 
 

@@ -10,6 +10,7 @@ from ganrnn.data.scenes import Split
 from pipelines import storage
 from pipelines.config.ingest import IngestConfig
 from pipelines.formats import schemas
+from pipelines.formats.manifest import ManifestShard
 from pipelines.ingest.prepare import PreparedRow
 
 PROMPTS = "prompts.parquet"
@@ -22,7 +23,7 @@ class SplitWriter:
     config: IngestConfig
     split: Split
     rows: list[dict[str, Any]] = field(default_factory=list)
-    shards: list[dict[str, Any]] = field(default_factory=list)
+    shards: list[ManifestShard] = field(default_factory=list)
     prompts: list[pa.Table] = field(default_factory=list)
 
     def add(self, row: PreparedRow) -> None:
@@ -38,7 +39,7 @@ class SplitWriter:
         table = pa.Table.from_pylist(self.rows, schema=schemas.dataset(self.config.kind, self.config.has_sources))
         name = f"{self.split}/{len(self.shards):05d}.parquet"
         digest = storage.commit_table(storage.join(self.config.dataset_uri, name), table, self.config.row_group_rows)
-        self.shards.append({"uri": name, "rows": len(self.rows), "sha256": digest, "split": self.split})
+        self.shards.append(ManifestShard(name, len(self.rows), digest, self.split))
         if self.split == "test":
             self.prompts.append(_prompts(table, self.config))
         self.rows = []

@@ -15,9 +15,10 @@ import pyarrow as pa
 
 from ganrnn.errors import BadInput
 from pipelines import storage
+from pipelines.code_revision import code_revision
 from pipelines.config import Recipe
 from pipelines.config.rate import REFERENCE, SAMPLES
-from pipelines.formats.manifest import SCHEMA_VERSION, code_revision
+from pipelines.formats.manifest import SCHEMA_VERSION
 from pipelines.formats.ratings import REPORT, Human, wider
 from pipelines.formats.schemas import RATINGS
 from pipelines.rate import store

@@ -25,7 +25,7 @@ class Chooser:
     judge: Judge
     config: ChoiceConfig
 
-    def plan(self) -> dict[str, Any]:
+    def plan(self) -> dict[str, str | int | float]:
         """What samples are a function of."""
         settings = {name: value for name, value in asdict(self.config).items() if name != "judge_uri"}
         return {"judge_digest": self.judge.digest, **settings}

@@ -3,12 +3,11 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from ganrnn import checkpoint
-from ganrnn.errors import BadInput
 from pipelines import storage
 from pipelines.config import Recipe
+from pipelines.formats import manifest as manifests
 from pipelines.formats import prompts
 from pipelines.formats.manifest import MANIFEST
 from pipelines.sampling import model_files
@@ -30,13 +29,13 @@ class SampleSource:
     model_digest: str
     prompts_digest: str
     manifest_digest: str | None
-    choice: Mapping[str, Any] | None
+    choice: Mapping[str, str | int | float] | None
     stored_uris: tuple[str, ...] = ()
     prompt_set: prompts.PromptSet | None = None
     model_files: Mapping[str, bytes] | None = None
     chooser: Chooser | None = None
 
-    def digests(self) -> dict[str, Any]:
+    def digests(self) -> dict[str, str | None]:
         """What a report says of the samples; those that a judge chose are not compared with others."""
         choice = {"choice": json.dumps(self.choice, sort_keys=True)} if self.choice else {}
         return {
@@ -78,14 +77,12 @@ def _on_the_way(recipe: Recipe) -> SampleSource:
 
 def _stored(recipe: Recipe) -> SampleSource:
     samples_uri = recipe.generate.samples_uri
-    manifest_uri = storage.join(samples_uri, MANIFEST)
-    if not storage.exists(manifest_uri):
-        raise BadInput(f"{manifest_uri} does not exist; run generate first, or set evaluate.from_prompts=true")
-    manifest = storage.read_json(manifest_uri)
+    manifest = manifests.read(samples_uri, "generate", "or set evaluate.from_prompts=true")
+    assert manifest.model_digest is not None
     return SampleSource(
-        model_digest=manifest["model_digest"],
-        prompts_digest=manifest["inputs"]["prompts_digest"],
-        manifest_digest=storage.file_digest(manifest_uri),
-        choice=manifest["inputs"].get("choice"),
-        stored_uris=tuple(storage.join(samples_uri, shard["uri"]) for shard in manifest["shards"]),
+        model_digest=manifest.model_digest,
+        prompts_digest=manifest.prompts_digest,
+        manifest_digest=storage.file_digest(storage.join(samples_uri, MANIFEST)),
+        choice=manifest.choice,
+        stored_uris=tuple(storage.join(samples_uri, shard.uri) for shard in manifest.shards),
     )

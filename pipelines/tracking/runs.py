@@ -28,8 +28,8 @@ from mlflow.utils import validation as limits
 from sqlalchemy.exc import SQLAlchemyError
 
 from ganrnn.errors import BadInput
+from pipelines.code_revision import code_revision
 from pipelines.config import TrackingConfig
-from pipelines.formats.manifest import code_revision
 
 for _name in ("alembic", "mlflow"):
     logging.getLogger(_name).setLevel(logging.WARNING)

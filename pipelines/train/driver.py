@@ -6,7 +6,6 @@ object store refuses them; ours are committed and read back by `pipelines.storag
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -20,6 +19,7 @@ from pipelines.cluster.runner import Workers
 from pipelines.cluster.session import session
 from pipelines.config import Recipe
 from pipelines.formats.dataset import read_manifest, shard_uris
+from pipelines.formats.manifest import Manifest
 from pipelines.sampling.judge import Judge, judge_of
 from pipelines.storage.folder_identity import claim, require_unclaimed
 from pipelines.tracking import runs
@@ -99,12 +99,12 @@ def _judge(recipe: Recipe) -> Judge | None:
     return judge_of(recipe, uri, "train.judge_uri", recipe.task) if uri else None
 
 
-def training_identity(recipe: Recipe, manifest: Mapping[str, Any], judge_digest: str | None = None) -> dict[str, Any]:
+def training_identity(recipe: Recipe, manifest: Manifest, judge_digest: str | None = None) -> dict[str, Any]:
     """What makes a training the one it is: everything that its weights are a function of, and the digest of that."""
     identity: dict[str, Any] = {
         "task": asdict(recipe.task),
         "seed": recipe.seed,
-        "dataset_digest": manifest["totals"]["dataset_digest"],
+        "dataset_digest": manifest.dataset_digest,
         "train": {
             name: getattr(recipe.train, name) for name in ("num_workers", "use_gpu", "global_batch_size", "window_rows")
         },
@@ -127,16 +127,18 @@ def build_vocabulary(recipe: Recipe, uris: list[str]) -> Any:
     return task.build_vocabulary(recipe.task, rows)
 
 
-def _check_fit(recipe: Recipe, manifest: Mapping[str, Any]) -> None:
-    uri, ingested = recipe.ingest.dataset_uri, manifest["config"]["ingest"]
+def _check_fit(recipe: Recipe, manifest: Manifest) -> None:
+    uri = recipe.ingest.dataset_uri
     kind = task_class(recipe.task.name).dataset_kind
-    if kind != ingested["kind"]:
-        raise BadInput(f"task.name is {recipe.task.name}, which learns from {kind}; {uri} holds {ingested['kind']}")
+    if kind != manifest.dataset_kind:
+        raise BadInput(
+            f"task.name is {recipe.task.name}, which learns from {kind}; {uri} holds {manifest.dataset_kind}"
+        )
     if kind != "images":
         return
     # Here and not only in the workers: they would be started again as after a crash.
-    RowOrder([manifest["totals"]["train"]], recipe.train.global_batch_size, recipe.train.window_rows, recipe.seed)
+    RowOrder([manifest.counts["train"]], recipe.train.global_batch_size, recipe.train.window_rows, recipe.seed)
     for side in ("height", "width"):
-        wanted, there = getattr(recipe.task, side), manifest["totals"][side]
+        wanted, there = getattr(recipe.task, side), manifest.counts[side]
         if wanted != there:
             raise BadInput(f"task.{side} is {wanted}; the pictures of {uri} have {side} {there}")

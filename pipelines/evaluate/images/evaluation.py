@@ -11,6 +11,7 @@ from tqdm import tqdm
 from ganrnn.metrics.extractors.load import Extractor
 from pipelines.cluster.runner import Runner, Workers
 from pipelines.cluster.session import session
+from pipelines.code_revision import code_revision
 from pipelines.config import Recipe
 from pipelines.evaluate.images import indomain_network
 from pipelines.evaluate.images.blocks import Block, blocks_of_files
@@ -22,7 +23,7 @@ from pipelines.evaluate.images.reference_cache import SPLITS, KnownScores
 from pipelines.evaluate.images.set_statistics import IN_DOMAIN
 from pipelines.evaluate.images.worker import BlockScorer, load
 from pipelines.formats.dataset import shard_uris
-from pipelines.formats.manifest import code_revision
+from pipelines.formats.manifest import Manifest
 from pipelines.report import page, plots
 from pipelines.report.page import Champion, ReportPicture
 from pipelines.sampling.judge import Judge
@@ -67,9 +68,7 @@ class Evaluation:
         return pairs
 
 
-def evaluate_images(
-    recipe: Recipe, manifest: Mapping[str, Any], source: SampleSource, judge: Judge | None
-) -> Evaluation:
+def evaluate_images(recipe: Recipe, manifest: Manifest, source: SampleSource, judge: Judge | None) -> Evaluation:
     """Score samples against the splits of a data set, whose manifest this is; `judge` ranks captions as well."""
     extractor = load(recipe.evaluate.extractor)
     reference, real, training = (
@@ -145,7 +144,7 @@ def score_blocks(
 
 def _report(
     recipe: Recipe,
-    manifest: Mapping[str, Any],
+    manifest: Manifest,
     collector: Collector,
     digests: Mapping[str, Any],
     network_digest: str,
@@ -159,7 +158,7 @@ def _report(
         "name": IN_DOMAIN,
         "digest": network_digest,
         "retrieval_accuracy": floors.metrics[f"r_precision_{protocol.num_candidates}"],
-        "image_size": [manifest["totals"]["height"], manifest["totals"]["width"]],
+        "image_size": [manifest.counts["height"], manifest.counts["width"]],
         "resizer": "none: pictures have the size of the data set",
         "classes": len(protocol.posterior_texts),
         **asdict(recipe.evaluate.indomain),
@@ -173,9 +172,9 @@ def _report(
         "floors": floors.metrics,
         **({"groups": {"by": protocol.group_by, **by_group}} if by_group else {}),
         "counts": counts,
-        "digests": {**digests, "dataset_digest": manifest["totals"]["dataset_digest"]},
+        "digests": {**digests, "dataset_digest": manifest.dataset_digest},
         "model_digest": digests["model_digest"],
-        "dataset_digest": manifest["totals"]["dataset_digest"],
+        "dataset_digest": manifest.dataset_digest,
         "protocol_digest": protocol_digest(protocol, network_digest, digests, counts),
         "samples_manifest_digest": digests["samples_manifest_digest"],
         "model_uri": recipe.generate.model_uri,

@@ -1,7 +1,7 @@
 """The in-domain network of a data set: trained on first use, kept beside the data, found again by digest."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -16,14 +16,15 @@ from pipelines.cluster.messages import Progress, Reports
 from pipelines.cluster.runner import Runner, Workers
 from pipelines.config import Recipe
 from pipelines.formats.dataset import shard_uris
+from pipelines.formats.manifest import Manifest
 
 
-def ensure(runner: Runner, recipe: Recipe, manifest: Mapping[str, Any]) -> tuple[bytes, str]:
+def ensure(runner: Runner, recipe: Recipe, manifest: Manifest) -> tuple[bytes, str]:
     """The packed network and its sha256. Trained once for each (data set, config, seed), on all CPUs of one node."""
     identity = {
         "config": asdict(recipe.evaluate.indomain),
         "captions": recipe.evaluate.captions,
-        "dataset_digest": manifest["totals"]["dataset_digest"],
+        "dataset_digest": manifest.dataset_digest,
         "seed": recipe.seed,
     }
     name = storage.sha256(json.dumps(identity, sort_keys=True).encode())[:12]

@@ -13,6 +13,7 @@ from pipelines import storage
 from pipelines.config import Recipe
 from pipelines.config.evaluate import MOST_GROUPS
 from pipelines.evaluate.images import indomain_network
+from pipelines.formats.manifest import Manifest
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Protocol:
 
 def protocol_of(
     recipe: Recipe,
-    manifest: Mapping[str, Any],
+    manifest: Manifest,
     reference: Sequence[str],
     real: Sequence[str],
     extractor: Extractor | None,
@@ -44,7 +45,6 @@ def protocol_of(
     captions = distinct_captions(recipe, real)
     classes = distinct_captions(recipe, reference)
     chosen = sorted(classes)[:100]
-    ingested = manifest["config"]["ingest"]
     if recipe.evaluate.num_candidates > len(captions):
         raise BadInput(
             f"evaluate.num_candidates is {recipe.evaluate.num_candidates}; "
@@ -61,7 +61,7 @@ def protocol_of(
         seed=recipe.seed,
         group_by=recipe.evaluate.group_by,
         extractor_digest=extractor.digest if extractor else "",
-        built_in=ingested["scenes"]["kind"] if ingested["source"] == "scenes" else None,
+        built_in=manifest.scenes_kind,
         captions=recipe.evaluate.captions,
         has_seam=recipe.task.wrap_horizontally,
     )

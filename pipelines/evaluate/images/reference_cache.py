@@ -15,6 +15,7 @@ from pipelines.evaluate.images.collector import Collector
 from pipelines.evaluate.images.protocol import Protocol
 from pipelines.evaluate.images.set_statistics import SetScores
 from pipelines.formats.dataset import shard_uris
+from pipelines.formats.manifest import Manifest
 from pipelines.report.page import ReportPicture
 
 SPLITS = {"reference": "val", "real": "test", "training": "train"}  # by set
@@ -30,12 +31,12 @@ class KnownScores:
     def __init__(
         self,
         recipe: Recipe,
-        manifest: Mapping[str, Any],
+        manifest: Manifest,
         network_digest: str,
         protocol: Protocol,
         judge_digest: str | None,
     ) -> None:
-        dataset = manifest["totals"]["dataset_digest"]
+        dataset = manifest.dataset_digest
         identity = json.dumps([_VERSION, asdict(protocol), network_digest, judge_digest, dataset], sort_keys=True)
         folder = f"scores-{storage.sha256(identity.encode())[:12]}"
         self.uri = storage.join(recipe.ingest.dataset_uri, folder, "sets.parquet")

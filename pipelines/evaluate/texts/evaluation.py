@@ -10,13 +10,14 @@ import pyarrow as pa
 from ganrnn import checkpoint
 from ganrnn.errors import BadInput
 from pipelines import storage
+from pipelines.code_revision import code_revision
 from pipelines.config import Recipe
 from pipelines.evaluate.texts import judge_metrics, metrics
 from pipelines.evaluate.texts.metrics import Scores
 from pipelines.evaluate.texts.temperature_sweep import sweep
 from pipelines.formats import prompts
 from pipelines.formats.dataset import shard_uris
-from pipelines.formats.manifest import code_revision
+from pipelines.formats.manifest import Manifest
 from pipelines.report import page, plots
 from pipelines.sampling import model_files
 from pipelines.sampling.decoding_columns import decodings
@@ -28,7 +29,7 @@ NUM_SHOWN = 64
 
 
 def evaluate_tables(
-    recipe: Recipe, manifest: Mapping[str, Any], source: SampleSource
+    recipe: Recipe, manifest: Manifest, source: SampleSource
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
     """Score texts or verdicts; returns the content of report.json and the pages by name."""
     files = source.model_files or model_files.fetch_files(recipe.generate.model_uri, recipe.tracking)
@@ -74,7 +75,7 @@ def _samples(recipe: Recipe, files: Mapping[str, bytes], source: SampleSource) -
     return pa.concat_tables(samples_table(sampler, draw(sampler, reader.read(shard), config.seed)) for shard in shards)
 
 
-def _rows(recipe: Recipe, manifest: Mapping[str, Any], split: str, task: Any) -> dict[str, list[str]]:
+def _rows(recipe: Recipe, manifest: Manifest, split: str, task: Any) -> dict[str, list[str]]:
     uris = shard_uris(recipe.ingest.dataset_uri, manifest, split)
     rows: dict[str, list[str]] = storage.read_table(uris, list(task.input_columns)).to_pydict()
     return rows
@@ -121,7 +122,7 @@ def _scores(
 
 def _report(
     recipe: Recipe,
-    manifest: Mapping[str, Any],
+    manifest: Manifest,
     digests: Mapping[str, Any],
     scores: Scores,
     floors: Scores,
@@ -140,9 +141,9 @@ def _report(
         "signatures": scores.signatures,
         "floors": floors.metrics,
         "counts": dict(counts),
-        "digests": {**digests, "dataset_digest": manifest["totals"]["dataset_digest"]},
+        "digests": {**digests, "dataset_digest": manifest.dataset_digest},
         "model_digest": digests["model_digest"],
-        "dataset_digest": manifest["totals"]["dataset_digest"],
+        "dataset_digest": manifest.dataset_digest,
         "protocol_digest": storage.sha256(json.dumps(protocol, sort_keys=True).encode()),
         "samples_manifest_digest": digests["samples_manifest_digest"],
         "model_uri": recipe.generate.model_uri,

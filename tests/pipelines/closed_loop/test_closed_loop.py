@@ -17,8 +17,9 @@ from jobs import closed_loop
 from pipelines import storage
 from pipelines.closed_loop import lineage
 from pipelines.config import load_recipe
+from pipelines.formats import manifest as manifests
 from pipelines.formats import prompts
-from pipelines.formats.manifest import build_manifest
+from pipelines.formats.manifest import Manifest, ManifestShard
 from pipelines.formats.schemas import ATTRIBUTES, TEXT_SAMPLES
 from tests.pipelines import tiny
 from tests.pipelines.systems.test_latent_text_gan_run import TASK as DREAMER
@@ -204,10 +205,9 @@ def write_samples(folder: Path, **further: Any) -> dict[str, list[str]]:
         columns["sample_id"] = pa.array([f"{number}{i}/0" for i in range(len(held))])
         columns |= {"text": pa.array(held), "seed": pa.array([7] * len(held), pa.int64())}
         columns |= {key: pa.array([value] * len(held)) for key, value in further.items()}
-        shards.append({"uri": name, "rows": len(held), "sha256": ""})
+        shards.append(ManifestShard(name, len(held), ""))
         storage.commit_table(f"{folder}/{name}", pa.table(columns))
-    whole = build_manifest("generate", inputs={}, config={}, shards=shards, totals={"samples": 4}, model_digest="ab12")
-    storage.commit_json(f"{folder}/manifest.json", whole)
+    manifests.commit(str(folder), Manifest("generate", {}, {}, tuple(shards), {"samples": 4}, model_digest="ab12"))
     return texts
 
 
@@ -235,7 +235,7 @@ def test_texts_become_prompts_that_can_be_painted(tmp_path: Path) -> None:
 
 
 def test_what_is_no_finished_generation_of_texts_gives_no_prompts(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"samples/manifest.json does not exist; run generate for it first, to its end"):
+    with pytest.raises(BadInput, match=r"samples/manifest.json does not exist; run generate first"):
         lineage.commit_prompts(f"{tmp_path}/samples", f"{tmp_path}/prompts")
     write_samples(tmp_path / "twice", dreamer_digest="cd34")
     with pytest.raises(BadInput, match="has a column 'dreamer_digest', which dreamt prompts have themselves; rename"):

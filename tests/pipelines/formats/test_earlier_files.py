@@ -98,8 +98,8 @@ def asked(rows: list[dict[str, Any]]) -> pd.DataFrame:
 def test_a_data_set_is_taken_as_finished(folder: Path, name: str) -> None:
     before = contents(folder)
     manifest = ingest(recipe_of(folder, name))
-    assert manifest == storage.read_json(f"{folder}/{name}/dataset/manifest.json")
-    assert manifest["code_revision"].startswith("1f2d0ad") and contents(folder) == before
+    assert manifest.to_json() == storage.read_json(f"{folder}/{name}/dataset/manifest.json")
+    assert manifest.code_revision.startswith("1f2d0ad") and contents(folder) == before
 
 
 @pytest.mark.parametrize("name", ["pictures", "texts"])
@@ -142,7 +142,7 @@ def test_a_training_goes_on_to_the_checkpoint_that_it_wrote_then(folder: Path, n
 @pytest.mark.parametrize("name", ["pictures", "texts", "judge"])
 def test_finished_samples_are_left_as_they_are(folder: Path, name: str) -> None:
     before = contents(folder)
-    assert generate(recipe_of(folder, name)) == storage.read_json(f"{folder}/{name}/samples/manifest.json")
+    assert generate(recipe_of(folder, name)).to_json() == storage.read_json(f"{folder}/{name}/samples/manifest.json")
     assert contents(folder) == before
 
 

@@ -154,7 +154,7 @@ def test_columns_of_a_prompt(trained: Run, tmp_path: Path) -> None:
     assert [row["tags"] for row in rows] == [["x"], ["x"], [], None, *[["y", "z"]] * 3]
     assert "num_samples" not in rows[0]
     assert len({row["image"]["bytes"] for row in rows}) == len(rows)
-    assert manifest["totals"]["rejects"] == 1 and manifest["totals"]["prompts"] == 6
+    assert manifest.totals["rejects"] == 1 and manifest.totals["prompts"] == 6
     assert storage.read_table([f"{tmp_path}/samples/rejects.parquet"]).to_pylist() == [
         {"place": uri, "id": "p004", "reason": "the prompt is empty"}
     ]
@@ -181,7 +181,7 @@ def test_run_again_it_makes_only_what_is_missing(trained: Run, reference: Path, 
     second = sorted(copy.glob("*-000001.parquet"))[0]
     second.unlink()
     (copy / f".{second.name}.part-0").write_bytes(b"what a killed writer left")
-    assert generate(recipe)["shards"] == manifest["shards"]
+    assert generate(recipe).shards == manifest.shards
     assert shards(copy).keys() - {f".{second.name}.part-0"} == shards(reference).keys()
     assert {name: shards(copy)[name] for name in shards(reference)} == shards(reference)
     first = sorted(copy.glob("*-000000.parquet"))[0]

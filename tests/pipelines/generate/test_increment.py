@@ -44,15 +44,15 @@ def test_only_new_files_are_generated(trained: Run, tmp_path: Path) -> None:
     day(tmp_path, 1, 25)
     day(tmp_path, 2, 5)
     recipe = recipe_of(trained, tmp_path)
-    assert [m["totals"]["samples"] for m in generate_increment(recipe)] == [25, 5]
+    assert [m.totals["samples"] for m in generate_increment(recipe)] == [25, 5]
     first = tiny.contents(tmp_path / "samples")
     assert generate_increment(recipe) == [] and tiny.contents(tmp_path / "samples") == first
     day(tmp_path, 3, 7)
     day(tmp_path, 4, 8)
     later = recipe_of(trained, tmp_path, "generate.where.day=2026-01-04")
-    assert [m["totals"]["samples"] for m in generate_increment(later)] == [8]
+    assert [m.totals["samples"] for m in generate_increment(later)] == [8]
     later = recipe_of(trained, tmp_path, "generate.since.day=2026-01-03")
-    assert [m["totals"]["samples"] for m in generate_increment(later)] == [7]
+    assert [m.totals["samples"] for m in generate_increment(later)] == [7]
     there = tiny.contents(tmp_path / "samples")
     assert {name: there[name] for name in first} == first
     files = sorted(map(str, tmp_path.glob("samples/day=*/a/*-*.parquet")))
@@ -83,7 +83,7 @@ def test_a_second_driver_is_refused_by_the_name_of_the_first(trained: Run, finis
     ):
         generate(recipe)
     assert tiny.contents(tmp_path) == before
-    assert generate(recipe)["totals"]["samples"] == 60
+    assert generate(recipe).totals["samples"] == 60
 
 
 def test_a_file_that_changed_after_it_was_done_is_refused(trained: Run, tmp_path: Path) -> None:

@@ -38,25 +38,23 @@ def test_parquet_becomes_shards_prompts_and_a_manifest_that_fit_together(tmp_pat
     }
     made = recipe(tmp_path, source_uri=source, **settings)
     manifest = ingest(made)
-    assert manifest == storage.read_json(f"{made.ingest.dataset_uri}/{MANIFEST}")
-    assert sorted(f"{s['split']}/{s['uri'][-13:]}" for s in manifest["shards"]) == sorted(
-        s["uri"] for s in manifest["shards"]
-    )
-    for shard in manifest["shards"]:
-        uri = f"{made.ingest.dataset_uri}/{shard['uri']}"
-        assert storage.sha256(storage.read_bytes(uri)) == shard["sha256"]
+    assert manifest.to_json() == storage.read_json(f"{made.ingest.dataset_uri}/{MANIFEST}")
+    assert sorted(f"{s.split}/{s.uri[-13:]}" for s in manifest.shards) == sorted(s.uri for s in manifest.shards)
+    for shard in manifest.shards:
+        uri = f"{made.ingest.dataset_uri}/{shard.uri}"
+        assert storage.sha256(storage.read_bytes(uri)) == shard.sha256
         file = storage.open_parquet(uri)
         assert file.schema_arrow.equals(schemas.DATASET)
-        assert file.metadata.num_rows == shard["rows"] <= 20
-        assert file.metadata.num_row_groups == -(-shard["rows"] // 8)
-    totals = manifest["totals"]
+        assert file.metadata.num_rows == shard.num_rows <= 20
+        assert file.metadata.num_row_groups == -(-shard.num_rows // 8)
+    totals = manifest.totals
     found = {split: read(made, split) for split in SPLITS}
     assert {split: len(found[split]) for split in SPLITS} == {split: totals[split] for split in SPLITS}
     assert sum(totals[split] for split in SPLITS) == totals["read"] == 90
     assert (totals["height"], totals["width"], totals["rejects"], totals["duplicates"]) == (16, 16, 0, 0)
-    assert totals["dataset_digest"] == storage.sha256("".join(s["sha256"] for s in manifest["shards"]).encode())
+    assert totals["dataset_digest"] == storage.sha256("".join(s.sha256 for s in manifest.shards).encode())
     expected = storage.sha256(Path(source).read_bytes())
-    assert manifest["inputs"]["source"]["files"] == [{"uri": "a.parquet", "sha256": expected}]
+    assert manifest.inputs["source"]["files"] == [{"uri": "a.parquet", "sha256": expected}]
     by_id = {row["id"]: row for split in SPLITS for row in found[split]}
     assert by_id.keys() == set(columns["id"])
     assert by_id["r3"] | {"image": None} == {
@@ -90,11 +88,11 @@ def test_two_runs_write_the_same_bytes_and_a_rerun_nothing(tmp_path: Path) -> No
         n: d for n, d in files(two).items() if n != MANIFEST
     }
     before = {p: p.stat().st_mtime_ns for p in Path(one.run_uri).rglob("*")}
-    assert ingest(one) == storage.read_json(f"{one.ingest.dataset_uri}/{MANIFEST}")
+    assert ingest(one).to_json() == storage.read_json(f"{one.ingest.dataset_uri}/{MANIFEST}")
     assert {p: p.stat().st_mtime_ns for p in Path(one.run_uri).rglob("*")} == before
     Path(one.run_uri).rename(tmp_path / "moved")
     moved = recipe(tmp_path, source_uri=source, dataset_uri=str(tmp_path / "moved/dataset"))
-    assert ingest(moved)["totals"] == ingest(two)["totals"]
+    assert ingest(moved).totals == ingest(two).totals
 
 
 @pytest.mark.parametrize(
@@ -159,7 +157,7 @@ def test_what_an_unfinished_run_left_is_replaced_and_strange_files_are_kept(tmp_
 def test_no_group_stands_on_two_sides_and_shares_are_those_of_the_config(tmp_path: Path) -> None:
     columns = rows(600, group=[f"g{i // 3}" for i in range(600)])
     made = recipe(tmp_path, source_uri=write(tmp_path / "a.parquet", columns), group_column="group", holdout_share=0.4)
-    totals = ingest(made)["totals"]
+    totals = ingest(made).totals
     group_of = dict(zip(columns["id"], columns["group"], strict=True))
     sides = [{group_of[row["id"]] for row in read(made, split)} for split in SPLITS]
     assert len(set.union(*sides)) == sum(map(len, sides)) == 200
@@ -170,7 +168,7 @@ def test_no_group_stands_on_two_sides_and_shares_are_those_of_the_config(tmp_pat
 def test_one_picture_with_several_captions_stays_on_one_side(tmp_path: Path) -> None:
     columns = rows(120, image=[{"bytes": png("red", i // 3), "path": None} for i in range(120)])
     made = recipe(tmp_path, source_uri=write(tmp_path / "a.parquet", columns))
-    assert ingest(made)["totals"]["duplicates"] == 0
+    assert ingest(made).totals["duplicates"] == 0
     sides = [{row["image"]["bytes"] for row in read(made, split)} for split in SPLITS]
     assert len(set.union(*sides)) == sum(map(len, sides)) == 40
 
@@ -195,7 +193,7 @@ def test_a_holdout_wins_over_training_rows_of_its_groups(tmp_path: Path) -> None
         holdout_uri=write(tmp_path / "val.parquet", held),
         group_column="group",
     )
-    totals = ingest(made)["totals"]
+    totals = ingest(made).totals
     assert (totals["train"], totals["held_out_elsewhere"]) == (30, 10)
     assert {row["id"] for row in read(made, "train")} == {f"r{i}" for i in range(30)}
     assert {row["id"][0] for split in ("val", "test") for row in read(made, split)} == {"h"}
@@ -217,8 +215,8 @@ def test_groups_of_a_test_file_leave_the_holdout_and_those_of_both_the_training_
         "val": [f"holdout{i}" for i in range(30, 45)],
         "test": [f"test{i}" for i in groups["test"]],
     }
-    assert (manifest["totals"]["held_out_elsewhere"], manifest["totals"]["read"]) == (20, 80)
-    assert [file["uri"] for file in manifest["inputs"]["test"]["files"]] == ["test.parquet"]
+    assert (manifest.totals["held_out_elsewhere"], manifest.totals["read"]) == (20, 80)
+    assert [file["uri"] for file in manifest.inputs["test"]["files"]] == ["test.parquet"]
     assert ingest(made) == manifest
     with pytest.raises(BadInput, match=r"ingest\.test_uri was .* and is None now"):
         ingest(recipe(tmp_path, **settings))
@@ -237,7 +235,7 @@ def test_real_pictures_do_not_leak(name: str, side: int, tmp_path: Path) -> None
         uris.append(str(tmp_path / f"{split}.parquet"))
         pq.write_table(pa.Table.from_batches([table]), uris[-1])
     made = recipe(tmp_path, source_uri=uris[0], holdout_uri=uris[1], height=side, width=side)
-    totals = ingest(made)["totals"]
+    totals = ingest(made).totals
     found = {split: read(made, split) for split in SPLITS}
     pixels = {s: {Image.open(io.BytesIO(r["image"]["bytes"])).tobytes() for r in found[s]} for s in SPLITS}
     assert not pixels["train"] & pixels["val"] and not pixels["train"] & pixels["test"]
@@ -255,8 +253,8 @@ def test_scenes_keep_their_splits_counts_and_both_languages(tmp_path: Path) -> N
     scenes = ScenesConfig(num_train=300, num_val=100, num_test=100)
     made = recipe(tmp_path, source="scenes", scenes=scenes)
     manifest = ingest(made)
-    assert [manifest["totals"][split] for split in SPLITS] == [300, 100, 100]
-    assert manifest["inputs"]["source"]["scenes"]["num_train"] == 300
+    assert [manifest.totals[split] for split in SPLITS] == [300, 100, 100]
+    assert manifest.inputs["source"]["scenes"]["num_train"] == 300
     for split in SPLITS:
         found = read(made, split)
         assert {is_held_out(dict(row["attributes"])) for row in found} == {split != "train"}
@@ -279,7 +277,7 @@ def test_bad_rows_are_set_aside_with_their_reasons(tmp_path: Path) -> None:
     columns["label"][7] = None
     source = write(tmp_path / "a.parquet", columns)
     made = recipe(tmp_path, source_uri=source, label_column="label", max_reject_share=0.05)
-    totals = ingest(made)["totals"]
+    totals = ingest(made).totals
     found = rejects(made)
     assert totals["rejects"] == len(found) == 8
     assert sum(totals[split] for split in SPLITS) == 192
@@ -299,7 +297,7 @@ def test_text_that_is_not_utf8_costs_one_row_only(tmp_path: Path) -> None:
     text_column = pa.Array.from_buffers(pa.string(), 60, pa.array(texts, pa.binary()).buffers())
     source = write(tmp_path / "a.parquet", {**columns, "text": text_column})
     made = recipe(tmp_path, source_uri=source, max_reject_share=0.1)
-    assert ingest(made)["totals"]["rejects"] == 1
+    assert ingest(made).totals["rejects"] == 1
     assert rejects(made)[f"{source} row 4"].startswith("a text is not UTF-8")
 
 
@@ -310,7 +308,7 @@ def test_repeats_are_dropped_and_another_caption_or_label_is_no_repeat(tmp_path:
     columns["text"][61], columns["label"][62] = "another caption", 1
     del columns["id"]
     made = recipe(tmp_path, source_uri=write(tmp_path / "a.parquet", columns), label_column="label")
-    totals = ingest(made)["totals"]
+    totals = ingest(made).totals
     assert (totals["duplicates"], totals["rejects"]) == (2, 0)
     ids = [row["id"] for split in SPLITS for row in read(made, split)]
     assert len(set(ids)) == len(ids) == 62
@@ -353,7 +351,7 @@ def test_too_many_rejects_stop_the_run_and_leave_only_the_reasons(tmp_path: Path
         f"{source} row 40: text is empty (all are in {made.ingest.dataset_uri}/rejects.parquet)"
     )
     assert files(made).keys() == {"rejects.parquet"}
-    assert ingest(recipe(tmp_path, source_uri=source, max_reject_share=0.02))["totals"]["rejects"] == 2
+    assert ingest(recipe(tmp_path, source_uri=source, max_reject_share=0.02)).totals["rejects"] == 2
 
 
 def test_a_dataset_inside_its_source_is_refused(tmp_path: Path) -> None:
@@ -384,4 +382,4 @@ def test_a_full_disk_leaves_nothing_that_a_later_run_would_trust(
             ingest(made)
     assert len(written) == 4
     assert files(made) == {}
-    assert ingest(made)["totals"]["read"] == 60
+    assert ingest(made).totals["read"] == 60

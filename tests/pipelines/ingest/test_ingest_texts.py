@@ -25,7 +25,7 @@ def test_rows_of_a_test_file_are_test_and_a_holdout_beside_it_is_val(tmp_path: P
     uris = {split: write(tmp_path / f"{split}.parquet", held) for split, held in columns.items()}
     settings = {"kind": "pairs", "text_column": "target", "source_uri": uris["train"]}
     made = recipe(tmp_path, **settings, holdout_uri=uris["val"], test_uri=uris["test"])
-    totals = ingest(made)["totals"]
+    totals = ingest(made).totals
     found = {split: [row["id"] for row in read(made, split)] for split in SPLITS}
     assert found == {"train": ["a", "b"], "val": ["c2", "f"], "test": test}
     assert totals["held_out_elsewhere"] == 3

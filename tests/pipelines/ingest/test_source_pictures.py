@@ -20,7 +20,7 @@ def pictures(size: tuple[int, int] = (16, 16)) -> list[dict[str, object]]:
 def test_a_column_of_pictures_goes_into_rows_and_prompts(tmp_path: Path) -> None:
     source = write(tmp_path / "in/a.parquet", rows(60, before=pictures((32, 24))))
     made = recipe(tmp_path, source_uri=source, source_image_column="before")
-    totals = ingest(made)["totals"]
+    totals = ingest(made).totals
     assert totals["rejects"] == 0
     for split in SPLITS:
         for row in read(made, split):
@@ -44,7 +44,7 @@ def test_a_folder_names_the_source_of_each_picture(tmp_path: Path) -> None:
     pd.DataFrame(names | {"text": [f"picture {i}" for i in range(40)]}).to_csv(folder / "metadata.csv", index=False)
     settings = {"source": "image_folder", "source_uri": str(folder), "max_reject_share": 0.1}
     made = recipe(tmp_path, source_image_column="before", **settings)
-    totals = ingest(made)["totals"]
+    totals = ingest(made).totals
     assert (totals["rejects"], totals["images_without_caption"]) == (1, 1), "a row without its source leaves one unused"
     (reason,) = rejects(made).values()
     assert "none.png does not exist" in reason
@@ -59,7 +59,7 @@ def test_one_picture_made_from_two_is_no_repeat_and_a_missing_source_is_none(tmp
     columns["image"][1], columns["text"][1] = columns["image"][0], columns["text"][0]
     columns["before"][2] = None
     made = recipe(tmp_path, source_uri=write(tmp_path / "in/a.parquet", columns), source_image_column="before")
-    totals = ingest(made)["totals"]
+    totals = ingest(made).totals
     assert (totals["duplicates"], totals["rejects"]) == (0, 0)
     found = {row["id"]: row for split in SPLITS for row in read(made, split)}
     assert found["r2"]["source_image"] is None and found["r0"]["source_image"] != found["r1"]["source_image"]
@@ -70,7 +70,7 @@ def test_a_source_that_is_no_picture_costs_its_own_row_only(tmp_path: Path) -> N
     columns["before"][5] = {"bytes": b"no picture", "path": None}
     settings = {"source_image_column": "before", "max_reject_share": 0.1}
     made = recipe(tmp_path, source_uri=write(tmp_path / "in/a.parquet", columns), **settings)
-    assert ingest(made)["totals"]["rejects"] == 1
+    assert ingest(made).totals["rejects"] == 1
     assert rejects(made)["r5"].startswith("not a readable image")
 
 

@@ -125,9 +125,9 @@ def test_captions_of_a_folder(captions: Callable[[Path], dict[str, Any]], tmp_pa
     settings = captions(source)
     made = recipe(tmp_path, source="image_folder", source_uri=str(source), **settings)
     manifest = ingest(made)
-    assert (manifest["totals"]["read"], manifest["totals"]["images_without_caption"]) == (40, 2)
-    assert manifest["totals"]["rejects"] == 0
-    assert manifest["inputs"]["source"]["images"]["num_files"] == 42
+    assert (manifest.totals["read"], manifest.totals["images_without_caption"]) == (40, 2)
+    assert manifest.totals["rejects"] == 0
+    assert manifest.inputs["source"]["images"]["num_files"] == 42
     found = {row["text"]: row["image"]["bytes"] for split in SPLITS for row in read(made, split)}
     assert found.keys() == set(TEXTS)
     for name, text in zip(NAMES, TEXTS, strict=True):
@@ -153,7 +153,7 @@ def test_bad_rows_of_a_caption_list_are_set_aside(tmp_path: Path) -> None:
     text = "\n".join(map(json.dumps, lines)) + '\n\n["a list"]\n{"file_name": "a/p0.p'
     (source / "metadata.jsonl").write_text(text)
     made = recipe(tmp_path, source="image_folder", source_uri=str(source), max_reject_share=0.5)
-    totals = ingest(made)["totals"]
+    totals = ingest(made).totals
     found = [reason for _, reason in sorted(rejects(made).items(), key=lambda item: int(item[0].split()[-1]))]
     assert found[:3] == [
         "file_name '../secret.png' leads out of the folder; allowed are paths inside it",
@@ -227,11 +227,11 @@ def test_any_uri_serves_as_source_and_target(tmp_path: Path) -> None:
         storage.commit_bytes(f"memory://in/{name}/b.parquet", Path(source).read_bytes())
     made = recipe(tmp_path, source_uri="memory://in", dataset_uri="memory://out/dataset")
     manifest = ingest(made)
-    assert [file["uri"] for file in manifest["inputs"]["source"]["files"]] == ["a/b.parquet", "c/b.parquet"]
-    assert manifest["totals"]["duplicates"] == 60
+    assert [file["uri"] for file in manifest.inputs["source"]["files"]] == ["a/b.parquet", "c/b.parquet"]
+    assert manifest.totals["duplicates"] == 60
     assert ingest(made) == manifest
     plain = recipe(tmp_path, source_uri=f"file://{source}")
-    assert ingest(plain)["totals"]["dataset_digest"] == manifest["totals"]["dataset_digest"]
+    assert ingest(plain).totals["dataset_digest"] == manifest.totals["dataset_digest"]
 
 
 TURNS: dict[str, Any] = {
@@ -250,7 +250,7 @@ def turns(made: Recipe) -> dict[str, list[tuple[str, str]]]:
 def test_turns_stand_between_separators_and_blank_ones_are_none(tmp_path: Path) -> None:
     talks = [f"{i} hi __eou__ {i} ho\n__eou__ \n __eou____eou__{i} hm__eou__" for i in range(12)]
     made = recipe(tmp_path, source_uri=write(tmp_path / "a.parquet", {"talk": talks}), **TURNS)
-    totals = ingest(made)["totals"]
+    totals = ingest(made).totals
     expected = []
     for i in range(12):
         expected += [(f"{i} hi ", f" {i} ho\n"), (f"{i} hi __eou__ {i} ho\n", f"{i} hm")]
@@ -271,7 +271,7 @@ def test_no_dialogue_stands_on_two_sides(columns: dict[str, list[Any]], tmp_path
     talks = [f"{i}__eou__b{i}__eou__c{i}__eou__d{i}" for i in range(60)]
     settings = TURNS | {"group_column": "scene" if "scene" in columns else None}
     made = recipe(tmp_path, source_uri=write(tmp_path / "a.parquet", {"talk": talks, **columns}), **settings)
-    assert ingest(made)["totals"]["read"] == 180
+    assert ingest(made).totals["read"] == 180
     sides = [{int(source.split("__eou__")[0]) for source, _ in held} for held in turns(made).values()]
     assert sum(map(len, sides)) == len(set.union(*sides)) == 60 and min(map(len, sides)) >= 4
     if "id" in columns:
@@ -290,7 +290,7 @@ def test_a_dialogue_that_cannot_serve_costs_itself_alone(tmp_path: Path) -> None
     columns["talk"][10] = columns["talk"][9]  # asks the same and is answered the same
     source = write(tmp_path / "a.parquet", columns)
     made = recipe(tmp_path, source_uri=source, **TURNS)
-    totals = ingest(made)["totals"]
+    totals = ingest(made).totals
     assert rejects(made) == {
         **{f"d{i}": "the dialogue has no second turn" for i in (3, 4, 5, 6)},
         **{f"d{i}": "text is empty" for i in (7, 8)},
@@ -316,7 +316,7 @@ def test_dialogues_of_a_holdout_leave_the_training_ones(tmp_path: Path) -> None:
     for name, numbers in (("source", range(20)), ("holdout", range(15, 25)), ("test", range(22, 30))):
         uris[f"{name}_uri"] = write(tmp_path / f"{name}.parquet", {"talk": [f"{i}__eou__b__eou__c" for i in numbers]})
     made = recipe(tmp_path, **uris, **TURNS)
-    totals = ingest(made)["totals"]
+    totals = ingest(made).totals
     first = {
         split: sorted({int(source.split("__eou__")[0]) for source, _ in held}) for split, held in turns(made).items()
     }

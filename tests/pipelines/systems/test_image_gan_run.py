@@ -50,8 +50,8 @@ def run(trained: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
 def test_prompts_are_attributes(run: Run) -> None:
     recipe = run.recipe()
     manifest = generate(recipe)
-    assert manifest["totals"]["samples"] == NUM_TEST and manifest["totals"]["rejects"] == 0
-    uris = [f"{recipe.generate.samples_uri}/{shard['uri']}" for shard in manifest["shards"]]
+    assert manifest.totals["samples"] == NUM_TEST and manifest.totals["rejects"] == 0
+    uris = [f"{recipe.generate.samples_uri}/{shard.uri}" for shard in manifest.shards]
     rows = storage.read_table(uris).to_pylist()
     task = load_sampler(model_files.fetch_files(recipe.generate.model_uri, recipe.tracking))
     assert task.prompt_columns == ("attributes",)
@@ -70,8 +70,8 @@ def test_prompts_need_no_words(run: Run, tmp_path: Path) -> None:
     storage.commit_table(f"{tmp_path}/prompts.parquet", table)
     recipe = run.recipe(f"generate.prompts_uri={tmp_path}/prompts.parquet", f"generate.samples_uri={tmp_path}/samples")
     manifest = generate(recipe)
-    assert manifest["totals"]["samples"] == 3 and manifest["totals"]["unknown_tokens"] == 1
-    rows = storage.read_table([f"{tmp_path}/samples/{manifest['shards'][0]['uri']}"]).to_pylist()
+    assert manifest.totals["samples"] == 3 and manifest.totals["unknown_tokens"] == 1
+    rows = storage.read_table([f"{tmp_path}/samples/{manifest.shards[0].uri}"]).to_pylist()
     assert [row["prompt"] for row in rows] == [None] * 3
     assert len({row["image"]["bytes"] for row in rows}) == 3
 

@@ -55,8 +55,8 @@ def test_prompts_bring_their_pictures(run: Run) -> None:
     prompts = storage.read_table([recipe.generate.prompts_uri]).to_pylist()
     assert len(prompts) == NUM_TEST and all(images.decode(row["source_image"]["bytes"]) for row in prompts)
     manifest = generate(recipe)
-    assert manifest["totals"]["samples"] == NUM_TEST and manifest["totals"]["rejects"] == 0
-    uris = [f"{recipe.generate.samples_uri}/{shard['uri']}" for shard in manifest["shards"]]
+    assert manifest.totals["samples"] == NUM_TEST and manifest.totals["rejects"] == 0
+    uris = [f"{recipe.generate.samples_uri}/{shard.uri}" for shard in manifest.shards]
     rows = storage.read_table(uris).to_pylist()
     assert [row["source_image"]["bytes"] for row in rows] == [row["source_image"]["bytes"] for row in prompts]
     task = load_sampler(model_files.fetch_files(recipe.generate.model_uri, recipe.tracking))
@@ -80,7 +80,7 @@ def test_a_picture_that_cannot_be_read_costs_its_own_row_only(run: Run, tmp_path
         f"generate.samples_uri={tmp_path}/samples",
         "generate.max_reject_share=0.5",
     )
-    assert generate(recipe)["totals"]["samples"] == 2
+    assert generate(recipe).totals["samples"] == 2
     rejects = storage.read_table([f"{tmp_path}/samples/rejects.parquet"]).to_pylist()
     reasons = {row["id"]: row["reason"] for row in rejects}
     assert sorted(reasons) == ["b", "c"]

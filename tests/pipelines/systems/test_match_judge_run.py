@@ -49,7 +49,7 @@ def run(trained: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
 def scores(run: Run, folder: Path, *settings: str) -> dict[str, float]:
     """The scores of a generation into a folder of its own, by sample id."""
     recipe = run.recipe(f"generate.samples_uri={folder}", *settings)
-    rows = storage.read_table([f"{folder}/{shard['uri']}" for shard in generate(recipe)["shards"]]).to_pylist()
+    rows = storage.read_table([f"{folder}/{shard.uri}" for shard in generate(recipe).shards]).to_pylist()
     assert all(row["source_image"]["bytes"] and row["label"] in (0, 1) for row in rows)
     return {row["sample_id"]: row["match_score"] for row in rows}
 
@@ -103,8 +103,8 @@ def test_a_judge_chooses_among_candidates(run: Run, trained: Run, tmp_path: Path
     def samples(name: str, *settings: str) -> dict[str, dict[str, Any]]:
         recipe = trained.recipe(f"generate.samples_uri={tmp_path}/{name}", *settings)
         found = generate(recipe)
-        assert recipe.generate.choice.judge_uri == "" or found["inputs"]["choice"]["judge_digest"]
-        uris = [f"{tmp_path}/{name}/{shard['uri']}" for shard in found["shards"]]
+        assert recipe.generate.choice.judge_uri == "" or (found.choice or {})["judge_digest"]
+        uris = [f"{tmp_path}/{name}/{shard.uri}" for shard in found.shards]
         return {row["sample_id"]: row for row in storage.read_table(uris).to_pylist()}
 
     plain, one = samples("plain"), samples("one", judge)
@@ -165,7 +165,7 @@ def test_a_judge_that_taught_nobody_looks_for_captions(run: Run, trained: Run, t
 def test_what_no_candidate_fits_is_rejected_with_its_score(run: Run, trained: Run, tmp_path: Path) -> None:
     judge = f"generate.choice.judge_uri={run.recipe().train.checkpoint_uri}"
     settings = (judge, "generate.choice.num_candidates=2", f"generate.samples_uri={tmp_path}/all")
-    uris = [f"{tmp_path}/all/{shard['uri']}" for shard in generate(trained.recipe(*settings))["shards"]]
+    uris = [f"{tmp_path}/all/{shard['uri']}" for shard in generate(trained.recipe(*settings)).shards]
     # As the judge gives them, in four digits, and not as 32 bits hold these.
     found = {row["prompt_id"]: round(row["match_score"], 4) for row in storage.read_table(uris).to_pylist()}
     middle = sorted(found.values())[len(found) // 2]
@@ -174,7 +174,7 @@ def test_what_no_candidate_fits_is_rejected_with_its_score(run: Run, trained: Ru
     manifest = generate(trained.recipe(*least, f"generate.samples_uri={tmp_path}/some"))
     rejects = storage.read_table([f"{tmp_path}/some/rejects.parquet"]).to_pylist()
     low = {name for name, score in found.items() if score < middle}
-    assert {row["id"] for row in rejects} == low and manifest["totals"]["rejects"] == len(low) > 10
+    assert {row["id"] for row in rejects} == low and manifest.totals["rejects"] == len(low) > 10
     assert all(f"is below {middle}, the best of 2" in row["reason"] for row in rejects)
 
 

@@ -36,8 +36,8 @@ def text_run(trained: Run, folder: Path, data: dict[str, Any], task: dict[str, A
 def texts(run: Run, folder: Path, *settings: str) -> dict[str, Any]:
     """The samples of a generation into a folder of its own, by id."""
     recipe = run.recipe(f"generate.samples_uri={folder}", *settings)
-    shards = generate(recipe)["shards"]
-    rows = storage.read_table([f"{folder}/{shard['uri']}" for shard in shards]).to_pylist()
+    shards = generate(recipe).shards
+    rows = storage.read_table([f"{folder}/{shard.uri}" for shard in shards]).to_pylist()
     return {row["sample_id"]: row for row in rows}
 
 
