@@ -93,8 +93,7 @@ def test_every_column_of_every_file_is_in_the_table() -> None:
     expected = [
         *(schemas.dataset(kind, has_sources=False) for kind in ("images", "texts", "pairs")),
         *(schemas.prompts(kind, has_sources=False) for kind in ("images", "texts")),
-        *(schemas.samples(modality) for modality in ("images", "texts", "scores")),
-        *(schemas.RATINGS, schemas.REJECTS),
+        *(schemas.SAMPLES, schemas.TEXT_SAMPLES, schemas.SCORES, schemas.RATINGS, schemas.REJECTS),
     ]
     written = [columns for _, columns in documents.rows(text, "| file | columns")]
     assert written == [", ".join(map(_column, schema)) for schema in expected]
