@@ -1,1 +1,1 @@
-"""Texts as tokens: vocabularies, captions, batches, writing as a reinforcement-learning environment."""
+"""Texts as tokens: vocabularies, captions, batches, a reinforcement-learning environment."""

@@ -1,8 +1,8 @@
-"""Batches of texts by training step: rows of like length, or lanes of one long stream. Functions of (seed, step) alone.
+"""Batches of texts by training step: rows of similar length, or lanes of one long stream; functions of (seed, step).
 
-A batch holds at most `num_rows * num_tokens` tokens with their padding, over all workers together; a worker has its
-part. Its `tokens` are int64 [N, T + 1], PAD behind the ends: inputs are all but the last column, targets all but the
-first. `num_targets` counts the targets of all workers.
+The batches of all workers together have at most `num_rows * num_tokens` tokens, padding included. `tokens` is int64
+[N, T + 1], padded at the end: inputs are all columns but the last, targets all but the first. `num_targets` counts the
+targets of all workers.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,13 +16,13 @@ from ganrnn.errors import BadInput
 from ganrnn.text.vocabulary import BEGIN, END, PAD
 
 _POOL_BATCHES = 64
-_NO_ROW = np.array([BEGIN, PAD], np.int32)  # without targets, for workers beyond the rows of a batch
+_EMPTY_ROW = np.array([BEGIN, PAD], np.int32)  # without targets, for a worker without rows
 
 
 class _Buckets:
-    """Every row once an epoch, beside rows of about its width, in batches that a budget of tokens holds.
+    """Every row once per epoch, with rows of similar width, in batches within a budget of tokens.
 
-    A row has one width or more, for each of the tensors that it becomes part of: int64 [rows, tensors].
+    `widths` is int64 [rows, tensors]: a row's length in each tensor of the batch.
     """
 
     def __init__(self, widths: np.ndarray, budget: int, seed: int, world_size: int) -> None:
@@ -41,7 +41,7 @@ class _Buckets:
         return self._batches[step - self._first]
 
     def once(self) -> list[np.ndarray]:
-        """All rows, those of about one width together."""
+        """All rows once, in batches of similar width."""
         return self._cut(np.arange(len(self.widths)))
 
     def _plan(self, epoch: int) -> list[np.ndarray]:
@@ -53,7 +53,7 @@ class _Buckets:
         return [batches[i] for i in noise.permutation(len(batches), self.seed, f"batches/{epoch}")]
 
     def _cut(self, rows: np.ndarray) -> list[np.ndarray]:
-        """Rows in the order of their widths, in runs whose number times greatest widths stays in the budget."""
+        """Cut rows, sorted by width, into runs whose number of rows times largest widths is within the budget."""
         rows = rows[np.argsort(self.widths[rows].sum(1), kind="stable")]
         batches, start, widest = [], 0, self.widths[rows[0]]
         for stop, row in enumerate(rows):
@@ -66,10 +66,10 @@ class _Buckets:
 
 
 class RowBatches:
-    """Rows of like length; short ones come in greater number. Where rows have labels, so have batches, int64 [N].
+    """Batches of rows of similar length; batches of short rows have more rows. `labels` is int64 [N] if rows have any.
 
-    From step `mixed_from` on there are `num_rows` of any length. With `num_drawn` a batch has so many more for each
-    worker, drawn from all whatever their length: `drawn`, int64 [num_drawn, T] without BEGIN, and `drawn_labels`.
+    From step `mixed_from` on, a batch has `num_rows` rows of any length. `num_drawn` adds that many rows per worker,
+    drawn from all rows: `drawn`, int64 [num_drawn, T] without BEGIN, and `drawn_labels`.
     """
 
     def __init__(
@@ -92,8 +92,8 @@ class RowBatches:
         self.labels = None if labels is None else np.array(labels, np.int64)
         self.num_drawn, self.mixed_from = num_drawn, mixed_from
         if mixed_from is not None:
-            alike = np.full((len(rows), 1), num_tokens)
-            self.mixed = _Buckets(alike, num_rows * num_tokens, seed, world_size)
+            equal_widths = np.full((len(rows), 1), num_tokens)
+            self.mixed = _Buckets(equal_widths, num_rows * num_tokens, seed, world_size)
 
     def at(self, step: int) -> dict[str, torch.Tensor]:
         """The worker's part of a step's batch."""
@@ -104,27 +104,27 @@ class RowBatches:
         if self.num_drawn:
             u = noise.uniform(self.num_drawn * self.world_size, self.seed, f"drawn/{step}")
             drawn = self._batch((u[self.rank :: self.world_size] * len(self.rows)).astype(np.int64))
-            batch |= {"drawn": drawn.pop("tokens")[:, 1:]} | {f"drawn_{name}": held for name, held in drawn.items()}
+            batch |= {"drawn": drawn.pop("tokens")[:, 1:]} | {f"drawn_{name}": tensor for name, tensor in drawn.items()}
         return batch
 
     def once(self) -> Iterator[dict[str, torch.Tensor]]:
-        """All rows, those of about one length together."""
+        """All rows once, in batches of similar length."""
         for rows in self.buckets.once():
             yield self._batch(rows)
 
     def _batch(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
-        """Tokens, and labels where there are some; of no rows one without targets."""
-        batch = {"tokens": padded([self.rows[i] for i in rows] or [_NO_ROW])}
+        """Tokens and, if there are any, labels; one row without targets if there are no rows."""
+        batch = {"tokens": padded([self.rows[i] for i in rows] or [_EMPTY_ROW])}
         if self.labels is not None:
             batch["labels"] = torch.from_numpy(self.labels[rows if len(rows) else [0]])
         return batch
 
 
 class PairBatches:
-    """Pairs of like lengths. `source` is int64 [N, S], its rows `source_lengths` long with their END.
+    """Batches of pairs of similar lengths. `source` is int64 [N, S]; `source_lengths` int64 [N] include END.
 
-    Sources and targets that are longer than so many tokens lose their end; a step reads `num_rows` times as many of
-    both together at most.
+    Sources and targets are cut to `num_source_tokens` and `num_target_tokens`; a step has at most `num_rows` times the
+    sum of both.
     """
 
     def __init__(
@@ -149,11 +149,11 @@ class PairBatches:
     def at(self, step: int) -> dict[str, torch.Tensor]:
         """The worker's part of a step's batch."""
         rows = self.buckets.at(step)
-        own = rows[self.rank :: self.world_size]
-        return self._batch(own) | {"num_targets": torch.tensor(int(self.widths[rows].sum()))}
+        worker_rows = rows[self.rank :: self.world_size]
+        return self._batch(worker_rows) | {"num_targets": torch.tensor(int(self.widths[rows].sum()))}
 
     def once(self) -> Iterator[dict[str, torch.Tensor]]:
-        """All pairs, those of about the same lengths together."""
+        """All pairs once, in batches of similar lengths."""
         for rows in self.buckets.once():
             yield self._batch(rows)
 
@@ -162,14 +162,14 @@ class PairBatches:
         return {
             "source": padded(sources),
             "source_lengths": torch.tensor([len(row) for row in sources]),
-            "tokens": padded([self.targets[i] for i in rows] or [_NO_ROW]),
+            "tokens": padded([self.targets[i] for i in rows] or [_EMPTY_ROW]),
         }
 
 
 class StreamBatches:
-    """All rows as one text in `num_rows` lanes, of which each step reads the next `num_tokens` of every lane.
+    """All rows as one stream in `num_rows` lanes; each step reads the next `num_tokens` tokens of every lane.
 
-    `begins` is whether the states before are none. Every epoch cuts elsewhere.
+    `begins` is true at the first step of an epoch, where states start from zero. Each epoch has another offset.
     """
 
     def __init__(
@@ -185,7 +185,7 @@ class StreamBatches:
         self.stream = np.fromiter(chain.from_iterable(rows), np.int32)
         self.num_rows, self.num_tokens, self.seed = num_rows, num_tokens, seed
         self.rank, self.share = rank, num_rows // world_size
-        # A window less than the lanes could hold, so that there is room to begin elsewhere.
+        # One window less than fits, so that epochs can start at different offsets.
         self.lane = (len(self.stream) - num_tokens - 1) // num_rows
         self.steps_per_epoch = self.lane // num_tokens
         if self.steps_per_epoch < 1:
@@ -200,17 +200,17 @@ class StreamBatches:
         epoch, index = divmod(step, self.steps_per_epoch)
         offset = int(noise.uniform(1, self.seed, f"stream/{epoch}")[0] * self.num_tokens)
         lanes = np.arange(self.rank * self.share, (self.rank + 1) * self.share) * self.lane
-        place = lanes[:, None] + offset + index * self.num_tokens + np.arange(self.num_tokens + 1)
+        positions = lanes[:, None] + offset + index * self.num_tokens + np.arange(self.num_tokens + 1)
         return {
-            "tokens": torch.from_numpy(self.stream[place].astype(np.int64)),
+            "tokens": torch.from_numpy(self.stream[positions].astype(np.int64)),
             "num_targets": torch.tensor(self.num_rows * self.num_tokens),
             "begins": torch.tensor(index == 0),
         }
 
 
 def padded(rows: Sequence[np.ndarray]) -> torch.Tensor:
-    """Rows of tokens to int64 [N, T], PAD behind the ends."""
-    made = np.full((len(rows), max(map(len, rows))), PAD, np.int64)
-    for held, row in zip(made, rows, strict=True):
-        held[: len(row)] = row
-    return torch.from_numpy(made)
+    """Rows of tokens to int64 [N, T], padded at the end with PAD."""
+    tokens = np.full((len(rows), max(map(len, rows))), PAD, np.int64)
+    for padded_row, row in zip(tokens, rows, strict=True):
+        padded_row[: len(row)] = row
+    return torch.from_numpy(tokens)

@@ -29,7 +29,7 @@ Level = Literal["word", "character"]
 def tokenise(text: str, level: Level) -> list[str]:
     """Split a text after Unicode normalisation (NFKC) and case folding.
 
-    Words are runs of letters and digits; each ideograph and each punctuation mark is a token of its own, so that
+    Words are runs of letters and digits; each ideograph and each punctuation mark is a token, so that
     English and Chinese need no separate handling. Characters are code points, runs of white space one blank.
     """
     text = unicodedata.normalize("NFKC", text).casefold()
@@ -39,9 +39,9 @@ def tokenise(text: str, level: Level) -> list[str]:
 
 
 def meaning_key(text: str, attributes: Mapping[str, str] | Iterable[tuple[str, str]] | None = None) -> int:
-    """What a caption means as an int64: its attributes where it has any, else its words.
+    """The meaning of a caption as an int64 hash: of its attributes if it has any, else of its words.
 
-    Two captions with the same key are true of the same pictures, so neither is a mismatch for the other's picture.
+    Captions with the same key describe the same pictures, so neither is a mismatch for the other's picture.
     """
     pairs = sorted(dict(attributes or {}).items())
     meaning = repr(pairs) if pairs else " ".join(tokenise(text, "word"))
@@ -49,13 +49,13 @@ def meaning_key(text: str, attributes: Mapping[str, str] | Iterable[tuple[str, s
 
 
 def caption_of(attributes: Mapping[str, str] | Iterable[tuple[str, str]] | None) -> str:
-    """Attributes in words, each with its name: what stands for a caption where there is none of a whole picture."""
+    """Attributes in words, each with its name: stands in for a caption of the picture."""
     return ", ".join(f"{name} {value}" for name, value in sorted(dict(attributes or {}).items()))
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """An immutable token table. Token 0 pads, token 1 stands for everything unknown."""
+    """An immutable token table. Token 0 is padding, token 1 any unknown token."""
 
     level: Level
     tokens: tuple[str, ...]
@@ -80,21 +80,21 @@ class Vocabulary:
         return len(self.tokens)
 
     def count_unknown(self, text: str) -> int:
-        """How many of a text's tokens this vocabulary does not hold."""
+        """How many of a text's tokens are not in this vocabulary."""
         ids: dict[str, int] = self._ids  # type: ignore[attr-defined]
         return sum(token not in ids for token in tokenise(text, self.level))
 
     def encode(self, texts: Sequence[str], max_tokens: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Texts to padded tokens.
 
-        Returns tokens int64 [N, max_tokens] padded with 0 and lengths int64 [N] of at least 1: an empty text is read as
-        one unknown token. Longer texts lose their end.
+        Returns tokens int64 [N, max_tokens], padded with 0, and lengths int64 [N], at least 1: an empty text becomes
+        one unknown token. Longer texts are cut.
         """
         ids: dict[str, int] = self._ids  # type: ignore[attr-defined]
         tokens = torch.zeros(len(texts), max_tokens, dtype=torch.int64)
         lengths = torch.ones(len(texts), dtype=torch.int64)
         for row, text in enumerate(texts):
-            found = [ids.get(token, UNKNOWN) for token in tokenise(text, self.level)[:max_tokens]] or [UNKNOWN]
-            tokens[row, : len(found)] = torch.tensor(found)
-            lengths[row] = len(found)
+            token_ids = [ids.get(token, UNKNOWN) for token in tokenise(text, self.level)[:max_tokens]] or [UNKNOWN]
+            tokens[row, : len(token_ids)] = torch.tensor(token_ids)
+            lengths[row] = len(token_ids)
         return tokens, lengths

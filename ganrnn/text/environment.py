@@ -1,12 +1,12 @@
-"""Writing a text as a reinforcement-learning environment of Gymnasium: `pip install "ganrnn[reinforcement]"`.
+"""Text generation as a Gymnasium environment: `pip install "ganrnn[reinforcement]"`.
 
     files = {path.name: path.read_bytes() for path in Path("runs/.../checkpoints/step-00001600").iterdir()}
     task = checkpoint.load_sampler(files)
-    checkpoint.restore(task, files)  # its discriminator too
+    checkpoint.restore(task, files)  # also loads the discriminator
     environment = TextEnvironment(task.vocabulary, task.reward, max_tokens=96)
 
 or `gymnasium.make("ganrnn.text.environment:ganrnn/Text-v0", vocabulary=..., reward=...)`. An episode is one text, an
-action its next token. Any function of the tokens so far may give the rewards.
+action its next token. Rewards may come from any function of the tokens so far.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,15 +29,15 @@ Reward = Callable[[Sequence[int]], float]
 
 
 class TextEnvironment(gymnasium.Env):
-    """One text after the other, from its beginning, token by token.
+    """Generates texts token by token, one text per episode.
 
-    Action i writes token END + i: PAD, UNKNOWN and BEGIN are never written. An observation is the tokens so far, int64
-    [max_tokens] with PAD behind them. Each step brings the `reward` of the tokens so far, END being one. An episode
-    terminates with END and is truncated at `max_tokens` without it. Nothing in it is random. Raises BadInput for a
-    number of tokens below 1 and an unknown render_mode; `ansi` renders the text.
+    Action i appends token END + i: PAD, UNKNOWN and BEGIN cannot be generated. An observation is the tokens so far,
+    int64 [max_tokens], padded with PAD. The reward of a step is `reward` of the tokens so far, END included. An episode
+    terminates with END and is truncated after `max_tokens` tokens. The environment is deterministic. Raises BadInput
+    for `max_tokens` below 1 and an unknown render_mode; `ansi` renders the text.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 4}  # noqa: RUF012  # as Gymnasium has it
+    metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 4}  # noqa: RUF012  # an attribute of Gymnasium's base class
 
     def __init__(
         self, vocabulary: TextVocabulary, reward: Reward, max_tokens: int = 64, render_mode: str | None = None
@@ -54,13 +54,13 @@ class TextEnvironment(gymnasium.Env):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Begin a text; there are no options."""
+        """Begin a new text; there are no options."""
         super().reset(seed=seed)
         self.tokens = []
         return self._observation(), {}
 
     def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """Write one more token: observation, reward, terminated, truncated, nothing."""
+        """Append a token; returns observation, reward, terminated, truncated and an empty info."""
         self.tokens.append(END + int(action))
         terminated = self.tokens[-1] == END
         truncated = len(self.tokens) == self.max_tokens and not terminated

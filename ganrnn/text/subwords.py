@@ -1,4 +1,4 @@
-"""Subwords by byte pair encoding, through the library `tokenizers`; a word has the blank before it.
+"""Subwords by byte pair encoding, with the library `tokenizers`; a word includes the blank before it.
 
 Sennrich et al., "Neural machine translation of rare words with subword units" (ACL 2016).
 """
@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 Merges = tuple[tuple[str, str], ...]
-_MOST_CHARACTERS = 32  # of a subword
+_MAX_CHARACTERS = 32  # of a subword
 
 
 def train(
     texts: Sequence[str], alphabet: Sequence[str], special_tokens: Sequence[str], max_size: int
 ) -> tuple[tuple[str, ...], Merges]:
-    """Tokens, the special ones first, and the pairs that become one, in their order; the order of texts is nothing."""
+    """Tokens, special ones first, and merges in order; the order of the texts does not change them."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = _words()
     trainer = trainers.BpeTrainer(
@@ -23,7 +23,7 @@ def train(
         special_tokens=list(special_tokens),
         initial_alphabet=sorted(alphabet),
         limit_alphabet=len(alphabet),
-        max_token_length=_MOST_CHARACTERS,
+        max_token_length=_MAX_CHARACTERS,
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
@@ -33,10 +33,10 @@ def train(
 
 
 def tokenizer_of(ids: Mapping[str, int], merges: Merges, unknown: str) -> Tokenizer:
-    """What cuts a text into such subwords; a character that is none of them is `unknown`."""
-    made = Tokenizer(models.BPE(vocab=dict(ids), merges=list(merges), unk_token=unknown))
-    made.pre_tokenizer = _words()
-    return made
+    """The tokenizer of these subwords; a character without a subword becomes `unknown`."""
+    tokenizer = Tokenizer(models.BPE(vocab=dict(ids), merges=list(merges), unk_token=unknown))
+    tokenizer.pre_tokenizer = _words()
+    return tokenizer
 
 
 def _words() -> pre_tokenizers.PreTokenizer:

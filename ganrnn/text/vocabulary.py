@@ -1,10 +1,10 @@
-"""Texts to tokens and back without loss: what RNNs read and write, unlike the captions of `ganrnn/text/captions.py`.
+"""Lossless vocabularies: texts to tokens and back, for RNNs that generate text (captions: `ganrnn/text/captions.py`).
 
 >>> vocabulary = TextVocabulary.build("character", ["how now", "brown cow"])
 >>> vocabulary.decode(vocabulary.encode("brown now"))
 'brown now'
 
-A token's surface is the piece of text that it stands for; a text is its tokens' surfaces, one after the other.
+A token's surface is the piece of text that it stands for; a text is the concatenation of its tokens' surfaces.
 """
 
 import importlib
@@ -19,7 +19,7 @@ from ganrnn.text.captions import UNSPACED
 
 PAD, UNKNOWN, BEGIN, END = range(4)
 SPECIAL_TOKENS = ("<pad>", "<unknown>", "<begin>", "<end>")
-# A word with the blank before it; ideographs and marks stand alone, and so does any other white space.
+# A word with the blank before it, an ideograph, a punctuation mark, or any other white space.
 _PIECES = re.compile(f" ?[{UNSPACED}]| ?[^\\W{UNSPACED}]+| ?[^\\w\\s]|\\s")
 
 Kind = Literal["character", "word", "subword"]
@@ -29,7 +29,7 @@ Kind = Literal["character", "word", "subword"]
 class TextVocabulary:
     """An immutable token table: code points, words with the blank before them, or subwords by byte pair encoding.
 
-    `merges` are the pairs of subwords in the order in which they become one (Sennrich et al. 2016).
+    `merges` are pairs of subwords in the order in which they are merged (Sennrich et al. 2016).
     """
 
     kind: Kind
@@ -48,46 +48,46 @@ class TextVocabulary:
 
     @classmethod
     def build(cls, kind: Kind, texts: Iterable[str], max_size: int = 20_000) -> "TextVocabulary":
-        """Of the most frequent tokens; ties go by code point, so that the order of texts does not matter.
+        """The vocabulary of the most frequent tokens; ties are broken by code point: the order of texts does not matter.
 
-        Raises BadInput when no text holds anything, or `max_size` leaves no room.
+        Raises BadInput if all texts are empty or `max_size` leaves no room beside the special tokens.
         """
         if max_size <= len(SPECIAL_TOKENS):
             raise BadInput(f"task.max_vocabulary is {max_size}; allowed are values above {len(SPECIAL_TOKENS)}")
-        held = list(texts)
-        counts = Counter(piece for text in held for piece in _pieces(kind, text))
+        text_list = list(texts)
+        counts = Counter(piece for text in text_list for piece in _pieces(kind, text))
         if not counts:
             raise BadInput("vocabulary: every text is empty; at least one must hold a character")
         ranked = sorted(counts.keys() - set(SPECIAL_TOKENS), key=lambda token: (-counts[token], token))
-        kept = ranked[: max_size - len(SPECIAL_TOKENS)]
+        most_frequent = ranked[: max_size - len(SPECIAL_TOKENS)]
         if kind != "subword":
-            return cls(kind, SPECIAL_TOKENS + tuple(kept))
+            return cls(kind, SPECIAL_TOKENS + tuple(most_frequent))
         _check("".join(counts))
-        return cls("subword", *_subwords().train(held, kept, SPECIAL_TOKENS, max_size))
+        return cls("subword", *_subwords().train(text_list, most_frequent, SPECIAL_TOKENS, max_size))
 
     def __len__(self) -> int:
         return len(self.tokens)
 
     def encode(self, text: str) -> list[int]:
-        """The tokens of a text; what the vocabulary does not hold is UNKNOWN."""
+        """The tokens of a text; pieces that are not in the vocabulary become UNKNOWN."""
         if self.kind == "subword":
             _check(text)
-            found: list[int] = self._subwords.encode(text).ids  # type: ignore[attr-defined]
-            return found
+            token_ids: list[int] = self._subwords.encode(text).ids  # type: ignore[attr-defined]
+            return token_ids
         ids: dict[str, int] = self._ids  # type: ignore[attr-defined]
         return [ids.get(piece, UNKNOWN) for piece in _pieces(self.kind, text)]
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """The text of tokens; special ones are nothing."""
+        """The text of tokens; special tokens have no surface."""
         surfaces: tuple[str, ...] = self.surfaces  # type: ignore[attr-defined]
         return "".join(surfaces[token] for token in tokens)
 
     def count_unknown(self, text: str) -> int:
-        """How many of a text's tokens the vocabulary does not hold."""
+        """How many of a text's tokens are UNKNOWN."""
         return self.encode(text).count(UNKNOWN)
 
     def id_of(self, surface: str) -> int:
-        """The token with a surface; BadInput where there is none."""
+        """The token with a surface. Raises BadInput if there is none."""
         ids: dict[str, int] = self._ids  # type: ignore[attr-defined]
         if surface not in ids or surface in SPECIAL_TOKENS:
             raise BadInput(f"{surface!r} is no token of the vocabulary, whose tokens are {self.kind}s")
@@ -95,17 +95,17 @@ class TextVocabulary:
 
 
 def _pieces(kind: Kind, text: str) -> Iterable[str]:
-    """Subwords begin as characters."""
+    """Words of a text, or characters, from which subwords are merged."""
     return _PIECES.findall(text) if kind == "word" else text
 
 
 def _subwords() -> Any:
-    """Imported where it is used: machines that train on characters or words need no tokenizers."""
+    """Imported on use: training on characters or words does not need the library tokenizers."""
     return importlib.import_module("ganrnn.text.subwords")
 
 
 def _check(text: str) -> None:
-    """BadInput for half a surrogate pair."""
+    """Raises BadInput for half a surrogate pair."""
     try:
         text.encode()
     except UnicodeEncodeError as problem:
@@ -114,24 +114,24 @@ def _check(text: str) -> None:
 
 @dataclass(frozen=True)
 class PairVocabulary:
-    """The vocabularies of sources and of targets, or one for both."""
+    """The vocabularies of sources and targets, or one for both."""
 
     sides: tuple[TextVocabulary, ...]
 
     @classmethod
     def build(cls, kind: Kind, pairs: Iterable[tuple[str, str]], max_size: int, shared: bool) -> "PairVocabulary":
-        """Of (source, target) texts; see `TextVocabulary.build`."""
-        held = list(pairs)
-        sources, targets = [source for source, _ in held], [target for _, target in held]
+        """The vocabularies of (source, target) texts; see `TextVocabulary.build`."""
+        pair_list = list(pairs)
+        sources, targets = [source for source, _ in pair_list], [target for _, target in pair_list]
         sides = [sources + targets] if shared else [sources, targets]
         return cls(tuple(TextVocabulary.build(kind, texts, max_size) for texts in sides))
 
     @property
     def source(self) -> TextVocabulary:
-        """What sources are encoded by."""
+        """The vocabulary of sources."""
         return self.sides[0]
 
     @property
     def target(self) -> TextVocabulary:
-        """What targets are."""
+        """The vocabulary of targets."""
         return self.sides[-1]
