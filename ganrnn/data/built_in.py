@@ -1,4 +1,4 @@
-"""The built-in data sets by name: how scenes of a kind are drawn, and how they are read back from pictures."""
+"""The built-in data sets by name: how their scenes are drawn and how attributes are read back from pictures."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ from ganrnn.data import panoramas, scene_edits, scenes
 
 @dataclass(frozen=True)
 class BuiltIn:
-    """`draw` takes (config, split, seed, height, width); `read` takes uint8 [N, 3, H, W], returns their attributes."""
+    """`draw` takes (config, split, seed, height, width); `read` returns attributes of pictures uint8 [N, 3, H, W]."""
 
     draw: Callable[[scenes.ScenesConfig, scenes.Split, int, int, int], Iterator[scenes.Scene]]
     read: Callable[[torch.Tensor], list[dict[str, str]]]
-    has_sources: bool = False  # whether every scene comes with the picture that it is to be made from
+    has_sources: bool = False  # whether every scene has a source picture
 
 
 KINDS: Mapping[scenes.Kind, BuiltIn] = {

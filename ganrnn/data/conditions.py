@@ -1,4 +1,4 @@
-"""Class labels and attribute tables as numbers: what a picture is asked to show, other than in words."""
+"""Class labels and attribute tables as condition vectors."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,10 +12,10 @@ from ganrnn.errors import BadInput
 
 @dataclass(frozen=True)
 class Conditions:
-    """The labels 0 to `num_labels` - 1, the values of each categorical attribute, the range of each numeric one.
+    """The labels 0 to `num_labels` - 1, the values of each categorical attribute, the range of each numeric attribute.
 
-    A row becomes one vector: a place for each label and each value, 1 where it holds; for a numeric attribute its
-    value, -1 to 1 over the range, and a 1 that says that it is there. What is missing is 0 everywhere.
+    A row becomes one vector: one-hot for its label and for each categorical attribute; for a numeric attribute its
+    value, scaled from its range to -1 to 1, and a 1 that marks it as present. Missing values are 0.
     """
 
     num_labels: int
@@ -27,15 +27,17 @@ class Conditions:
 
     @classmethod
     def of_labels(cls, labels: Iterable[int | None]) -> "Conditions":
-        """As many labels as the largest one asks for; BadInput where there is none or a negative one."""
-        seen = {label for label in labels if label is not None}
-        if not seen or min(seen) < 0:
-            raise BadInput(f"label: the data set's smallest is {min(seen, default=None)}; allowed are 0 and up")
-        return cls(max(seen) + 1, {}, {})
+        """Labels 0 to the largest one. Raises BadInput if there is no label or a negative one."""
+        distinct_labels = {label for label in labels if label is not None}
+        if not distinct_labels or min(distinct_labels) < 0:
+            raise BadInput(
+                f"label: the data set's smallest is {min(distinct_labels, default=None)}; allowed are 0 and up"
+            )
+        return cls(max(distinct_labels) + 1, {}, {})
 
     @classmethod
     def of_attributes(cls, rows: Iterable[Any], numeric: Sequence[str]) -> "Conditions":
-        """The attributes of data set rows, of which `numeric` hold numbers; BadInput where one of these does not."""
+        """The attributes of data set rows. Raises BadInput if an attribute of `numeric` is absent or not a number."""
         values: dict[str, set[str]] = {}
         for row in rows:
             for name, value in dict(row or {}).items():
@@ -54,47 +56,47 @@ class Conditions:
             if odd := sorted(values[name] - numbers.keys()):
                 raise BadInput(f"attribute {name} is {odd[0]!r}; task.numeric_attributes says that it is a number")
             ranges[name] = [min(numbers.values()), max(numbers.values())]
-        categories = {name: sorted(held) for name, held in sorted(values.items()) if name not in numeric}
+        categories = {name: sorted(names) for name, names in sorted(values.items()) if name not in numeric}
         return cls(0, categories, ranges)
 
     def encode(self, labels: Sequence[int | None], attributes: Sequence[Any]) -> torch.Tensor:
-        """Columns of rows to float32 [N, len(self)]. A label or value that is not known counts as missing."""
+        """Columns of N rows to float32 [N, len(self)]. Unknown labels and values count as missing."""
         vectors = torch.zeros(len(labels), len(self))
         for vector, label, row in zip(vectors, labels, attributes, strict=True):
             if label is not None and 0 <= label < self.num_labels:
                 vector[label] = 1
-            held, place = dict(row or {}), self.num_labels
+            row_attributes, position = dict(row or {}), self.num_labels
             for name, values in self.categories.items():
-                if held.get(name) in values:
-                    vector[place + list(values).index(held[name])] = 1
-                place += len(values)
+                if row_attributes.get(name) in values:
+                    vector[position + list(values).index(row_attributes[name])] = 1
+                position += len(values)
             for name, (low, high) in self.ranges.items():
-                if (value := _number(held.get(name))) is not None:
-                    vector[place] = 2 * (value - low) / max(high - low, 1e-12) - 1
-                    vector[place + 1] = 1
-                place += 2
+                if (value := _number(row_attributes.get(name))) is not None:
+                    vector[position] = 2 * (value - low) / max(high - low, 1e-12) - 1
+                    vector[position + 1] = 1
+                position += 2
         return vectors
 
     def count_unknown(self, label: int | None, attributes: Any) -> int:
-        """How many of a row's label and attributes the model was never taught."""
-        held = {name: value for name, value in dict(attributes or {}).items() if value is not None}
-        known = sum(
+        """How many of a row's label and attributes are not in these conditions."""
+        given_attributes = {name: value for name, value in dict(attributes or {}).items() if value is not None}
+        num_known = sum(
             value in self.categories.get(name, ()) or (name in self.ranges and _number(value) is not None)
-            for name, value in held.items()
+            for name, value in given_attributes.items()
         )
-        return (len(held) - known if self.categories or self.ranges else 0) + (
+        return (len(given_attributes) - num_known if self.categories or self.ranges else 0) + (
             self.num_labels > 0 and label is not None and not 0 <= label < self.num_labels
         )
 
 
 def check_numeric(condition: str, numeric_attributes: Sequence[str]) -> None:
-    """Raise BadInput where a config names numeric attributes and reads none."""
+    """Raise BadInput if a config names numeric attributes but its condition is another one."""
     if condition != "attributes" and numeric_attributes:
         raise BadInput(f"task.numeric_attributes needs task.condition attributes, not {condition}")
 
 
 def _number(value: str | None) -> float | None:
-    """None for what is no finite number."""
+    """The finite number that a text stands for, or None."""
     try:
         number = float(value or "")
     except ValueError:

@@ -11,9 +11,9 @@ from ganrnn.errors import BadInput
 
 
 def decode(data: bytes) -> Image.Image:
-    """Encoded bytes of any format that Pillow reads to an RGB picture, upright and on white where it was transparent.
+    """Decode bytes of any format that Pillow reads to an upright RGB picture, with white for transparency.
 
-    Raises BadInput that says why when it cannot be decoded.
+    Raises BadInput with the reason if the bytes cannot be decoded.
     """
     try:
         with Image.open(io.BytesIO(data)) as stored:
@@ -28,8 +28,8 @@ def decode(data: bytes) -> Image.Image:
 def scaled(data: bytes, height: int, width: int) -> np.ndarray:
     """Encoded bytes to uint8 [height, width, 3].
 
-    Pictures of another size are scaled by Pillow's LANCZOS filter, which averages over the source pixels when it
-    shrinks; proportions are not kept. Raises BadInput as `decode` does.
+    Pictures of another size are resized by Pillow's LANCZOS filter, which averages over source pixels when it
+    shrinks; the aspect ratio is not kept. Raises BadInput as `decode` does.
     """
     picture = decode(data)
     if picture.size != (width, height):
@@ -45,7 +45,7 @@ def encode_png(image: np.ndarray) -> bytes:
 
 
 def to_tensor(images: Sequence[bytes], size: tuple[int, int] | None = None) -> torch.Tensor:
-    """Encoded pictures to uint8 [N, 3, H, W]: of one size, or scaled to a size (H, W)."""
+    """Encoded pictures to uint8 [N, 3, H, W]; without a `size` (H, W) all must have the same size."""
     arrays = [scaled(data, *size) if size else np.asarray(decode(data)) for data in images]
     return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).contiguous()
 

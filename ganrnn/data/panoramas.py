@@ -1,8 +1,7 @@
-"""Panoramas drawn on the fly: hills under a sky, once around, without a seam.
+"""Panoramas drawn on the fly: hills under a sky in a full circle, without a seam.
 
-Every picture is a ring: light, hills and objects go on from the right edge to the left one, and the view may begin
-anywhere. A generator that pads its edges shows there what it does not know; `ganrnn/metrics/images/seam.py` measures
-that.
+Every picture is a ring: light, hills and objects continue from the right edge to the left one, and the view may start
+anywhere. A generator that pads its edges has a seam there, which `ganrnn/metrics/images/seam.py` measures.
 """
 
 from collections.abc import Iterator
@@ -19,8 +18,8 @@ SKIES = {"dawn": (250, 205, 220), "day": (120, 180, 245), "dusk": (240, 140, 95)
 GROUNDS = {"grass": (60, 150, 60), "sand": (215, 190, 120), "snow": (235, 240, 245), "water": (45, 120, 165)}
 OBJECTS = {"trees": (20, 75, 30), "houses": (165, 30, 40), "towers": (110, 105, 125)}
 HORIZON = 0.55  # of the height, from the top
-HILLS = (0.06, 0.04, 0.02)  # heights of waves that go round once, twice and three times
-LIGHT = 25  # grey levels by which the side of the sun is brighter
+HILLS = (0.06, 0.04, 0.02)  # amplitudes of waves with one, two and three periods
+LIGHT = 25  # grey levels by which the side towards the sun is brighter
 NUM_OBJECTS = 4
 OBJECT_HEIGHT, OBJECT_WIDTH = 0.28, 0.16  # of the height of the picture
 
@@ -40,7 +39,7 @@ def panoramas(config: ScenesConfig, split: Split, seed: int, height: int, width:
     combinations = [
         dict(zip(("sky", "ground", "object"), values, strict=True)) for values in product(SKIES, GROUNDS, OBJECTS)
     ]
-    combinations = [held for held in combinations if is_held_out(held) == (split != "train")]
+    combinations = [attributes for attributes in combinations if is_held_out(attributes) == (split != "train")]
     for index in range(config.num_scenes(split)):
         u = noise.uniform(3 + 4 + NUM_OBJECTS, seed, f"panorama/{split}/{index}")
         attributes = combinations[int(u[0] * len(combinations))]
@@ -54,7 +53,8 @@ def panoramas(config: ScenesConfig, split: Split, seed: int, height: int, width:
 def draw(attributes: dict[str, str], height: int, width: int, turns: np.ndarray) -> np.ndarray:
     """Render a panorama, uint8 [height, width, 3].
 
-    `turns`, float64 [4 + NUM_OBJECTS], each 0 to 1 once around, places the sun, the three waves of hills, the objects.
+    `turns`, float64 [4 + NUM_OBJECTS], 0 to 1 for a full circle, are the angles of the sun, three waves and the
+    objects.
     """
     rows, columns = height * ANTIALIAS, width * ANTIALIAS
     around = 2 * np.pi * np.arange(columns) / columns
@@ -62,7 +62,7 @@ def draw(attributes: dict[str, str], height: int, width: int, turns: np.ndarray)
     horizon = (HORIZON + hills) * rows
     light = LIGHT * np.cos(around - 2 * np.pi * turns[0])
     object_height, object_width = OBJECT_HEIGHT * rows, OBJECT_WIDTH * rows
-    # Once around thrice, folded into one: nothing is drawn over an edge, where PIL rounds otherwise than inside.
+    # Three circles, folded into one: no shape crosses an edge, where PIL rounds differently than inside.
     mask = Image.new("L", (3 * columns, rows))
     pen = ImageDraw.Draw(mask)
     for turn in turns[4:]:
@@ -73,8 +73,8 @@ def draw(attributes: dict[str, str], height: int, width: int, turns: np.ndarray)
     below = np.arange(rows)[:, None] >= horizon
     pixels = np.where(below[..., None], GROUNDS[attributes["ground"]], SKIES[attributes["sky"]]) + light[:, None]
     pixels = np.where(is_object[:, :, None], OBJECTS[attributes["object"]], pixels)
-    whole = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
-    return np.asarray(whole.resize((width, height), Image.Resampling.BOX))
+    picture = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+    return np.asarray(picture.resize((width, height), Image.Resampling.BOX))
 
 
 def _stamp(pen: ImageDraw.ImageDraw, kind: str, x: float, base: float, width: float, height: float) -> None:
@@ -89,7 +89,7 @@ def _stamp(pen: ImageDraw.ImageDraw, kind: str, x: float, base: float, width: fl
 
 
 def read_panoramas(images: torch.Tensor) -> list[dict[str, str]]:
-    """Name what panoramas uint8 [N, 3, H, W] show: by the colours at the top, at the bottom and between."""
+    """Attributes of panoramas uint8 [N, 3, H, W], by the colours at the top, at the bottom and between."""
     height = images.shape[2]
     top = images[:, :, : height // 6].float().mean((2, 3))
     bottom = images[:, :, -(height // 6) :].float().mean((2, 3))
@@ -103,7 +103,7 @@ def read_panoramas(images: torch.Tensor) -> list[dict[str, str]]:
 
 
 def _nearest(colours: torch.Tensor, known: dict[str, tuple[int, int, int]]) -> list[str]:
-    """The name of the nearest of some colours for each of [N, 3]."""
+    """The name of the nearest known colour for each of [N, 3]."""
     table = torch.tensor([*known.values()], dtype=torch.float32)
     names = list(known)
     return [names[i] for i in torch.cdist(colours, table).argmin(1).tolist()]

@@ -1,7 +1,7 @@
-"""The order of training rows: a function of (seed, epoch, step), so that any position can be taken up again.
+"""The order of training rows: a function of (seed, epoch, step), so that training can resume at any position.
 
 Parquet row groups are shuffled, dealt into windows that fit in memory, and the rows of each window are shuffled. A data
-set that fits in one window is shuffled whole.
+set that fits in one window is shuffled as a whole.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,13 +13,13 @@ import numpy as np
 from ganrnn import noise
 from ganrnn.errors import BadInput
 
-# Many steps in a row ask for the same three: an epoch's row groups and the two windows that a batch may touch.
+# Consecutive steps need the same three: those of an epoch's row groups and of the two windows of a batch.
 _permutation = lru_cache(maxsize=3)(noise.permutation)
 
 
 @dataclass(frozen=True)
 class WindowSlice:
-    """Rows of one batch that lie in one window: which row groups to read, and which of their rows, in order.
+    """The rows of one batch that are in one window: which row groups to read, and which of their rows, in order.
 
     `row_groups` is sorted; `rows` counts through these row groups as if they were one table.
     """
@@ -29,7 +29,7 @@ class WindowSlice:
 
 
 class RowOrder:
-    """The global batches of an endless training, each a slice of its epoch; an epoch's last, short batch is dropped."""
+    """The global batches of training, each a slice of its epoch; an epoch's last, incomplete batch is dropped."""
 
     def __init__(self, row_group_rows: Sequence[int], batch_size: int, window_rows: int, seed: int) -> None:
         self.row_group_rows, self.batch_size, self.window_rows, self.seed = (
@@ -46,7 +46,7 @@ class RowOrder:
             )
 
     def slices(self, step: int, rank: int, world_size: int) -> Iterator[WindowSlice]:
-        """The rows that a rank reads at a step: its equal part of the global batch, which no worker count changes."""
+        """The rows that a rank reads at a step: its equal part of the global batch, which no world size changes."""
         epoch, index = divmod(step, self.batches_per_epoch)
         share = self.batch_size // world_size
         start = index * self.batch_size + rank * share
@@ -63,11 +63,11 @@ class RowOrder:
         if sum(self.row_group_rows) <= self.window_rows:
             return [tuple(range(len(self.row_group_rows)))]
         windows: list[list[int]] = []
-        held = self.window_rows
+        num_rows = self.window_rows
         for group in _permutation(len(self.row_group_rows), self.seed, f"groups/{epoch}").tolist():
-            if held + self.row_group_rows[group] > self.window_rows:
+            if num_rows + self.row_group_rows[group] > self.window_rows:
                 windows.append([])
-                held = 0
+                num_rows = 0
             windows[-1].append(group)
-            held += self.row_group_rows[group]
+            num_rows += self.row_group_rows[group]
         return [tuple(sorted(window)) for window in windows]

@@ -1,9 +1,8 @@
-"""Scenes in pairs, before and after: one attribute edited by an instruction, or the style that all is drawn in.
+"""Pairs of scenes before and after an edit of one attribute or of the style, and statements about scenes.
 
-And scenes with a statement that is true of them or false in one attribute.
-
-What is to change stands in the words, what is to stay stands in the source picture alone. As with captions, training
-shows no combination that is held out, neither before nor after; val and test ask for nothing else.
+A statement is true of its scene or false in one attribute. An instruction names only what changes; everything else is
+in the source picture alone. As with captions, training contains no held-out combination, neither before nor after an
+edit; the targets of val and test are all held out.
 """
 
 from collections.abc import Iterable, Iterator
@@ -61,7 +60,7 @@ _STYLE_CHINESE = {"flat": "把它填满", "outlined": "只画轮廓", "striped":
 
 
 def edits(config: ScenesConfig, split: Split, seed: int, height: int, width: int) -> Iterator[Scene]:
-    """One object with one attribute changed; scene i is a function of (seed, split, i)."""
+    """Scenes of one object with one attribute edited; scene i is a function of (seed, split, i)."""
     targets = _combinations(split)
     for index in range(config.num_scenes(split)):
         u = noise.uniform(7, seed, f"edit/{split}/{index}")
@@ -72,7 +71,7 @@ def edits(config: ScenesConfig, split: Split, seed: int, height: int, width: int
             for value in values
             if value != after[name] and not (split == "train" and is_held_out(after | {name: value}))
         ]
-        # Each attribute as often as any other, however many values it has.
+        # Attributes are equally likely, however many values they have.
         names = sorted({_changed(before, after) for before in befores})
         name = names[int(u[1] * len(names))]
         befores = [before for before in befores if _changed(before, after) == name]
@@ -90,47 +89,47 @@ def edits(config: ScenesConfig, split: Split, seed: int, height: int, width: int
 
 
 def statements(config: ScenesConfig, split: Split, seed: int, height: int, width: int) -> Iterator[Scene]:
-    """Captioned scenes of which half have a caption with one attribute changed; `label` is 1 where it is true.
+    """Captioned scenes; half of the captions are false in one attribute, and `label` is 1 for true captions.
 
-    The source is the picture itself: what is to be judged.
+    The source is the picture itself, which a judge sees.
     """
     groups = [_of_split(combinations, split) for combinations in (single_combinations(), pair_combinations())]
     for index in range(config.num_scenes(split)):
         u = noise.uniform(9, seed, f"statement/{split}/{index}")
         combinations = groups[int(u[0] < config.pair_share)]
-        shown = combinations[int(u[1] * len(combinations))]
-        said, label = dict(shown), int(u[2] < 0.5)
+        attributes = combinations[int(u[1] * len(combinations))]
+        caption_attributes, label = dict(attributes), int(u[2] < 0.5)
         if not label:
-            # Each attribute as often as any other; what training never shows it never hears of either.
-            others = [
-                [other for other in _but_for(shown, name) if not (split == "train" and is_held_out(other))]
-                for name in sorted(shown)
+            # Attributes are equally likely; training captions do not name held-out combinations either.
+            alternatives = [
+                [other for other in _other_values(attributes, name) if not (split == "train" and is_held_out(other))]
+                for name in sorted(attributes)
             ]
-            others = [held for held in others if held]
-            of_one = others[int(u[3] * len(others))]
-            said = of_one[int(u[4] * len(of_one))]
+            alternatives = [combinations for combinations in alternatives if combinations]
+            false_attributes = alternatives[int(u[3] * len(alternatives))]
+            caption_attributes = false_attributes[int(u[4] * len(false_attributes))]
         language = config.languages[int(u[5] * len(config.languages))]
-        picture = draw(shown, height, width, _jitter(u[6:]))
-        text = describe(said, language, int(u[8] * 6))
-        yield Scene(f"{split}-{index:07d}", text, dict(shown), picture, picture, label)
+        picture = draw(attributes, height, width, _jitter(u[6:]))
+        text = describe(caption_attributes, language, int(u[8] * 6))
+        yield Scene(f"{split}-{index:07d}", text, dict(attributes), picture, picture, label)
 
 
 def instruct(name: str, value: str, language: str, template: int) -> str:
-    """What to say so that an attribute becomes a value; `template` picks the wording, modulo their number."""
+    """The instruction that changes an attribute to a value; `template` picks the wording, modulo their number."""
     wordings = (_ENGLISH if language == "en" else _CHINESE)[name]
     return wordings[template % len(wordings)].format(value if language == "en" else CHINESE_WORDS[value])
 
 
 def styles(config: ScenesConfig, split: Split, seed: int, height: int, width: int) -> Iterator[Scene]:
-    """One object in one style, its source in another; `label` is the place of the style among STYLES."""
+    """Scenes of one object in one style with a source in another; `label` is the index of the style in STYLES."""
     combinations = _combinations(split)
     for index in range(config.num_scenes(split)):
         u = noise.uniform(6, seed, f"style/{split}/{index}")
-        held = combinations[int(u[0] * len(combinations))]
+        attributes = combinations[int(u[0] * len(combinations))]
         label = int(u[1] * len(STYLES))
         other = (label + 1 + int(u[2] * (len(STYLES) - 1))) % len(STYLES)
         language = config.languages[int(u[3] * len(config.languages))]
-        before, after = held | {"style": STYLES[other]}, held | {"style": STYLES[label]}
+        before, after = attributes | {"style": STYLES[other]}, attributes | {"style": STYLES[label]}
         jitter = _jitter(u[4:])
         yield Scene(
             f"{split}-{index:07d}",
@@ -143,18 +142,20 @@ def styles(config: ScenesConfig, split: Split, seed: int, height: int, width: in
 
 
 def read_edited(images: torch.Tensor) -> list[dict[str, str]]:
-    """What pictures uint8 [N, 3, H, W] of one object show."""
+    """Attributes of pictures uint8 [N, 3, H, W] of one object."""
     return read_attributes(images, single_combinations())
 
 
 def read_styled(images: torch.Tensor) -> list[dict[str, str]]:
-    """What pictures uint8 [N, 3, H, W] of one object show, and in which style."""
-    return read_attributes(images, [held | {"style": style} for held in single_combinations() for style in STYLES])
+    """Attributes of pictures uint8 [N, 3, H, W] of one object, with its style."""
+    return read_attributes(
+        images, [attributes | {"style": style} for attributes in single_combinations() for style in STYLES]
+    )
 
 
-def _but_for(held: dict[str, str], name: str) -> list[dict[str, str]]:
-    """With all other values of an attribute."""
-    return [held | {name: value} for value in _STATED[name] if value != held[name]]
+def _other_values(attributes: dict[str, str], name: str) -> list[dict[str, str]]:
+    """The attributes with each other value of one of them."""
+    return [attributes | {name: value} for value in _STATED[name] if value != attributes[name]]
 
 
 def _combinations(split: Split) -> list[dict[str, str]]:
@@ -162,7 +163,7 @@ def _combinations(split: Split) -> list[dict[str, str]]:
 
 
 def _of_split(combinations: Iterable[dict[str, str]], split: Split) -> list[dict[str, str]]:
-    return [held for held in combinations if is_held_out(held) == (split != "train")]
+    return [attributes for attributes in combinations if is_held_out(attributes) == (split != "train")]
 
 
 def _changed(before: dict[str, str], after: dict[str, str]) -> str:

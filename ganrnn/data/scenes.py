@@ -1,11 +1,11 @@
-"""Captioned scenes, drawn on the fly: a data set that needs no download and whose pictures can be read back.
+"""Captioned scenes, drawn on the fly: a data set without download whose attributes can be read back from pictures.
 
 A scene is one object (shape, colour, size, position) or two in a relation, on a background, with a caption in English
-or Chinese. A tenth of all attribute combinations is held out: train scenes never show them, val and test scenes show
-nothing else. `read_attributes` names the scene that a picture shows by its nearest rendering, without any training.
+or Chinese. A tenth of all attribute combinations is held out: train scenes never show them, and val and test scenes
+show only them. `read_attributes` finds the attributes of a picture by its nearest rendering, without any training.
 
-Of other kinds are scenes to be edited, carried over into another style or judged (ganrnn/data/scene_edits.py) and
-panoramas (ganrnn/data/panoramas.py); ganrnn/data/built_in.py finds a kind by its name.
+Other kinds are scenes with edits, styles or statements (ganrnn/data/scene_edits.py) and panoramas
+(ganrnn/data/panoramas.py); ganrnn/data/built_in.py finds a kind by its name.
 """
 
 import hashlib
@@ -34,13 +34,13 @@ BACKGROUNDS = {"black": (10, 10, 10), "white": (245, 245, 245)}
 SHAPES = ("circle", "square", "triangle")
 SIZES = {"small": 0.19, "large": 0.31}  # radius as a share of the shorter side
 POSITIONS = {"center": (0.5, 0.5), "left": (0.31, 0.5), "right": (0.69, 0.5), "top": (0.5, 0.31), "bottom": (0.5, 0.69)}
-# The first object is always the upper or the left one, so that a picture has one description only.
+# The first object is always the upper or the left one, so that a picture has only one description.
 RELATIONS = {"above": ((0.5, 0.25), (0.5, 0.75)), "left of": ((0.25, 0.5), (0.75, 0.5))}
 PAIR_RADIUS = 0.22
 STYLES = ("flat", "outlined", "striped")
-LINE = 0.45  # of an outlined object, as a share of its radius
-STRIPE = 0.0625  # of the shorter side
-JITTER = 0.04  # of the shorter side, either way, the same for both objects
+LINE = 0.45  # width of an outline, as a share of the radius
+STRIPE = 0.0625  # width of a stripe, as a share of the shorter side
+JITTER = 0.04  # largest shift of the objects, as a share of the shorter side
 
 HELD_OUT_SHARE = 0.1
 ANTIALIAS = 4
@@ -95,13 +95,13 @@ class ScenesConfig:
             raise BadInput("ingest.scenes.languages is empty; allowed are en, zh or both")
 
     def num_scenes(self, split: Split) -> int:
-        """Of a split."""
+        """Number of scenes in a split."""
         return {"train": self.num_train, "val": self.num_val, "test": self.num_test}[split]
 
 
 @dataclass(frozen=True)
 class Scene:
-    """One captioned picture; `image` is uint8 [height, width, 3], as is the `source` that it is to be made from."""
+    """One captioned picture; `image` and, for edits and styles, its `source` are uint8 [height, width, 3]."""
 
     id: str
     text: str
@@ -125,7 +125,7 @@ def pair_combinations() -> list[dict[str, str]]:
 
 
 def is_held_out(attributes: Attributes) -> bool:
-    """Whether the combination belongs to the tenth that training never shows; the same in every run."""
+    """Whether the combination is in the held-out tenth; the same in every run."""
     key = "|".join(f"{name}={attributes[name]}" for name in sorted(attributes))
     return hashlib.blake2b(key.encode(), digest_size=8).digest()[0] < HELD_OUT_SHARE * 256
 
@@ -148,7 +148,7 @@ def in_chinese(scene: Scene) -> str:
 
 
 def draw(attributes: Attributes, height: int, width: int, jitter: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
-    """Render a scene, uint8 [height, width, 3]; `jitter` moves all objects, in shares of the shorter side.
+    """Render a scene, uint8 [height, width, 3]; `jitter` shifts all objects, in shares of the shorter side.
 
     An attribute `style` other than flat cuts a hole or stripes into the objects.
     """
@@ -162,8 +162,8 @@ def draw(attributes: Attributes, height: int, width: int, jitter: tuple[float, f
             (attributes["other_shape"], attributes["other_colour"], second, PAIR_RADIUS),
         ]
     else:
-        place, radius = POSITIONS[attributes["position"]], SIZES[attributes["size"]]
-        objects = [(attributes["shape"], attributes["colour"], place, radius)]
+        centre, radius = POSITIONS[attributes["position"]], SIZES[attributes["size"]]
+        objects = [(attributes["shape"], attributes["colour"], centre, radius)]
     for shape, colour, (x, y), radius in objects:
         center = (x * image.width + jitter[0] * side, y * image.height + jitter[1] * side)
         _draw_shape(pen, shape, center, radius * side, COLOURS[colour])
@@ -191,7 +191,7 @@ def _cut(
     radius: float,
     stripe: float,
 ) -> None:
-    """Take out of an object what its style leaves open."""
+    """Paint the background over the parts of an object that its style leaves open."""
     background = BACKGROUNDS[attributes["background"]]
     style = attributes.get("style", "flat")
     if style == "outlined":
@@ -222,21 +222,21 @@ def scenes(config: ScenesConfig, split: Split, seed: int, height: int, width: in
 def read_attributes(
     images: torch.Tensor, combinations: Sequence[Mapping[str, str]] | None = None
 ) -> list[dict[str, str]]:
-    """Name what pictures show: the attributes of the nearest rendering, each tried with small shifts.
+    """Attributes of pictures: those of the nearest rendering, compared at small shifts.
 
-    `images` is uint8 [N, 3, height, width]; they are compared with the shorter side at 32 pixels. `combinations` are
-    the scenes that it can be, else all that have captions.
+    `images` is uint8 [N, 3, height, width]; pictures are compared at 32 pixels for the shorter side. `combinations` are
+    the possible scenes; by default all captioned scenes.
     """
     combinations = combinations or single_combinations() + pair_combinations()
     scale = READING_SIZE / min(images.shape[2:])
     height, width = (round(side * scale) for side in images.shape[2:])
     templates = torch.stack([_flat(draw(c, height, width)) for c in combinations])
-    found: list[dict[str, str]] = []
+    attributes: list[dict[str, str]] = []
     for chunk in images.split(256):
         small = F.interpolate(chunk.float() / 255, (height, width), mode="area")
         distance = torch.stack([_distance(shifted, templates) for shifted in _shifts(small)]).amin(0)
-        found += [dict(combinations[i]) for i in distance.argmin(1).tolist()]
-    return found
+        attributes += [dict(combinations[i]) for i in distance.argmin(1).tolist()]
+    return attributes
 
 
 def _flat(image: np.ndarray) -> torch.Tensor:
@@ -244,23 +244,23 @@ def _flat(image: np.ndarray) -> torch.Tensor:
 
 
 def _shifts(images: torch.Tensor) -> list[torch.Tensor]:
-    """The pictures moved by -1, 0 and 1 pixel in each direction, borders repeated: [9][N, 3, H, W]."""
+    """The pictures shifted by -1, 0 and 1 pixel in each direction, borders repeated: [9][N, 3, H, W]."""
     height, width = images.shape[2:]
     padded = F.pad(images, (1, 1, 1, 1), mode="replicate")
     return [padded[:, :, y : y + height, x : x + width] for y in range(3) for x in range(3)]
 
 
 def _distance(images: torch.Tensor, templates: torch.Tensor) -> torch.Tensor:
-    """Squared distances [N, K] up to the templates' own shift-independent term."""
+    """Squared distances [N, K] of pictures to templates."""
     flat = images.flatten(1)
     return flat.square().sum(1, keepdim=True) - 2 * flat @ templates.T + templates.square().sum(1)
 
 
 def attribute_accuracy(images: torch.Tensor, expected: Sequence[Attributes]) -> dict[str, tuple[int, int]]:
-    """Per attribute name, how many of the pictures that should show it do, and how many should: (correct, total)."""
+    """For each attribute name, (correct, total): how many pictures show the expected value, of how many with one."""
     counts: dict[str, tuple[int, int]] = {}
-    for seen, wanted in zip(read_attributes(images), expected, strict=True):
-        for name, value in wanted.items():
+    for attributes, expected_attributes in zip(read_attributes(images), expected, strict=True):
+        for name, value in expected_attributes.items():
             correct, total = counts.get(name, (0, 0))
-            counts[name] = (correct + (seen.get(name) == value), total + 1)
+            counts[name] = (correct + (attributes.get(name) == value), total + 1)
     return counts
