@@ -105,7 +105,7 @@ def statements(config: ScenesConfig, split: Split, seed: int, height: int, width
                 [other for other in _other_values(attributes, name) if not (split == "train" and is_held_out(other))]
                 for name in sorted(attributes)
             ]
-            alternatives = [combinations for combinations in alternatives if combinations]
+            alternatives = [group for group in alternatives if group]
             false_attributes = alternatives[int(u[3] * len(alternatives))]
             caption_attributes = false_attributes[int(u[4] * len(false_attributes))]
         language = config.languages[int(u[5] * len(config.languages))]

@@ -58,8 +58,8 @@ class JudgeNetwork(nn.Module):
     def read(self, tokens: torch.Tensor, lengths: torch.Tensor) -> Read:
         """Tokens int64 [N, T], padded at the end, and lengths int64 [N] of at least 1."""
         memory, end = self.reader(self.embedding(tokens), lengths)
-        is_there = torch.arange(tokens.shape[1], device=tokens.device) < lengths[:, None]
-        shares = self.weigh(memory)[:, :, 0].masked_fill(~is_there, -torch.inf).softmax(1)
+        mask = torch.arange(tokens.shape[1], device=tokens.device) < lengths[:, None]
+        shares = self.weigh(memory)[:, :, 0].masked_fill(~mask, -torch.inf).softmax(1)
         return F.normalize(self.to_sentence(end), dim=1), F.normalize(self.to_words(memory), dim=2), shares
 
     def forward(self, seen: Seen, read: Read) -> torch.Tensor:

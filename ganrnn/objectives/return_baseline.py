@@ -27,11 +27,11 @@ class ReturnBaseline(nn.Module):
         return returns - self.mean[: returns.shape[1]]
 
     @torch.no_grad()
-    def follow(self, returns: torch.Tensor, is_there: torch.Tensor) -> None:
+    def follow(self, returns: torch.Tensor, mask: torch.Tensor) -> None:
         """Learn from the returns [N, T] of a batch, of which each worker has a part."""
         sums = self.mean.new_zeros(2, len(self.mean))
-        sums[0, : returns.shape[1]] = (returns * is_there).sum(0)
-        sums[1, : returns.shape[1]] = is_there.sum(0)
+        sums[0, : returns.shape[1]] = (returns * mask).sum(0)
+        sums[1, : returns.shape[1]] = mask.sum(0)
         total, count = distributed.sum_over_workers(sums)
         self.num_batches += count > 0
         rate = (1.0 / self.num_batches.clamp_min(1.0)).clamp_min(_LEAST_RATE)

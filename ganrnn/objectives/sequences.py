@@ -38,8 +38,8 @@ def linear_cross_entropies(
     """
     if targets.numel() * len(weight) <= _MOST_LOGITS:
         return cross_entropies(F.linear(features, weight, bias), targets, smoothing)
-    is_there = targets != PAD
-    loss, objective = _InPieces.apply(features[is_there], weight, bias, targets[is_there], smoothing)
+    mask = targets != PAD
+    loss, objective = _InPieces.apply(features[mask], weight, bias, targets[mask], smoothing)
     return loss, objective
 
 
@@ -85,7 +85,7 @@ class _InPieces(torch.autograd.Function):
         return *(gradient.mul_(by_objective) for gradient in ctx.saved_tensors), None, None
 
 
-def read_twice(shares: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+def coverage_loss(shares: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """How much attention went where it had been before, summed over all targets (See et al. 2017).
 
     `shares`, float [N, T, S], is what of each source is attended to at each step.

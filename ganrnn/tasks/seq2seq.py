@@ -16,7 +16,7 @@ from ganrnn.errors import BadInput
 from ganrnn.networks.texts.attention import MOST_PLACES, AttentionKind
 from ganrnn.networks.texts.recurrent import Cell
 from ganrnn.networks.texts.seq2seq_network import ExactSeq2Seq, Seq2SeqNetwork
-from ganrnn.objectives.sequences import cross_entropies, linear_cross_entropies, read_twice
+from ganrnn.objectives.sequences import coverage_loss, cross_entropies, linear_cross_entropies
 from ganrnn.task import Batch, Keys, Rows
 from ganrnn.text.batches import PairBatches, padded
 from ganrnn.text.vocabulary import END, PAD, Kind, PairVocabulary
@@ -126,7 +126,7 @@ class Seq2Seq(TextTask):
         loss, objective, shares = self._read(self.network, batch, self.config.label_smoothing)
         if not self.config.covers:
             return self.learn(loss, objective, batch["num_targets"])
-        twice = read_twice(shares, tokens[:, 1:])
+        twice = coverage_loss(shares, tokens[:, 1:])
         metrics = self.learn(loss, objective + self.config.coverage_weight * twice, batch["num_targets"])
         return metrics | {"read_twice": twice.detach() * distributed.world_size() / batch["num_targets"]}
 

@@ -146,8 +146,8 @@ class SequenceGan(LanguageModel):
         is_real, is_fake = (both != PAD).chunk(2)
         on_real, on_fake = self.discriminator.train()(both).chunk(2)
         num_fake = distributed.sum_over_workers(is_fake.sum())
-        loss = policy.step_cross_entropy(on_real, is_real, True) / batch["num_targets"]
-        loss = (loss + policy.step_cross_entropy(on_fake, is_fake, False) / num_fake) * distributed.world_size()
+        loss = policy.token_cross_entropy(on_real, is_real, True) / batch["num_targets"]
+        loss = (loss + policy.token_cross_entropy(on_fake, is_fake, False) / num_fake) * distributed.world_size()
         loss.backward()
         ahead = _row_means(on_real, is_real) > _row_means(on_fake, is_fake)
         return {
@@ -160,18 +160,18 @@ class SequenceGan(LanguageModel):
         """An update by what the discriminator thinks of the texts that were made."""
         config, targets = self.config, made[:, 1:]
         self._begin(self.policy_player)
-        is_there = targets != PAD
+        mask = targets != PAD
         with torch.no_grad():
-            rewards = policy.rewards(self.discriminator.eval()(targets), is_there)
-        forever = policy.carried_on(rewards, is_there, config.num_tokens)
+            rewards = policy.rewards(self.discriminator.eval()(targets), mask)
+        forever = policy.extended_rewards(rewards, mask, config.num_tokens)
         returns = policy.returns(forever, config.discount)[:, : targets.shape[1]]
         features, _ = self.network(made[:, :-1], self.network.stack.begin(len(made)))
         choices = self.network.choice_logits(features).log_softmax(2)
         chosen = choices.gather(2, (targets - END).clamp_min(0)[:, :, None])[:, :, 0]
-        loss_g = policy.policy_gradient_loss(chosen, self.baseline(returns), is_there)
-        entropy = (policy.entropies(choices) * is_there).sum()
-        self.baseline.follow(returns, is_there)
-        num_made, num_fake = distributed.sum_over_workers(torch.stack([is_there[:, 0].sum(), is_there.sum()]))
+        loss_g = policy.policy_gradient_loss(chosen, self.baseline(returns), mask)
+        entropy = (policy.entropies(choices) * mask).sum()
+        self.baseline.follow(returns, mask)
+        num_made, num_fake = distributed.sum_over_workers(torch.stack([mask[:, 0].sum(), mask.sum()]))
         loss, likelihood = self._likelihood_losses(batch)
         num_real = distributed.sum_over_workers((batch["tokens"] == END).sum())
         share = distributed.world_size() / num_made
@@ -185,7 +185,7 @@ class SequenceGan(LanguageModel):
             "loss_g": loss_g.detach() * share,
             "reward": rewards.sum() * by_token,
             "entropy": entropy.detach() * by_token,
-            "length": is_there.sum() * share,
+            "length": mask.sum() * share,
             "gradient_norm_g": self.policy_player.update(),
             "tokens": batch["num_targets"].float(),
         }
@@ -205,9 +205,9 @@ class SequenceGan(LanguageModel):
         return float(policy.rewards(logits, held != PAD)[0, -1])
 
 
-def _row_means(logits: torch.Tensor, is_there: torch.Tensor) -> torch.Tensor:
+def _row_means(logits: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """The mean logit of each text, [N]."""
-    return (logits.detach() * is_there).sum(1) / is_there.sum(1).clamp_min(1)
+    return (logits.detach() * mask).sum(1) / mask.sum(1).clamp_min(1)
 
 
 TASK = SequenceGan

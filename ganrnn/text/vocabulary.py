@@ -48,7 +48,7 @@ class TextVocabulary:
 
     @classmethod
     def build(cls, kind: Kind, texts: Iterable[str], max_size: int = 20_000) -> "TextVocabulary":
-        """The vocabulary of the most frequent tokens; ties are broken by code point, so the order of texts is irrelevant.
+        """The vocabulary of the most frequent tokens; ties are broken by code point, not by the order of texts.
 
         Raises BadInput if all texts are empty or `max_size` leaves no room beside the special tokens.
         """

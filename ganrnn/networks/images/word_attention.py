@@ -13,7 +13,7 @@ class Words:
     """What is known at each word of N texts, float32 [N, T, word_dim], and which are there, bool [N, T]."""
 
     outputs: torch.Tensor
-    is_there: torch.Tensor
+    mask: torch.Tensor
 
     @classmethod
     def of(cls, outputs: torch.Tensor, lengths: torch.Tensor) -> "Words":
@@ -34,5 +34,5 @@ class WordAttention(nn.Module):
     def forward(self, x: torch.Tensor, words: Words) -> torch.Tensor:  # [N, C, H, W] -> [N, C, H, W]
         places = x.flatten(2).transpose(1, 2)
         scores = self.to_query(places) @ self.to_key(words.outputs).transpose(1, 2) * x.shape[1] ** -0.5
-        shares = scores.masked_fill(~words.is_there[:, None], -torch.inf).softmax(2)
+        shares = scores.masked_fill(~words.mask[:, None], -torch.inf).softmax(2)
         return x + self.gain * (shares @ self.to_value(words.outputs)).transpose(1, 2).view_as(x)

@@ -36,16 +36,16 @@ class Attention(nn.Module):
         self,
         queries: torch.Tensor,  # [N, T, Q]
         memory: torch.Tensor,  # [N, S, M]
-        is_there: torch.Tensor,  # bool [N, S], False at padding
+        mask: torch.Tensor,  # bool [N, S], False at padding
     ) -> torch.Tensor:  # shares [N, T, S]
         keys = self.to_key(memory)
         if self.covering is None:
-            return self._energies(queries, keys, None).masked_fill(~is_there[:, None], -torch.inf).softmax(2)
+            return self._energies(queries, keys, None).masked_fill(~mask[:, None], -torch.inf).softmax(2)
         shares = []
         covered = keys.new_zeros(keys.shape[:2])
         for step in range(queries.shape[1]):
             energies = self._energies(queries[:, step : step + 1], keys, covered)[:, 0]
-            shares.append(energies.masked_fill(~is_there, -torch.inf).softmax(1))
+            shares.append(energies.masked_fill(~mask, -torch.inf).softmax(1))
             covered = covered + shares[-1]
         return torch.stack(shares, dim=1)
 
@@ -77,7 +77,7 @@ class ExactAttention:
         self,
         query: torch.Tensor,  # snapped [N, Q]
         keys: torch.Tensor,  # snapped [N, S, Q]
-        is_there: torch.Tensor,  # bool [N, S]
+        mask: torch.Tensor,  # bool [N, S]
         covered: torch.Tensor,  # [N, S], the sum of all shares before
     ) -> torch.Tensor:  # multiples of 2^-20, [N, S]
         if self.to_query is None or self.to_energy is None:
@@ -89,7 +89,7 @@ class ExactAttention:
                 keys = keys + self.covering * covered[:, :, None]
             hidden = exact.tanh(exact.snapped(self.to_query(query))[:, None] + keys)
             energies = self.to_energy(exact.snapped(hidden))[:, :, 0]
-        energies = torch.where(is_there, energies, -torch.inf)
+        energies = torch.where(mask, energies, -torch.inf)
         return exact.snapped(exact.softmax(energies), READ_BITS, 1.0)
 
 

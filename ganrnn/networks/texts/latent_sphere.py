@@ -18,14 +18,14 @@ def on_sphere(x: torch.Tensor) -> torch.Tensor:
     return F.normalize(x, dim=1) * x.shape[1] ** 0.5
 
 
-def alikeness(points: torch.Tensor) -> torch.Tensor:
+def mean_cosine(points: torch.Tensor) -> torch.Tensor:
     """The mean cosine of all pairs of points [N, D] on the sphere, each with itself too: 1 where they are one."""
     return points.mean(0).square().mean()
 
 
 def relative_diversity(made: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
     """How far points [N, D] are from being alike, as a share of how far real ones [M, D] are."""
-    return (1.0 - alikeness(made)) / (1.0 - alikeness(real)).clamp_min(_LEAST_DIFFERENCE)
+    return (1.0 - mean_cosine(made)) / (1.0 - mean_cosine(real)).clamp_min(_LEAST_DIFFERENCE)
 
 
 def exact_on_sphere(x: torch.Tensor) -> torch.Tensor:

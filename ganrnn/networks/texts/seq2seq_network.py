@@ -81,7 +81,7 @@ class Seq2SeqNetwork(nn.Module):
         memory, end = self.reader(F.embedding(source, self.embeddings[0]), lengths)
         states = self.bridge(end)
         queries, _ = self.asking(self.target_embedding(tokens), states[:1])
-        shares = self.attention(queries, memory, is_there(source, lengths))
+        shares = self.attention(queries, memory, token_mask(source, lengths))
         found = torch.cat([queries, shares @ memory], dim=2)
         if self.above is not None:
             outputs, _ = self.above(found, states[1:])
@@ -118,7 +118,7 @@ class ExactSeq2Seq:
         memory, end = self.reader(F.embedding(source, self.embeddings[0]), lengths)
         return Seq2SeqState(
             source,
-            is_there(source, lengths),
+            token_mask(source, lengths),
             memory,
             self.attention.keys(memory),
             torch.zeros_like(memory[:, :, 0]),
@@ -130,7 +130,7 @@ class ExactSeq2Seq:
         """Tokens int64 [N] to logits float64 [N, V] of what follows."""
         states = reading.states.permute(1, 2, 0, 3)
         queries, asked = self.asking.step(F.embedding(tokens.to(states.device), self.embeddings[1]), states[:1])
-        shares = self.attention.shares(queries, reading.keys, reading.is_there, reading.covered)
+        shares = self.attention.shares(queries, reading.keys, reading.mask, reading.covered)
         found = exact.snapped((shares[:, None] @ reading.memory)[:, 0])
         outputs, after = queries, [asked]
         if self.above is not None:
@@ -152,7 +152,7 @@ class ExactSeq2Seq:
     def log_coverage(self, reading: "Seq2SeqState") -> list[float]:
         """The sum over a source's places of the logarithm of how much of it was attended to, 1 at most."""
         parts = exact.log(reading.covered.clamp(2.0**-20, 1.0))
-        parts = exact.snapped(torch.where(reading.is_there, parts, 0.0), exact.LOGIT_BITS)
+        parts = exact.snapped(torch.where(reading.mask, parts, 0.0), exact.LOGIT_BITS)
         return parts.sum(1).tolist()
 
 
@@ -161,7 +161,7 @@ class Seq2SeqState:
     """Where the writing of rows stands."""
 
     source: torch.Tensor  # tokens int64 [N, S]
-    is_there: torch.Tensor  # bool [N, S], False at padding
+    mask: torch.Tensor  # bool [N, S], False at padding
     memory: torch.Tensor  # float64 [N, S, H]
     keys: torch.Tensor  # float64 [N, S, H]
     covered: torch.Tensor  # float64 [N, S], the sum of all shares
@@ -169,10 +169,10 @@ class Seq2SeqState:
 
     def following(self, covered: torch.Tensor, states: torch.Tensor) -> "Seq2SeqState":
         """One token on."""
-        return Seq2SeqState(self.source, self.is_there, self.memory, self.keys, covered, states)
+        return Seq2SeqState(self.source, self.mask, self.memory, self.keys, covered, states)
 
 
-def is_there(source: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+def token_mask(source: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
     """Bool [N, S], False beyond the ends of rows."""
     return torch.arange(source.shape[1], device=source.device) < lengths[:, None]
 

@@ -36,8 +36,8 @@ class Bag(nn.Module):
 
     def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         words = torch.tanh(self.linear(x))
-        is_there = torch.arange(x.shape[1]) < lengths[:, None]
-        return words, (words * is_there[:, :, None]).sum(1) / lengths[:, None]
+        mask = torch.arange(x.shape[1]) < lengths[:, None]
+        return words, (words * mask[:, :, None]).sum(1) / lengths[:, None]
 
 
 def bag_of_words(task: MatchJudge) -> None:

@@ -9,22 +9,22 @@ import torch
 from ganrnn.objectives import policy
 
 LOGITS = torch.tensor([[0.0, math.log(3), -math.log(3)], [math.log(9), 5.0, 7.0]])
-IS_THERE = torch.tensor([[True, True, True], [True, False, False]])
+MASK = torch.tensor([[True, True, True], [True, False, False]])
 
 
 def test_a_reward_is_twice_the_probability_of_being_real_minus_one() -> None:
     expected = [[0.0, 0.5, -0.5], [0.8, 0.0, 0.0]]
-    torch.testing.assert_close(policy.rewards(LOGITS, IS_THERE), torch.tensor(expected))
+    torch.testing.assert_close(policy.rewards(LOGITS, MASK), torch.tensor(expected))
 
 
 def test_every_prefix_costs_its_cross_entropy() -> None:
     # Probabilities of real are 1/2, 3/4, 1/4 and 9/10.
     real = -sum(math.log(p) for p in (0.5, 0.75, 0.25, 0.9))
     fake = -sum(math.log(1 - p) for p in (0.5, 0.75, 0.25, 0.9))
-    assert policy.step_cross_entropy(LOGITS, IS_THERE, True).item() == pytest.approx(real, rel=1e-6)
-    assert policy.step_cross_entropy(LOGITS, IS_THERE, False).item() == pytest.approx(fake, rel=1e-6)
+    assert policy.token_cross_entropy(LOGITS, MASK, True).item() == pytest.approx(real, rel=1e-6)
+    assert policy.token_cross_entropy(LOGITS, MASK, False).item() == pytest.approx(fake, rel=1e-6)
     logits = LOGITS.clone().requires_grad_()
-    policy.step_cross_entropy(logits, IS_THERE, True).backward()
+    policy.token_cross_entropy(logits, MASK, True).backward()
     torch.testing.assert_close(logits.grad, torch.tensor([[-0.5, -0.25, -0.75], [-0.1, 0.0, 0.0]]))
 
 
@@ -38,18 +38,18 @@ def test_a_return_is_what_is_still_to_come() -> None:
 
 def test_the_last_reward_goes_on_behind_the_end_of_a_text() -> None:
     rewards = torch.tensor([[0.5, -0.25, 0.0], [0.1, 0.2, 0.3]])
-    is_there = torch.tensor([[True, True, False], [True, True, True]])
+    mask = torch.tensor([[True, True, False], [True, True, True]])
     expected = torch.tensor([[0.5, -0.25, -0.25, -0.25, -0.25], [0.1, 0.2, 0.3, 0.3, 0.3]])
-    assert torch.equal(policy.carried_on(rewards, is_there, 5), expected)
+    assert torch.equal(policy.extended_rewards(rewards, mask, 5), expected)
     # So the same reward for all tokens is the same return, however long a text is.
-    alike = policy.returns(policy.carried_on(torch.full((2, 3), -0.5) * is_there, is_there, 5), 0.9)
+    alike = policy.returns(policy.extended_rewards(torch.full((2, 3), -0.5) * mask, mask, 5), 0.9)
     assert torch.equal(alike[0], alike[1])
 
 
 def test_the_loss_weighs_log_probabilities_by_advantages_and_teaches_nothing_else() -> None:
     log_probabilities = torch.tensor([[-1.0, -2.0, -3.0], [-0.5, -9.0, -9.0]], requires_grad=True)
     advantages = torch.tensor([[2.0, -1.0, 0.5], [4.0, 8.0, 8.0]], requires_grad=True)
-    loss = policy.policy_gradient_loss(log_probabilities, advantages, IS_THERE)
+    loss = policy.policy_gradient_loss(log_probabilities, advantages, MASK)
     assert loss.item() == 2.0 - 2.0 + 1.5 + 2.0
     loss.backward()
     assert torch.equal(log_probabilities.grad, torch.tensor([[-2.0, 1.0, -0.5], [-4.0, 0.0, 0.0]]))
@@ -76,10 +76,10 @@ def test_the_estimator_is_on_average_the_slope_of_the_expected_return(discount: 
     likelihoods = own.detach().sum(1).exp()
 
     returns = policy.returns(rewards, discount)
-    is_there = torch.ones(1, 2, dtype=torch.bool)
+    mask = torch.ones(1, 2, dtype=torch.bool)
     gradients = [
         torch.autograd.grad(
-            policy.policy_gradient_loss(own[i : i + 1], returns[i : i + 1] - baseline, is_there),
+            policy.policy_gradient_loss(own[i : i + 1], returns[i : i + 1] - baseline, mask),
             weights,
             retain_graph=True,
         )[0]

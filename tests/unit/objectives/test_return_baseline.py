@@ -19,11 +19,11 @@ def test_it_is_a_mean_over_texts_first_and_over_batches_then() -> None:
 
 
 def test_after_twenty_batches_it_forgets() -> None:
-    baseline, is_there = ReturnBaseline(1), torch.tensor([[True]])
+    baseline, mask = ReturnBaseline(1), torch.tensor([[True]])
     for _ in range(20):
-        baseline.follow(torch.tensor([[0.0]]), is_there)
+        baseline.follow(torch.tensor([[0.0]]), mask)
     for number in range(1, 4):
-        baseline.follow(torch.tensor([[1.0]]), is_there)
+        baseline.follow(torch.tensor([[1.0]]), mask)
         assert baseline.mean.item() == pytest.approx(1 - 0.95**number)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ganrnn.objectives import sequences
-from ganrnn.objectives.sequences import cross_entropies, linear_cross_entropies, read_twice
+from ganrnn.objectives.sequences import coverage_loss, cross_entropies, linear_cross_entropies
 from ganrnn.text.vocabulary import PAD
 
 N, T, V, S = 3, 5, 7, 4
@@ -106,8 +106,8 @@ def test_rows_add_up() -> None:
     alone = [cross_entropies(logits[i, None], TARGETS[i, None], 0.1) for i in range(N)]
     for whole, parts in zip(cross_entropies(logits, TARGETS, 0.1), zip(*alone, strict=True), strict=True):
         assert whole.item() == pytest.approx(sum(part.item() for part in parts), rel=1e-12)
-    twice = sum(read_twice(shares[i, None], TARGETS[i, None]).item() for i in range(N))
-    assert read_twice(shares, TARGETS).item() == pytest.approx(twice, rel=1e-12)
+    twice = sum(coverage_loss(shares[i, None], TARGETS[i, None]).item() for i in range(N))
+    assert coverage_loss(shares, TARGETS).item() == pytest.approx(twice, rel=1e-12)
 
 
 def test_what_is_read_twice_is_the_sum_over_steps_and_places() -> None:
@@ -120,36 +120,36 @@ def test_what_is_read_twice_is_the_sum_over_steps_and_places() -> None:
             for place, share in enumerate(shares[row, step].tolist()):
                 expected += min(share, covered[place]) if TARGETS[row, step] != PAD else 0.0
                 covered[place] += share
-    assert read_twice(shares, TARGETS).item() == pytest.approx(expected, rel=1e-12)
+    assert coverage_loss(shares, TARGETS).item() == pytest.approx(expected, rel=1e-12)
 
 
 def test_attention_that_never_returns_reads_nothing_twice() -> None:
     targets = torch.full((2, S), 5)
     once = torch.stack([torch.eye(S), torch.eye(S).flip(0)])
-    assert read_twice(once, targets).item() == 0.0
+    assert coverage_loss(once, targets).item() == 0.0
     # Two places at a time, each of them once.
     halves = torch.tensor([[[0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.25, 0.75]]])
-    assert read_twice(halves, targets[:1, :2]).item() == 0.0
+    assert coverage_loss(halves, targets[:1, :2]).item() == 0.0
 
 
 def test_attention_that_stays_reads_all_but_the_first_step_twice() -> None:
     stays = torch.zeros(1, T, S)
     stays[:, :, 2] = 1.0
     targets = torch.full((1, T), 5)
-    assert read_twice(stays, targets).item() == T - 1
+    assert coverage_loss(stays, targets).item() == T - 1
     targets[0, 3:] = PAD
-    assert read_twice(stays, targets).item() == 2
+    assert coverage_loss(stays, targets).item() == 2
     # Coming back to half of what was read counts half.
     back = torch.tensor([[[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]]])
-    assert read_twice(back, torch.full((1, 3), 5)).item() == 1.0
+    assert coverage_loss(back, torch.full((1, 3), 5)).item() == 1.0
 
 
 def test_descending_turns_attention_away_from_where_it_was() -> None:
     logits, targets = normal(N, T, S).requires_grad_(), torch.full((N, T), 5)
-    before = read_twice(logits.softmax(2), targets)
-    assert torch.autograd.gradcheck(lambda held: read_twice(held.softmax(2), targets), logits)
+    before = coverage_loss(logits.softmax(2), targets)
+    assert torch.autograd.gradcheck(lambda held: coverage_loss(held.softmax(2), targets), logits)
     for _ in range(200):
-        (gradient,) = torch.autograd.grad(read_twice(logits.softmax(2), targets), logits)
+        (gradient,) = torch.autograd.grad(coverage_loss(logits.softmax(2), targets), logits)
         logits = (logits - gradient).detach().requires_grad_()
     # Five steps over four places: at least one of the shares must be of something read before.
-    assert N <= read_twice(logits.softmax(2), targets).item() < 0.6 * before.item()
+    assert N <= coverage_loss(logits.softmax(2), targets).item() < 0.6 * before.item()

@@ -13,7 +13,7 @@ from ganrnn import checkpoint, distributed, noise
 from ganrnn.decoding.decode import GeneratedText
 from ganrnn.decoding.rules import Decoding
 from ganrnn.errors import BadInput
-from ganrnn.objectives.sequences import cross_entropies, read_twice
+from ganrnn.objectives.sequences import coverage_loss, cross_entropies
 from ganrnn.task import Batch
 from ganrnn.tasks.seq2seq import Seq2Seq, Seq2SeqConfig
 from ganrnn.text.vocabulary import BEGIN, END, PAD, PairVocabulary
@@ -260,7 +260,7 @@ def test_a_step_descends_on_the_mean_over_the_targets(monkeypatch: pytest.Monkey
     features, shares = twin.network(batch["source"], batch["source_lengths"], tokens[:, :-1])
     logits = twin.network.logits(features, shares, batch["source"])
     loss, smoothed = cross_entropies(logits, tokens[:, 1:], config.label_smoothing)
-    twice = read_twice(shares, tokens[:, 1:])
+    twice = coverage_loss(shares, tokens[:, 1:])
     weight = config.coverage_weight if config.covers else 0.0
     ((smoothed + weight * twice) / count).backward()
     expected = torch.cat([p.grad.flatten() for p in twin.network.parameters() if p.grad is not None])

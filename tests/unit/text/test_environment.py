@@ -129,8 +129,8 @@ def test_our_own_generator_learns_in_it(environment: Any) -> None:
                 rewards.append(reward)
                 last, is_over = END + action, terminated or truncated
             returns = policy.returns(torch.tensor([rewards]), 1.0)
-            is_there = torch.ones_like(returns, dtype=torch.bool)
-            loss = loss + policy.policy_gradient_loss(torch.stack(logs)[None], returns - 1.5, is_there)
+            mask = torch.ones_like(returns, dtype=torch.bool)
+            loss = loss + policy.policy_gradient_loss(torch.stack(logs)[None], returns - 1.5, mask)
             found.append(sum(rewards))
         optimizer.zero_grad()
         (loss / 8).backward()

@@ -63,7 +63,7 @@ def test_a_generator_looks_at_words_on_its_smaller_maps() -> None:
         nn.init.ones_(layer.gain)  # type: ignore[arg-type]
     seen = made(z, condition, (), words())
     assert (seen - plain).abs().amax((1, 2, 3)).min() > 1e-3
-    turned = Words(words().outputs.flip(0), words().is_there)
+    turned = Words(words().outputs.flip(0), words().mask)
     assert (made(z, condition, (), turned) - seen).abs().amax((1, 2, 3))[[0, 2]].min() > 1e-3
     seen.sum().backward()
     assert all(

@@ -6,7 +6,13 @@ import pytest
 import torch
 
 from ganrnn import exact
-from ganrnn.networks.texts.latent_sphere import alikeness, exact_between, exact_on_sphere, on_sphere, relative_diversity
+from ganrnn.networks.texts.latent_sphere import (
+    exact_between,
+    exact_on_sphere,
+    mean_cosine,
+    on_sphere,
+    relative_diversity,
+)
 
 D = 12
 
@@ -35,9 +41,9 @@ def test_an_exact_point_has_the_same_bits_in_any_company() -> None:
 def test_alikeness_is_the_mean_cosine_of_all_pairs() -> None:
     x = on_sphere(points())
     cosines = torch.nn.functional.cosine_similarity(x[:, None], x[None], dim=2)
-    assert float(alikeness(x)) == pytest.approx(float(cosines.mean()), abs=1e-9)
+    assert float(mean_cosine(x)) == pytest.approx(float(cosines.mean()), abs=1e-9)
     one = x[:1].expand(4, -1)
-    assert float(alikeness(one)) == pytest.approx(1.0)
+    assert float(mean_cosine(one)) == pytest.approx(1.0)
     assert float(relative_diversity(one, x)) == pytest.approx(0.0, abs=1e-9)
     assert float(relative_diversity(x, x)) == 1.0 and math.isfinite(float(relative_diversity(one, one)))
 

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from ganrnn import exact
 from ganrnn.networks.texts.attention import mixed
 from ganrnn.networks.texts.recurrent import Cell
-from ganrnn.networks.texts.seq2seq_network import ExactSeq2Seq, Seq2SeqNetwork, Seq2SeqState, is_there
-from ganrnn.objectives.sequences import cross_entropies, read_twice
+from ganrnn.networks.texts.seq2seq_network import ExactSeq2Seq, Seq2SeqNetwork, Seq2SeqState, token_mask
+from ganrnn.objectives.sequences import coverage_loss, cross_entropies
 from ganrnn.text.vocabulary import BEGIN, PAD, SPECIAL_TOKENS, TextVocabulary
 
 N, S, T, E, H = 4, 6, 5, 8, 12
@@ -76,7 +76,7 @@ def network_of(embedding_dim: int = E, hidden_dim: int = H, **changes: Any) -> S
 
 def tokens_of(lengths: torch.Tensor, num: int, most: int, seed: int) -> torch.Tensor:
     made = torch.randint(4, most, (len(lengths), num), generator=torch.Generator().manual_seed(seed))
-    return made.masked_fill(~is_there(made, lengths), PAD)
+    return made.masked_fill(~token_mask(made, lengths), PAD)
 
 
 SOURCE = tokens_of(SOURCE_LENGTHS, S, 15, seed=1)
@@ -157,7 +157,7 @@ def loss_of(network: Seq2SeqNetwork, rows: slice, num_source: int, num_target: i
     source, lengths = SOURCE[rows, :num_source], SOURCE_LENGTHS[rows]
     logits, shares = logits_of(network, source, lengths, INPUTS[rows, :num_target])
     loss = cross_entropies(logits, WANTED[rows, :num_target], 0.1)[1]
-    return loss + read_twice(shares, WANTED[rows, :num_target])
+    return loss + coverage_loss(shares, WANTED[rows, :num_target])
 
 
 @cases
@@ -270,7 +270,7 @@ def test_taken_rows_go_on_as_they_would_have(settings: Settings) -> None:
 def reading_of(covered: list[list[float]], lengths: list[int]) -> Seq2SeqState:
     held = torch.tensor(covered, dtype=torch.float64)
     nothing = torch.zeros(len(held), 1)
-    return Seq2SeqState(nothing, is_there(held, torch.tensor(lengths)), nothing, nothing, held, nothing)
+    return Seq2SeqState(nothing, token_mask(held, torch.tensor(lengths)), nothing, nothing, held, nothing)
 
 
 def test_what_is_unread_is_the_sum_of_logarithms() -> None:
@@ -303,7 +303,7 @@ def test_a_text_begins_from_what_the_encoder_knows(settings: Settings) -> None:
     reading = ExactSeq2Seq(network, VOCABULARY).begin(SOURCE, SOURCE_LENGTHS)
     num_states = 2 if settings["cell"] == "lstm" else 1
     assert reading.states.shape == (N, 3, num_states, H)
-    assert torch.equal(reading.is_there, SOURCE != PAD) and torch.equal(reading.source, SOURCE)
+    assert torch.equal(reading.mask, SOURCE != PAD) and torch.equal(reading.source, SOURCE)
     assert reading.covered.abs().max() == 0 and torch.equal(exact.snapped(reading.states), reading.states)
     hidden = reading.states[:, :, 0]
     # Those of a cell whose states are never negative begin so; a cell memory begins empty.

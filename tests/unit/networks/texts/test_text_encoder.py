@@ -46,9 +46,9 @@ def test_equals_torchs_packed_rnn(cell: Cell, bidirectional: bool) -> None:
         if bidirectional:
             rows[-1] += [backward.mean(0), backward[0]]
     expected = torch.stack([torch.cat(parts) for parts in rows])
-    words, is_there = encoder.words(texts(), LENGTHS), torch.arange(7) < LENGTHS[:, None]
+    words, mask = encoder.words(texts(), LENGTHS), torch.arange(7) < LENGTHS[:, None]
     assert words.shape == (len(LENGTHS), 7, encoder.word_dim)
-    torch.testing.assert_close(words[is_there], outputs[is_there], rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(words[mask], outputs[mask], rtol=1e-5, atol=1e-6)
     assert expected.shape == (len(LENGTHS), encoder.out_dim)
     torch.testing.assert_close(encoder(texts(), LENGTHS), expected, rtol=1e-5, atol=1e-6)
 
