@@ -1,6 +1,7 @@
 # make demo   the main job from nothing to a report, about nine minutes on two cores
 # make loop   dreamt captions, painted, judged: trains dreamt_captions, scene_judge and demo where that is not done
-# make test   all tests        make test-stack   against a real S3 server, which it downloads, starts and stops
+# make test        every promise once: ten minutes on two cores
+# make test-slow   again through Ray, kills, an S3 server, a browser and cluster jobs; it downloads and starts what it needs
 # make lint   style, types, import rules         make clean   remove the environment and all runs
 # make bench  benchmarks of the main job         make bench-scale   of generation at scale
 # make bench-gans  modes by objective, the guard, scores of the image recipes: two hours; peers where they are given
@@ -16,7 +17,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo loop test test-stack unit lint
+.PHONY: demo loop test test-slow unit lint
 .PHONY: bench bench-scale bench-gans bench-texts bench-hybrids bench-evaluation faults clean
 
 demo: $(READY)
@@ -30,10 +31,10 @@ loop: $(READY)
 	$(BIN)/python -m jobs closed_loop closed_loop
 
 test: $(READY)
-	$(BIN)/python -m pytest tests --ignore=tests/benchmarks --ignore=tests/stack --durations=20
+	$(BIN)/python -m pytest tests -m "not slow" -n 2 --dist loadfile --durations=20
 
-test-stack: $(READY)
-	$(BIN)/python -m pytest tests/stack
+test-slow: $(READY)
+	$(BIN)/python -m pytest tests -m slow --durations=20
 
 unit: $(READY)
 	$(BIN)/python -m pytest tests/unit

@@ -1,34 +1,70 @@
-"""One Ray session and one tiny trained run for all tests that need them."""
+"""What all tests share: one thread, a runner without Ray, one tiny trained run; and what a slow test has to say.
+
+tests/README.md describes the two tiers.
+"""
 
 import os
 from collections.abc import Callable, Iterator
 
-import boto3
-import fsspec
 import pytest
-import ray
-from moto.server import ThreadedMotoServer
+import torch
 
+from pipelines.cluster.serial_runner import SerialRunner
+from pipelines.cluster.session import using
 from tests.pipelines import tiny
 from tests.pipelines.tiny import Run
 
+# The tensors of tests are too small to share out between threads, and `make test` runs two processes on two cores.
+torch.set_num_threads(1)
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # for processes that tests start
+
+# The one file of the quick tier that may start Ray: with --dist loadfile, one process of tests works on it alone.
+QUICK_RAY_FILE = "test_ray_runner.py"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse a slow test without a reason, and a quick one that starts Ray in a file of its own."""
+    for item in items:
+        mark = item.get_closest_marker("slow")
+        if mark and not (len(mark.args) == 1 and isinstance(mark.args[0], str) and mark.args[0].strip()):
+            raise pytest.UsageError(f'{item.nodeid}: give the reason, @pytest.mark.slow("starts a cluster")')
+        needs_ray = "ray_session" in getattr(item, "fixturenames", ())
+        if needs_ray and not mark and item.path.name != QUICK_RAY_FILE:
+            raise pytest.UsageError(f"{item.nodeid} starts Ray: mark it slow or move it to {QUICK_RAY_FILE}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def serial() -> Iterator[None]:
+    """Every verb works in this process, unless a test asks for `on_ray`."""
+    with using(SerialRunner()):
+        yield
+
 
 @pytest.fixture(scope="session")
-def session() -> Iterator[None]:
-    """Two CPUs whatever the machine has; `pipelines.cluster.session` uses a session that is there.
+def ray_session() -> Iterator[None]:
+    """Ray with two CPUs whatever the machine has; its workers know the harmful prompts of site/sitecustomize.py."""
+    import ray
 
-    Its workers know the harmful prompts of site/sitecustomize.py, which no other prompt is like.
-    """
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
-    os.environ["PYTHONPATH"] = tiny.HARM
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    with pytest.MonkeyPatch.context() as variables:
+        variables.setenv("PYTHONPATH", tiny.HARM)
+        ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     ray.data.DataContext.get_current().enable_progress_bars = False
     yield
     ray.shutdown()
 
 
+@pytest.fixture
+def on_ray(ray_session: None) -> Iterator[None]:
+    """Verbs of this test work on Ray."""
+    from pipelines.cluster.ray_runner import RayRunner
+
+    with using(RayRunner()):
+        yield
+
+
 @pytest.fixture(scope="session")
-def trained(session: None, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Ingested and trained, by two workers, in one go. Tests read it and write elsewhere."""
     return tiny.trained(tmp_path_factory.mktemp("trained"))
 
@@ -47,6 +83,10 @@ def make_run(trained: Run, tmp_path_factory: pytest.TempPathFactory) -> Callable
 @pytest.fixture(scope="module")
 def s3_bucket() -> Iterator[str]:
     """A bucket of moto's server on 127.0.0.1: in memory, any credentials."""
+    import boto3
+    import fsspec
+    from moto.server import ThreadedMotoServer
+
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

@@ -39,6 +39,7 @@ SECONDS_TO_START = 60
 SECONDS_TO_STOP = 10
 
 pytestmark = [
+    pytest.mark.slow("starts a cluster and submits jobs to it"),
     pytest.mark.skipif(
         importlib.util.find_spec("aiohttp") is None, reason="ray[default] is not installed: no dashboard takes jobs"
     ),

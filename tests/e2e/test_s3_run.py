@@ -6,24 +6,9 @@ import pytest
 
 from pipelines import storage
 from tests.pipelines import tiny
-from tests.pipelines.tiny import Run
+from tests.pipelines.tiny import Run, run_on
 
-
-def run_on(bucket: str, folder: Path) -> Run:
-    """A run below a bucket; only MLflow's database lies on the disk."""
-    run = Run(folder)
-    run.path()
-    return Run(
-        folder,
-        (
-            f"run_uri={bucket}/run",
-            f"tracking.tracking_uri=sqlite:///{folder}/mlflow.db",
-            f"tracking.artifact_uri={bucket}/artifacts",
-            "train.num_workers=1",
-            "promote.registered_model=far",
-            "promote.champion_metric=r_precision_10",
-        ),
-    )
+pytestmark = pytest.mark.slow("commands with a Ray of their own")
 
 
 def test_a_night_on_s3(s3_bucket: str, tmp_path: Path) -> None:

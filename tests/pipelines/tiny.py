@@ -102,6 +102,23 @@ def trained(folder: Path) -> Run:
     return run
 
 
+def run_on(bucket: str, folder: Path) -> Run:
+    """A run below a bucket; only MLflow's database lies on the disk."""
+    run = Run(folder)
+    run.path()
+    return Run(
+        folder,
+        (
+            f"run_uri={bucket}/run",
+            f"tracking.tracking_uri=sqlite:///{folder}/mlflow.db",
+            f"tracking.artifact_uri={bucket}/artifacts",
+            "train.num_workers=1",
+            "promote.registered_model=far",
+            "promote.champion_metric=r_precision_10",
+        ),
+    )
+
+
 def write_here(recipe: Recipe) -> list[str]:
     """The shards of a generation, written in this process as an actor of the pool does it; returns their URIs."""
     work = plan(recipe, prompt_files(recipe))

@@ -2,13 +2,16 @@
 
 from pathlib import Path
 
+import pytest
+
 from pipelines import storage
-from tests.e2e.test_s3_run import run_on
 from tests.pipelines import tiny
-from tests.pipelines.generate.test_generate import prompts_of, write
+from tests.pipelines.generate.samples import prompts_of, write
+from tests.pipelines.tiny import run_on
 from tests.stack.ceph import CephGateway
 
 NUM_PROMPTS = 600
+pytestmark = pytest.mark.slow("commands with a Ray of their own on a Ceph gateway")
 
 
 def test_a_night_and_a_killed_generation(bucket: str, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from tests.stack import ceph as stack
 from tests.stack.ceph import CephGateway
 from tests.stack.debian import Unavailable
 
+pytestmark = pytest.mark.slow("downloads and starts a Ceph gateway")
 TABLE = pa.table({"id": [str(i) for i in range(1000)], "value": range(1000)})
 THREADS = 8
 ROUNDS = 5

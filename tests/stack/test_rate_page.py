@@ -19,6 +19,7 @@ from tests.pipelines.rate.rating import Rater
 from tests.stack.browser import Browser, Page
 from tests.stack.debian import Unavailable
 
+pytestmark = pytest.mark.slow("downloads and drives Chromium")
 SIZES = {"desktop": (1280, 800), "phone": (390, 844)}
 WORDS = {
     "en": {"turing": "Is this picture real", "preference": "Which picture is better", "fit": "Does the picture show"},

@@ -109,23 +109,23 @@ def test_report_files(scored: Run) -> None:
         assert sheet.size == (8 * 16 * 3, 3 * 16 * 3)  # the 20 pictures of the first shard, magnified
 
 
-@pytest.mark.parametrize(
-    "overrides",
-    [
-        ("evaluate.from_prompts=true",),
-        ("evaluate.from_prompts=true", "evaluate.num_workers=2", "generate.sampling.num_workers=2"),
-        ("evaluate.num_workers=2",),
-    ],
-    ids=["from_prompts", "from_prompts_by_two_workers", "two_workers"],
-)
-def test_the_scores_do_not_depend_on_the_way(scored: Run, tmp_path: Path, overrides: tuple[str, ...]) -> None:
-    nowhere = f"generate.samples_uri={tmp_path}/none" if "evaluate.from_prompts=true" in overrides else "seed=0"
-    report = evaluate(scored.recipe(*overrides, nowhere, f"evaluate.report_uri={tmp_path}"))
+SAME = ("metrics", "floors", "intervals", "counts", "model_digest", "protocol_digest", "extractors")
+
+
+def test_scores_from_prompts_are_those_from_samples(scored: Run, tmp_path: Path) -> None:
+    settings = ("evaluate.from_prompts=true", f"generate.samples_uri={tmp_path}/none")
+    report, expected = evaluate(scored.recipe(*settings, f"evaluate.report_uri={tmp_path}")), report_of(scored)
+    assert {name: report[name] for name in SAME} == {name: expected[name] for name in SAME}
+    assert report["samples_manifest_digest"] is None and not (tmp_path / "none").exists()
+
+
+@pytest.mark.slow("two pools of two actors")
+@pytest.mark.parametrize("from_prompts", [True, False])
+def test_two_workers_give_the_scores_of_one(on_ray: None, scored: Run, tmp_path: Path, from_prompts: bool) -> None:
+    settings = ("evaluate.num_workers=2", "generate.sampling.num_workers=2", f"evaluate.report_uri={tmp_path}")
+    report = evaluate(scored.recipe(*settings, f"evaluate.from_prompts={str(from_prompts).lower()}"))
     expected = report_of(scored)
-    for name in ("metrics", "floors", "intervals", "counts", "model_digest", "protocol_digest", "extractors"):
-        assert report[name] == expected[name], name
-    if "evaluate.from_prompts=true" in overrides:
-        assert report["samples_manifest_digest"] is None and not (tmp_path / "none").exists()
+    assert {name: report[name] for name in SAME} == {name: expected[name] for name in SAME}
 
 
 def fake_samples(scored: Run, folder: Path, change: Callable[[dict[str, Any]], Any]) -> str:
@@ -165,7 +165,7 @@ def test_pictures_of_the_data_set_are_scored_once(scored: Run, tmp_path: Path) -
     assert storage.read_table([str(known)])["set"].to_pylist() == ["reference", "real", "training"]
     again = evaluate(scored.recipe(f"evaluate.report_uri={tmp_path}/again"))
     known.unlink()
-    anew = evaluate(scored.recipe(f"evaluate.report_uri={tmp_path}/anew", "evaluate.num_workers=2"))
+    anew = evaluate(scored.recipe(f"evaluate.report_uri={tmp_path}/anew"))
     for name in ("metrics", "floors", "intervals", "counts", "protocol_digest"):
         assert again[name] == anew[name] == report[name], name
     evaluate(scored.recipe(f"evaluate.report_uri={tmp_path}/other", "evaluate.num_candidates=5"))
@@ -224,7 +224,6 @@ def test_prompts_that_no_real_picture_has_are_scored_without_retrieval(scored: R
         ("evaluate.num_candidates=1000", r"evaluate.num_candidates is 1000; the prompts hold \d+ distinct captions"),
         ("generate.samples_uri=/nowhere/samples", "/nowhere/samples/manifest.json does not exist; run generate first"),
         ("ingest.dataset_uri=/nowhere/dataset", "/nowhere/dataset/manifest.json does not exist; run ingest first"),
-        ("evaluate.num_workers=3", "evaluate.num_workers is 3 with 1 CPU each; the cluster has 2 CPU"),
     ],
 )
 def test_what_cannot_be_scored_is_refused_and_leaves_nothing(

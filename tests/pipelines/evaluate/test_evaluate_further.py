@@ -105,10 +105,22 @@ def test_few_pictures_are_marked(report: dict[str, Any]) -> None:
     assert f"{NUM_TEST} pictures of {WIDTH} features: too large" in why and "below 60;" in why
 
 
-def test_two_workers_and_what_is_known_already_change_nothing(
+def test_what_is_known_already_changes_nothing(
     report: dict[str, Any], trained: Run, settings: tuple[str, ...], tmp_path: Path
 ) -> None:
+    again = evaluate(trained.recipe(*settings, f"evaluate.report_uri={tmp_path}"))
+    require_equal(again, report)
+
+
+@pytest.mark.slow("a pool of two actors")
+def test_two_workers_change_nothing(
+    on_ray: None, report: dict[str, Any], trained: Run, settings: tuple[str, ...], tmp_path: Path
+) -> None:
     again = evaluate(trained.recipe(*settings, "evaluate.num_workers=2", f"evaluate.report_uri={tmp_path}"))
+    require_equal(again, report)
+
+
+def require_equal(again: dict[str, Any], report: dict[str, Any]) -> None:
     for name in ("metrics", "intervals", "marks", "floors", "groups", "counts", "extractors", "protocol_digest"):
         assert json.dumps(again[name]) == json.dumps(report[name]), name
 

@@ -12,6 +12,7 @@ from tests.pipelines.tiny import Run
 
 SEEDS = range(5)
 AT_A_TIME = 2  # a schedule waits most of the time
+pytestmark = pytest.mark.slow("some ten drivers with a Ray of their own")
 
 
 @pytest.fixture(scope="module")

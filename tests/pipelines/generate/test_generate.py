@@ -14,54 +14,22 @@ import pyarrow.parquet as pq
 import pytest
 
 from ganrnn import checkpoint
-from ganrnn.data import images
+from ganrnn.data.images import decode, encode_png
 from ganrnn.errors import BadInput
 from pipelines import storage
 from pipelines.generate.driver import generate
 from tests.pipelines import tiny
+from tests.pipelines.generate.samples import images, prompts_of, samples, shards, write
 from tests.pipelines.tiny import NUM_TEST, Run
 
 MakeRun = Callable[[], Run]
-Columns = dict[str, list[Any]]
-
-
-def prompts_of(num: int, **columns: list[Any]) -> Columns:
-    texts = ["a small red circle at the left", "黑色背景上有一个大的蓝色正方形", "a word that nobody taught"]
-    return {
-        "prompt_id": [f"p{i:03d}" for i in range(num)],
-        "prompt": [texts[i % 3] for i in range(num)],
-        **columns,
-    }
-
-
-def write(path: Path, columns: Columns, schema: dict[str, pa.DataType] | None = None) -> str:
-    arrays = {name: pa.array(values, (schema or {}).get(name)) for name, values in columns.items()}
-    pq.write_table(pa.table(arrays), path, row_group_size=7)
-    return str(path)
-
-
-def samples(folder: str | Path) -> list[dict[str, Any]]:
-    """All rows that the manifest counts, in order."""
-    manifest = storage.read_json(f"{folder}/manifest.json")
-    uris = [f"{folder}/{shard['uri']}" for shard in manifest["shards"]]
-    found: list[dict[str, Any]] = storage.read_table(uris).to_pylist()
-    assert len(found) == manifest["totals"]["samples"] == sum(shard["rows"] for shard in manifest["shards"])
-    return found
-
-
-def pictures(folder: str | Path) -> dict[str, bytes]:
-    return {row["sample_id"]: row["image"]["bytes"] for row in samples(folder)}
-
-
-def shards(folder: str | Path) -> dict[str, bytes]:
-    return {name: data for name, data in tiny.contents(folder, "*.parquet").items() if name != "rejects.parquet"}
 
 
 @pytest.fixture(scope="module")
 def reference(trained: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The held-out prompts by two workers in shards of 20."""
+    """The held-out prompts in shards of 20."""
     folder = tmp_path_factory.mktemp("reference")
-    generate(trained.recipe(f"generate.samples_uri={folder}/samples", "generate.sampling.num_workers=2"))
+    generate(trained.recipe(f"generate.samples_uri={folder}/samples"))
     return folder / "samples"
 
 
@@ -78,7 +46,7 @@ def test_a_finished_generation(trained: Run, reference: Path) -> None:
     assert [(row["prompt_id"], row["prompt"]) for row in rows] == [(p["prompt_id"], p["prompt"]) for p in prompts]
     assert [dict(row["attributes"]) for row in rows] == [dict(p["attributes"]) for p in prompts]
     assert {row["model_digest"] for row in rows} == {model["model_digest"]} and {row["seed"] for row in rows} == {0}
-    assert {images.decode(row["image"]["bytes"]).size for row in rows} == {(16, 16)}
+    assert {decode(row["image"]["bytes"]).size for row in rows} == {(16, 16)}
     assert len({row["image"]["bytes"] for row in rows}) > NUM_TEST / 2
 
 
@@ -88,33 +56,16 @@ def test_the_samples_are_those_of_the_model_at_hand(trained: Run, reference: Pat
     rows = samples(reference)[:8]
     made = task.sample({"prompt": [row["prompt"] for row in rows]}, [(0, row["sample_id"]) for row in rows])
     for row, image in zip(rows, made.permute(0, 2, 3, 1).numpy(), strict=True):
-        assert row["image"]["bytes"] == images.encode_png(image)
-
-
-@pytest.mark.parametrize(
-    "pool",
-    [
-        ["num_workers=1"],
-        ["num_workers=4", "cpus_per_worker=0.5"],
-        ["num_workers=2", "min_workers=1"],
-    ],
-)
-def test_any_pool_writes_the_files_of_two_workers(
-    pool: list[str], trained: Run, reference: Path, tmp_path: Path
-) -> None:
-    settings = [f"generate.sampling.{setting}" for setting in pool]
-    generate(trained.recipe(f"generate.samples_uri={tmp_path}/samples", *settings))
-    assert shards(tmp_path / "samples") == shards(reference) and len(shards(reference)) == 2
+        assert row["image"]["bytes"] == encode_png(image)
 
 
 def test_bfloat16_is_close_and_a_plan_of_its_own(trained: Run, reference: Path, tmp_path: Path) -> None:
     settings = [f"generate.samples_uri={tmp_path}/samples", "generate.sampling.precision=bfloat16"]
     generate(trained.recipe(*settings))
-    halves, wholes = pictures(tmp_path / "samples"), pictures(reference)
+    halves, wholes = images(tmp_path / "samples"), images(reference)
     assert halves.keys() == wholes.keys() and halves != wholes
     difference = [
-        np.abs(np.asarray(images.decode(halves[i]), float) - np.asarray(images.decode(wholes[i]), float)).mean()
-        for i in wholes
+        np.abs(np.asarray(decode(halves[i]), float) - np.asarray(decode(wholes[i]), float)).mean() for i in wholes
     ]
     assert np.mean(difference) < 4
     with pytest.raises(BadInput, match="was begun with precision = 'bfloat16', now it is 'float32'"):
@@ -129,7 +80,7 @@ def test_shards_and_order_change_no_picture(shard_rows: int, trained: Run, refer
     settings = [f"generate.prompts_uri={tmp_path}/shuffled.parquet", f"generate.sampling.shard_rows={shard_rows}"]
     uris = tiny.write_here(trained.recipe(*settings, f"generate.samples_uri={tmp_path}/samples"))
     rows = storage.read_table(uris).to_pylist()
-    assert {row["sample_id"]: row["image"]["bytes"] for row in rows} == pictures(reference)
+    assert {row["sample_id"]: row["image"]["bytes"] for row in rows} == images(reference)
     assert [row["prompt_id"] for row in rows] == shuffled.column("prompt_id").to_pylist()
 
 
@@ -167,7 +118,7 @@ def test_several_files_are_one_prompt_set(trained: Run, reference: Path, tmp_pat
     pq.write_table(table.slice(13), tmp_path / "prompts" / "b.parquet")
     settings = [f"generate.prompts_uri={tmp_path}/prompts", f"generate.samples_uri={tmp_path}/samples"]
     generate(trained.recipe(*settings))
-    assert pictures(tmp_path / "samples") == pictures(reference)
+    assert images(tmp_path / "samples") == images(reference)
     assert [shard["rows"] for shard in storage.read_json(f"{tmp_path}/samples/manifest.json")["shards"]] == [20, 20]
 
 
@@ -297,13 +248,7 @@ def test_other_samples_in_the_same_folder_are_refused(
     assert tiny.contents(reference) == before
 
 
-def test_more_workers_than_the_cluster_holds_are_refused(trained: Run, tmp_path: Path) -> None:
-    settings = [f"generate.samples_uri={tmp_path}/samples", "generate.sampling.num_workers=3"]
-    with pytest.raises(BadInput, match=r"generate.sampling.num_workers is 3 with 1 CPU each; the cluster has 2 CPU"):
-        generate(trained.recipe(*settings))
-    assert not list((tmp_path / "samples").glob("*.parquet"))
-
-
+@pytest.mark.slow("kills a driver with a Ray of its own")
 def test_a_killed_driver_loses_and_doubles_nothing(trained: Run, make_run: MakeRun) -> None:
     run = make_run()
     uri = write(run.folder / "prompts.parquet", prompts_of(900, num_samples=[1 + i % 2 for i in range(900)]))
@@ -352,4 +297,4 @@ def test_a_full_disk_is_the_users_to_mend(trained: Run, small_disk: Path, tmp_pa
         assert pq.read_table(small_disk / "samples" / name).num_rows == 20
     subprocess.run(["mount", "-o", "remount,size=1m", str(small_disk)], check=True)
     generate(recipe)
-    assert len(pictures(small_disk / "samples")) == 60
+    assert len(images(small_disk / "samples")) == 60

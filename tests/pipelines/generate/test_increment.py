@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from ganrnn.data import images
+from ganrnn.data.images import decode, encode_png
 from ganrnn.errors import BadInput
 from jobs import cli
 from pipelines import storage
@@ -19,7 +19,7 @@ from pipelines.generate.driver import generate, generate_increment
 from pipelines.generate.verify import verify
 from pipelines.storage import lease
 from tests.pipelines import tiny
-from tests.pipelines.generate.test_generate import pictures, prompts_of, shards, write
+from tests.pipelines.generate.samples import images, prompts_of, shards, write
 from tests.pipelines.tiny import Run
 
 Edit = Callable[[Path], Any]
@@ -63,7 +63,7 @@ def test_only_new_files_are_generated(trained: Run, tmp_path: Path) -> None:
     # One by one or together, a row is the same row.
     whole = tmp_path / "whole"
     generate(trained.recipe(f"generate.prompts_uri={tmp_path}/prompts/day=2026-01-01", f"generate.samples_uri={whole}"))
-    assert pictures(whole) == pictures(tmp_path / "samples/day=2026-01-01/a")
+    assert images(whole) == images(tmp_path / "samples/day=2026-01-01/a")
 
 
 def test_who_reads_one_folder_refuses_many(trained: Run, tmp_path: Path) -> None:
@@ -128,9 +128,9 @@ def _repaint(folder: Path, levels: int) -> None:
     path = sorted(folder.glob("*-000001.parquet"))[0]
     table = pq.read_table(path)
     rows = table.to_pylist()
-    pixels = np.array(images.decode(rows[3]["image"]["bytes"]))
+    pixels = np.array(decode(rows[3]["image"]["bytes"]))
     pixels[0, 0, 0] = pixels[0, 0, 0] + levels if pixels[0, 0, 0] < 128 else pixels[0, 0, 0] - levels
-    rows[3]["image"]["bytes"] = images.encode_png(pixels)
+    rows[3]["image"]["bytes"] = encode_png(pixels)
     digest = storage.commit_table(str(path), type(table).from_pylist(rows, table.schema))
     manifest = storage.read_json(f"{folder}/manifest.json")
     manifest["shards"][1] |= {"sha256": digest, "bytes": path.stat().st_size}

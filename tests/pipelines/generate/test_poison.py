@@ -5,11 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ganrnn.data import images
+from ganrnn.data.images import decode
 from ganrnn.errors import BadInput
 from pipelines import storage
+from pipelines.cluster.session import using
 from pipelines.generate.driver import generate
-from tests.pipelines.generate.test_generate import pictures, prompts_of, write
+from pipelines.sampling.sampler import ModelSampler
+from tests.pipelines.generate.samples import images, prompts_of, write
+from tests.pipelines.generate.site.harm import harmed
+from tests.pipelines.mortal import Death, MortalRunner
 from tests.pipelines.tiny import Run
 
 NUM = 60
@@ -26,11 +30,21 @@ def run_of(trained: Run, folder: Path, harm: dict[int, str], *settings: str) -> 
     return generate(trained.recipe(*places, "generate.sampling.num_workers=2", *settings))
 
 
+def die() -> None:
+    raise Death
+
+
+@pytest.fixture(autouse=True)
+def harm(sound: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model of this process is harmed as those of Ray's workers are."""
+    monkeypatch.setattr(ModelSampler, "_micro_batch", harmed(ModelSampler._micro_batch, die))
+
+
 @pytest.fixture(scope="module")
 def sound(trained: Run, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     folder = tmp_path_factory.mktemp("sound") / "run"
     run_of(trained, folder, {})
-    return pictures(folder / "samples")
+    return images(folder / "samples")
 
 
 def rejects(folder: Path) -> dict[str, str]:
@@ -43,28 +57,39 @@ def test_prompts_that_the_model_fails_on_are_set_aside(trained: Run, sound: dict
     assert rejects(tmp_path / "run") == dict.fromkeys(
         ("p003", "p017", "p045"), "the model fails on it: ValueError: no such word"
     )
-    made = pictures(tmp_path / "run/samples")
+    made = images(tmp_path / "run/samples")
     assert made == {i: picture for i, picture in sound.items() if i not in ("p003/0", "p017/0", "p045/0")}
     assert manifest["totals"] == {"samples": 57, "prompts": 60, "rejects": 3, "unknown_tokens": 76}
+
+
+def require_one_is_found(trained: Run, sound: dict[str, bytes], folder: Path) -> None:
+    run_of(trained, folder, {25: "KILL"}, "generate.sampling.shard_rows=8")
+    assert rejects(folder) == {"p025": "the sampler's process dies on it"}
+    assert images(folder / "samples") == {i: image for i, image in sound.items() if i != "p025/0"}
 
 
 def test_prompts_that_kill_the_process_are_found_and_set_aside(
     trained: Run, sound: dict[str, bytes], tmp_path: Path
 ) -> None:
-    run_of(trained, tmp_path / "run", {25: "KILL"}, "generate.sampling.shard_rows=8")
-    assert rejects(tmp_path / "run") == {"p025": "the sampler's process dies on it"}
-    made = pictures(tmp_path / "run/samples")
-    assert made == {i: picture for i, picture in sound.items() if i != "p025/0"}
+    with using(MortalRunner()):
+        require_one_is_found(trained, sound, tmp_path / "run")
+
+
+@pytest.mark.slow("kills actors and tasks of Ray")
+def test_prompts_that_kill_processes_of_ray_are_found_and_set_aside(
+    on_ray: None, trained: Run, sound: dict[str, bytes], tmp_path: Path
+) -> None:
+    require_one_is_found(trained, sound, tmp_path / "run")
 
 
 def test_without_memory_the_micro_batch_is_halved(trained: Run, sound: dict[str, bytes], tmp_path: Path) -> None:
     run_of(trained, tmp_path / "run", {25: "GREEDY"}, "generate.sampling.micro_batch_size=64")
-    made = pictures(tmp_path / "run/samples")
+    made = images(tmp_path / "run/samples")
     assert rejects(tmp_path / "run") == {} and made.keys() == sound.keys()
     for i, picture in sound.items():
         if i == "p025/0":  # painted from another prompt
             continue
-        levels = [np.asarray(images.decode(png), np.int16) for png in (picture, made[i])]
+        levels = [np.asarray(decode(png), np.int16) for png in (picture, made[i])]
         assert np.abs(levels[0] - levels[1]).max() <= 1, i
 
 

@@ -78,7 +78,7 @@ def test_another_training_in_the_same_folder_is_refused(trained: Run, override: 
         ("ingest.dataset_uri=/nowhere/dataset", "/nowhere/dataset/manifest.json does not exist; run ingest first"),
         ("task.width=32", "task.width is 32; the pictures of .*dataset have width 16"),
         ("train.global_batch_size=400", "train.global_batch_size is 400; allowed is at most .* training rows, 300"),
-        ("train.cpus_per_worker=2", "train.num_workers is 2 with 2 CPU each; the cluster has 2 CPU"),
+        ("train.use_gpu=true", "train: 1 GPU a worker; a run without Ray uses CPUs alone"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_and_leaves_nothing(make_run: MakeRun, override: str, message: str) -> None:
@@ -129,7 +129,8 @@ def test_older_checkpoints_go_only_when_newer_ones_are_whole(copied: Path) -> No
     assert tiny.contents(copied / "step-00000080") == files
 
 
-def test_a_killed_driver_ends_with_the_bytes_of_one_never_killed(trained: Run, make_run: MakeRun) -> None:
+@pytest.mark.slow("starts Ray Train twice and kills its driver")
+def test_a_killed_driver_ends_with_the_bytes_of_one_never_killed(on_ray: None, trained: Run, make_run: MakeRun) -> None:
     run = make_run()
     checkpoints = Path(run.recipe().train.checkpoint_uri)
     with tiny.started(run.command("train")) as process:
@@ -142,7 +143,8 @@ def test_a_killed_driver_ends_with_the_bytes_of_one_never_killed(trained: Run, m
     assert tiny.last_checkpoint(run.recipe()) == tiny.last_checkpoint(trained.recipe())
 
 
-def test_a_killed_worker_ends_with_the_bytes_of_one_never_killed(trained: Run, make_run: MakeRun) -> None:
+@pytest.mark.slow("kills a worker of Ray Train")
+def test_a_killed_worker_ends_with_the_bytes_of_one_never_killed(on_ray: None, trained: Run, make_run: MakeRun) -> None:
     run = make_run()
     recipe = run.recipe("train.max_failures=1")
     first = Path(recipe.train.checkpoint_uri, "step-00000020", checkpoint.DESCRIPTION)
@@ -161,7 +163,8 @@ def test_a_killed_worker_ends_with_the_bytes_of_one_never_killed(trained: Run, m
     assert tiny.last_checkpoint(recipe) == tiny.last_checkpoint(trained.recipe())
 
 
-def test_a_worker_that_always_fails_ends_the_training(make_run: MakeRun) -> None:
+@pytest.mark.slow("starts Ray Train")
+def test_a_worker_that_always_fails_ends_the_training(on_ray: None, make_run: MakeRun) -> None:
     """A prompts file that disappears is the user's to mend, and retried no more often than allowed."""
     recipe = make_run().recipe("train.max_failures=0")
     copy = Path(recipe.run_uri, "dataset")

@@ -10,9 +10,11 @@ import importlib.machinery
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
+
+from harm import harmed  # this folder is on the path
 
 _MODULE = "pipelines.sampling.sampler"
 
@@ -42,19 +44,8 @@ class _WhenImported(importlib.abc.MetaPathFinder):
 
 
 def _harm(module: Any) -> None:
-    sample = module.ModelSampler._micro_batch
-
-    def harmed(self: Any, rows: Mapping[str, Sequence[Any]], keys: Sequence[tuple[int, str]]) -> Any:
-        texts = rows.get("prompt", [])
-        if any("KILL" in text for text in texts):
-            os.kill(os.getpid(), signal.SIGKILL)
-        if any("RAISE" in text for text in texts):
-            raise ValueError("no such\nword")
-        if any("GREEDY" in text for text in texts) and self.micro_batch_size > 16:
-            raise MemoryError
-        return sample(self, rows, keys)
-
-    module.ModelSampler._micro_batch = harmed
+    sampler = module.ModelSampler
+    sampler._micro_batch = harmed(sampler._micro_batch, lambda: os.kill(os.getpid(), signal.SIGKILL))
 
 
 prepare()
