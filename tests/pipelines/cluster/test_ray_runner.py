@@ -76,10 +76,8 @@ def test_more_workers_than_the_cluster_holds_are_refused(
     verb: Callable[[Recipe], object], section: str, own_folder: str, trained: Run, one_process: Path, tmp_path: Path
 ) -> None:
     samples = (f"generate.samples_uri={one_process}", "generate.sampling.shard_rows=5")
-    recipe = trained.recipe(
-        *samples, f"{section}.num_workers=3", "train.global_batch_size=9", f"{own_folder}={tmp_path}/none"
-    )
-    with pytest.raises(BadInput, match=rf"{section}\.num_workers is 3 with 1 CPU each; the cluster has 2 CPU"):
+    recipe = trained.recipe(*samples, f"{section}.num_workers=4", f"{own_folder}={tmp_path}/none")
+    with pytest.raises(BadInput, match=rf"{section}\.num_workers is 4 with 1 CPU each; the cluster has 2 CPU"):
         verb(recipe)
     assert not list(tmp_path.rglob("*.parquet")) and not list(tmp_path.rglob("report.*"))
 
