@@ -26,7 +26,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Refuse a slow test without a reason, and a quick one that starts Ray in a file of its own."""
     for item in items:
         mark = item.get_closest_marker("slow")
-        if mark and not (len(mark.args) == 1 and isinstance(mark.args[0], str) and mark.args[0].strip()):
+        reasons = [*mark.args, *mark.kwargs.values()] if mark else []
+        if mark and not (len(reasons) == 1 and str(reasons[0]).strip()):
             raise pytest.UsageError(f'{item.nodeid}: give the reason, @pytest.mark.slow("starts a cluster")')
         needs_ray = "ray_session" in getattr(item, "fixturenames", ())
         if needs_ray and not mark and item.path.name != QUICK_RAY_FILE:
