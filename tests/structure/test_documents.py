@@ -1,8 +1,10 @@
 """The documents say what is so: measured numbers, links, tables of files, systems, commands and recipes."""
 
 import importlib.util
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -62,6 +64,15 @@ def test_a_wrong_number_is_corrected_with_its_digits_and_unit() -> None:
 def test_no_measured_number_is_typed(name: str) -> None:
     found = set(FIGURE.findall(documents.typed(PAGES[name].read_text(encoding="utf-8"))))
     assert found - NOT_MEASURED.get(name, set()) == set()
+
+
+def test_results_of_recipe_headers_are_those_of_the_headers() -> None:
+    for name, details in json.loads((document_figures.RESULTS / "recipe_runs.json").read_text())["details"].items():
+        header = (ROOT / details["read_from"].removeprefix("header of ")).read_text(encoding="utf-8")
+        assert details["commit"] in header, name
+        for number in _numbers(details):
+            ways = {f"{number:,}", f"{number:.5f}", f"{number:.2f}", f"{100 * number:.1f} %"}
+            assert any(way in header for way in ways), f"{name}: {number}"
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -127,6 +138,12 @@ def test_modules_that_the_changelog_names_exist() -> None:
     rows = documents.rows(PAGES["CHANGELOG.md"].read_text(encoding="utf-8").replace("\n  |", "\n|"), "| before")
     names = [name for row in rows for name in re.findall(r"`((?:ganrnn|pipelines)[\w.]+)`", row[1])]
     assert len(names) > len(rows) and [name for name in names if not importlib.util.find_spec(name)] == []
+
+
+def _numbers(value: Any) -> list[float]:
+    if isinstance(value, dict):
+        return [number for part in value.values() for number in _numbers(part)]
+    return [] if isinstance(value, str) else [value]
 
 
 def _column(field: pa.Field) -> str:
