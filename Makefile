@@ -2,6 +2,7 @@
 # make loop   dreamt captions, painted, judged: trains dreamt_captions, scene_judge and demo where that is not done
 # make test        every promise once: ten minutes on two cores
 # make test-slow   again through Ray, kills, S3, a browser and cluster jobs; it downloads what it needs
+# make mutants     whether make test notices small faults, drawn by seed: about an hour
 # make lint   style, types, import rules         make clean   remove the environment and all runs
 # make bench  benchmarks of the main job         make bench-scale   of generation at scale
 # make bench-gans  modes by objective, the guard, scores of the image recipes: two hours; peers where they are given
@@ -17,7 +18,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo loop test test-slow unit lint
+.PHONY: demo loop test test-slow mutants unit lint
 .PHONY: bench bench-scale bench-gans bench-texts bench-hybrids bench-evaluation faults clean
 
 demo: $(READY)
@@ -35,6 +36,10 @@ test: $(READY)
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest tests -m slow --durations=20
+
+# which small faults make test notices; about an hour
+mutants: $(READY)
+	$(BIN)/python -m tests.mutation.run
 
 unit: $(READY)
 	$(BIN)/python -m pytest tests/unit
