@@ -2,17 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import pytest
 import torch
-from torch import distributed as dist
-from torch import multiprocessing, nn
+from torch import nn
 
 from ganrnn import distributed
 from ganrnn.tasks.text_to_image import TextToImage
+from tests.forks import on_two_ranks
 from tests.unit import tiny
 
 WORLD_SIZE, BATCH = 2, 16
@@ -51,26 +50,18 @@ def layer_of(rank: int) -> nn.Linear:
     return layer
 
 
-def work(rank: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=WORLD_SIZE)
+def work(rank: int) -> dict[str, Any]:
     layer = layer_of(rank)
     distributed.average_gradients(layer.parameters())
     task, metrics = three_steps(rank, WORLD_SIZE)
     mine = (distributed.rank(), distributed.world_size())
     assert layer.bias.grad is None
-    torch.save(
-        {"place": mine, "gradient": layer.weight.grad, "weights": tiny.weights(task), "metrics": metrics},
-        f"{folder}/{rank}.pt",
-    )
-    dist.destroy_process_group()
+    return {"place": mine, "gradient": layer.weight.grad, "weights": tiny.weights(task), "metrics": metrics}
 
 
 @pytest.fixture(scope="module")
 def workers(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    folder: Path = tmp_path_factory.mktemp("workers")
-    multiprocessing.spawn(work, args=(str(folder),), nprocs=WORLD_SIZE)
-    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(WORLD_SIZE)]
+    return on_two_ranks(work, tmp_path_factory.mktemp("workers"))
 
 
 def test_each_worker_knows_its_place(workers: list[dict[str, Any]]) -> None:

@@ -102,7 +102,7 @@ def test_candidates_are_ranked_by_their_logits_in_any_company() -> None:
 def test_it_learns_what_is_true() -> None:
     task = model(contrast_weight=0.0)
     batch = task.collate(ROWS)
-    for _ in range(60):
+    for _ in range(40):
         metrics = task.step(batch)
     assert float(metrics["right"]) > 0.9
     verdicts = task.sample(PROMPTS, [(0, "")] * 64) > 0.5

@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-from torch import distributed as dist
-from torch import multiprocessing
 from torch.nn import functional as F
 
 from ganrnn import checkpoint, distributed
@@ -19,6 +17,7 @@ from ganrnn.tasks.language_model import LanguageModel, LanguageModelConfig
 from ganrnn.tasks.sequence_gan import SequenceGan, SequenceGanConfig
 from ganrnn.text.vocabulary import BEGIN, END, PAD
 from ganrnn.training.optimizer import PlayerConfig
+from tests.forks import on_two_ranks
 
 TEXTS = ["a small red circle", "no", "two blue squares, one above the other", "红色圆形", "green", "so it goes on"]
 NUM_TOKENS = 20
@@ -139,7 +138,7 @@ def test_rewards_alone_teach_to_write(discriminator: str) -> None:
     }
     texts = ["ab", "cd", "e"] * 8
     config = SequenceGanConfig(
-        **SMALL | {"num_tokens": 4, "hidden_dim": 24, "num_pretraining_steps": 0, "num_steps": 400},
+        **SMALL | {"num_tokens": 4, "hidden_dim": 24, "num_pretraining_steps": 0, "num_steps": 200},
         **quick,
         discriminator=discriminator,  # type: ignore[arg-type]
         entropy_weight=0.05,
@@ -223,18 +222,14 @@ def two_steps(rank: int, world_size: int) -> tuple[SequenceGan, list[dict[str, t
     return task, [task.step(first_batch(task, rank, world_size)) for _ in range(2)]
 
 
-def work(rank: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+def work(rank: int) -> dict[str, Any]:
     task, metrics = two_steps(rank, 2)
     assert distributed.world_size() == 2
-    torch.save({"weights": weights(task), "metrics": metrics}, f"{folder}/{rank}.pt")
-    dist.destroy_process_group()
+    return {"weights": weights(task), "metrics": metrics}
 
 
 def test_two_workers_learn_what_one_would(tmp_path: Path) -> None:
-    multiprocessing.spawn(work, args=(str(tmp_path),), nprocs=2)
-    workers = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
+    workers = on_two_ranks(work, tmp_path)
     task, metrics = two_steps(0, 1)
     for step in range(2):
         for name, whole in metrics[step].items():

@@ -114,7 +114,7 @@ def test_our_own_generator_learns_in_it(environment: Any) -> None:
     network = LanguageNetwork(len(VOCABULARY), "gru", 8, 16, 1, tied=False)
     optimizer = torch.optim.Adam(network.parameters(), lr=2e-2)
     totals = []
-    for _ in range(60):
+    for _ in range(45):
         loss, found = torch.zeros(()), []
         for _ in range(8):
             environment.reset()

@@ -1,17 +1,15 @@
 """Augmentation: each change against plain numpy, its slopes, its probability, and the controller by hand."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load, save
-from torch import distributed as dist
-from torch import multiprocessing
 
 from ganrnn.training import augmentation
 from ganrnn.training.augmentation import Augmentation
+from tests.forks import on_two_ranks
 
 
 def pictures(num: int = 6, height: int = 16, width: int = 24, dtype: torch.dtype = torch.float32) -> torch.Tensor:
@@ -250,20 +248,15 @@ def test_its_state_survives_a_checkpoint() -> None:
     assert observed(again, 6, 0) == observed(held, 6, 0) == pytest.approx(0.6)
 
 
-def work(rank: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+def work(rank: int) -> list[float]:
     held = Augmentation(0.5, target=0.6, ramp_images=100)
     # 10 of 12 pairs on one worker, 6 of 8 on the other: r = 12 / 20 on both together, which is the target.
     probabilities = [observed(held, 10, 2) if rank == 0 else observed(held, 6, 2)]
-    probabilities.append(observed(held, 5, 0))
-    torch.save(probabilities, f"{folder}/{rank}.pt")
-    dist.destroy_process_group()
+    return [*probabilities, observed(held, 5, 0)]
 
 
 def test_two_workers_adjust_as_one_with_all_pictures(tmp_path: Path) -> None:
-    multiprocessing.spawn(work, args=(str(tmp_path),), nprocs=2)
-    both: list[Any] = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
+    both = on_two_ranks(work, tmp_path)
     alone = Augmentation(0.5, target=0.6, ramp_images=100)
     assert both[0] == both[1] == [observed(alone, 16, 4), observed(alone, 10, 0)]
     assert both[0] == [pytest.approx(0.5), pytest.approx(0.6)]

@@ -67,7 +67,8 @@ def test_resize_is_that_of_tensorflow_1(height: int, width: int) -> None:
         assert torch.equal(found, (made.float() - 128) / 128)
 
 
-def test_features_depend_on_the_picture_alone(extractor: InceptionExtractor) -> None:
+def test_features_depend_on_the_picture_alone(extractor: InceptionExtractor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inception, "MICRO_BATCH_SIZE", 3)
     made = pictures(6, 32, 32)
     features, logits = extractor(made)
     assert features.shape == (6, 2048) and logits.shape == (6, 1008) and features.dtype == logits.dtype == np.float32
@@ -81,15 +82,15 @@ def test_other_pictures_change_no_bit_of_a_picture_in_its_place(
     extractor: InceptionExtractor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The last micro-batch is filled up, so that convolutions have one shape whether pictures are many or few."""
-    monkeypatch.setattr(inception, "MICRO_BATCH_SIZE", 4)
-    made, counts = pictures(5, 32, 32), []
+    monkeypatch.setattr(inception, "MICRO_BATCH_SIZE", 3)
+    made, counts = pictures(4, 32, 32), []
     hook = extractor.network.register_forward_pre_hook(lambda network, given: counts.append(len(given[0])))
     whole = extractor(made)
-    for start, stop in ((0, 3), (4, 5)):
+    for start, stop in ((0, 2), (3, 4)):
         for found, expected in zip(extractor(made[start:stop]), whole, strict=True):
             np.testing.assert_array_equal(found, expected[start:stop])
     hook.remove()
-    assert counts == [4] * 4
+    assert counts == [3] * 4
 
 
 def test_no_picture_gives_no_features(extractor: InceptionExtractor) -> None:

@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ganrnn.errors import BadInput
+from ganrnn.metrics.extractors import inception
 from ganrnn.metrics.extractors.load import load_extractor
 from tests.unit.inception_weights import random_weights
 
@@ -81,7 +82,8 @@ def test_a_picture_has_the_same_features_in_any_company() -> None:
         np.testing.assert_array_equal(own(many[rows])[0], whole[rows])
 
 
-def test_inception_of_other_weights_says_so() -> None:
+def test_inception_of_other_weights_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inception, "MICRO_BATCH_SIZE", 1)
     data = save(random_weights())
     network = load_extractor(data, "random.safetensors", digest(data))
     assert network.name == f"inception_{digest(data)[:8]}" and "TensorFlow 1" in network.resizer

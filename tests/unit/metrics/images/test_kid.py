@@ -38,9 +38,9 @@ def test_one_dimension_by_hand() -> None:
 
 def test_same_distribution_is_zero_within_the_error() -> None:
     rng = np.random.default_rng(1)
-    mean, std = kernel_distance(rng.normal(size=(2000, 4)), rng.normal(size=(2000, 4)), 50, 400, 0)
+    mean, std = kernel_distance(rng.normal(size=(2000, 4)), rng.normal(size=(2000, 4)), 10, 400, 0)
     assert 0 < std < 0.05 and abs(mean) < 0.02
-    shifted, _ = kernel_distance(rng.normal(size=(2000, 4)), rng.normal(size=(2000, 4)) + 1, 50, 400, 0)
+    shifted, _ = kernel_distance(rng.normal(size=(2000, 4)), rng.normal(size=(2000, 4)) + 1, 5, 400, 0)
     assert shifted > 1.0
 
 
@@ -49,7 +49,7 @@ def test_estimate_is_unbiased_in_the_subset_size() -> None:
     rng = np.random.default_rng(2)
     x, y = rng.normal(size=(4000, 4)), rng.normal(size=(4000, 4)) * 1.3
     small, small_std = kernel_distance(x, y, 800, 10, 0)
-    large, _ = kernel_distance(x, y, 10, 1000, 0)
+    large, _ = kernel_distance(x, y, 4, 1000, 0)
     assert abs(small - large) < 4 * small_std / np.sqrt(800)
 
 

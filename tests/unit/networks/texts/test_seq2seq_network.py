@@ -176,13 +176,14 @@ def test_gradients_of_a_padded_batch_are_those_of_its_rows(settings: Settings) -
 @some_cases
 def test_the_gradient_is_the_slope_of_the_loss(settings: Settings) -> None:
     network = network_of(**settings).double()
-    for name, parameter in network.named_parameters():
-        (made,) = torch.autograd.grad(loss_of(network, slice(N), S, T), parameter)
+    gradients = torch.autograd.grad(loss_of(network, slice(N), S, T), list(network.parameters()))
+    for (name, parameter), made in zip(network.named_parameters(), gradients, strict=True):
         held, sides = parameter.data.clone(), []
         direction = made / made.norm()  # along its own gradient a loss rises by the gradient's length
         for step in (1e-5, -1e-5):
             parameter.data = held + step * direction
-            sides.append(loss_of(network, slice(N), S, T).item())
+            with torch.no_grad():
+                sides.append(loss_of(network, slice(N), S, T).item())
         parameter.data = held
         assert (sides[0] - sides[1]) / 2e-5 == pytest.approx(made.norm().item(), rel=1e-4, abs=1e-6), name
 
