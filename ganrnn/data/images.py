@@ -21,7 +21,9 @@ def decode(data: bytes) -> Image.Image:
             if image.has_transparency_data:
                 image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
             return image.convert("RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except UnidentifiedImageError as error:  # whose own sentence holds an address in memory
+        raise BadInput("not a readable image (none of the formats that Pillow knows)") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise BadInput(f"not a readable image ({error})") from error
 
 

@@ -1,4 +1,4 @@
-"""What remote work tells the driver while it runs."""
+"""What remote work tells the driver: messages while it runs, and a refusal as a value."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ class Refusal:
         return TryAgain(self.text) if self.is_transient else BadInput(self.text)
 
 
-Message = Progress | Line | Refusal
+Message = Progress | Line
 
 
 class Reports(Protocol):

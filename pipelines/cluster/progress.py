@@ -2,15 +2,14 @@
 
 from tqdm import tqdm
 
-from pipelines.cluster.messages import Line, Message, Progress, Refusal, Reports
+from pipelines.cluster.messages import Line, Message, Progress, Reports
 
 
 class Bar:
-    """Shows messages as they come. `reports` is what remote work puts them into, `refusal` the last one that came."""
+    """Shows messages as they come. `reports` is what remote work puts them into."""
 
     def __init__(self, description: str, total: int, unit: str) -> None:
         self.tqdm = tqdm(desc=description, total=total, unit=unit, mininterval=0.5)
-        self.refusal: Refusal | None = None
         self.reports: Reports = self
 
     def put(self, message: Message) -> None:
@@ -18,8 +17,6 @@ class Bar:
         match message:
             case Line(text):
                 self.tqdm.write(text)
-            case Refusal():
-                self.refusal = message
             case Progress(done, metrics):
                 self.tqdm.set_postfix({name: f"{value:.3g}" for name, value in metrics.items()}, refresh=False)
                 self.tqdm.update(done - self.tqdm.n)

@@ -13,7 +13,7 @@ from typing import Any
 import ray
 import ray.data
 from ray.exceptions import LocalRayletDiedError, NodeDiedError, OutOfMemoryError, RayTaskError, WorkerCrashedError
-from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
+from ray.train import ControllerError, FailureConfig, RunConfig, ScalingConfig, UserCallback
 from ray.train.torch import TorchTrainer
 from ray.util.annotations import RayDeprecationWarning
 from ray.util.queue import Queue
@@ -173,6 +173,7 @@ class RayRunner:
             run_config=RunConfig(
                 name="ray_train",
                 storage_path=folder_uri,
+                callbacks=[EndAtRefusal()],  # type: ignore[list-item]  # mypy sees the class of Ray Train V1
                 failure_config=FailureConfig(
                     max_failures=failures,
                     controller_failure_limit=failures,  # type: ignore[call-arg]  # Ray Train V2 has it
@@ -181,12 +182,24 @@ class RayRunner:
         )
         try:
             trainer.fit()
-        except TrainingFailedError as error:
-            for cause in getattr(error, "worker_failures", {}).values():
-                refusal = getattr(cause, "cause", cause)
-                if isinstance(refusal, BadInput):
-                    raise Refusal.of(refusal).error() from error
+        except ControllerError as error:
+            if isinstance(error.controller_failure, BadInput):
+                raise error.controller_failure from error
             raise
+
+
+class EndAtRefusal(UserCallback):
+    """Ends a training at the first BadInput of any rank, while the other ranks may still wait for that one.
+
+    Ray Train starts workers again after whatever a rank raises. What a callback raises in its controller is no failure
+    of a worker: it ends the training as a ControllerError. `test_refusals.py` says what breaks should that change.
+    """
+
+    def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
+        """Called by the controller whenever it has seen that ranks have raised."""
+        for rank in sorted(worker_exceptions):
+            if isinstance(error := worker_exceptions[rank], BadInput):
+                raise error
 
 
 class _Actor:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,6 +11,8 @@ from ganrnn.errors import BadInput
 from pipelines.storage import errors
 from pipelines.storage.errors import STORE_ERRORS
 from pipelines.storage.files import commit_bytes, open_filesystem
+
+Rows = TypeVar("Rows", pa.Table, pa.RecordBatch)
 
 
 def commit_table(uri: str, table: pa.Table, row_group_rows: int = 512) -> str:
@@ -42,12 +45,25 @@ def reading_parquet(uri: str) -> Iterator[None]:
         raise errors.refusal(f"{uri} cannot be read as Parquet", error, advice) from error
 
 
+def read_row_group(uri: str, file: pq.ParquetFile, index: int, columns: Sequence[str] | None = None) -> pa.Table:
+    """A row group of an open file; BadInput names the file where it cannot be read."""
+    with reading_parquet(uri):
+        return _valid(file.read_row_group(index, columns=list(columns) if columns else None))
+
+
+def _valid(table: Rows) -> Rows:
+    """The rows themselves. Damage that decompresses would show only where a text becomes a str."""
+    table.validate(full=True)
+    return table
+
+
 def read_batches(uri: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """Rows of a Parquet file in pieces that fit in memory."""
     file = open_parquet(uri)
     require_columns(uri, file.schema_arrow, columns)
     with reading_parquet(uri):
-        yield from file.iter_batches(columns=list(columns))
+        for batch in file.iter_batches(columns=list(columns)):
+            yield _valid(batch)
 
 
 def require_columns(uri: str, schema: pa.Schema, columns: Sequence[str]) -> None:
@@ -64,5 +80,5 @@ def read_table(uris: Sequence[str], columns: Sequence[str] | None = None) -> pa.
         file = open_parquet(uri)
         require_columns(uri, file.schema_arrow, columns or [])
         with reading_parquet(uri):
-            tables.append(file.read(columns=list(columns) if columns else None))
+            tables.append(_valid(file.read(columns=list(columns) if columns else None)))
     return pa.concat_tables(tables)

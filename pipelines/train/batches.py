@@ -1,12 +1,15 @@
 """What each training step reads on one worker."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from ganrnn.data.row_order import RowOrder
+from ganrnn.errors import BadInput
 from ganrnn.task import Batch, Batches, Task
 from pipelines import storage
 from pipelines.config import TrainConfig
@@ -25,6 +28,25 @@ def training_batches(
     return CollatedRows(TrainingRows(uris, task.input_columns, **sizes, **place), task)
 
 
+@dataclass(frozen=True)
+class RowGroup:
+    """A row group of an open shard, and where its rows stand in the shard."""
+
+    uri: str
+    file: pq.ParquetFile
+    index: int
+    first_row: int
+    num_rows: int
+
+
+def _row_groups(uri: str, file: pq.ParquetFile) -> Iterator[RowGroup]:
+    first_row = 0
+    for index in range(file.num_row_groups):
+        num_rows = file.metadata.row_group(index).num_rows
+        yield RowGroup(uri, file, index, first_row, num_rows)
+        first_row += num_rows
+
+
 class CollatedRows:
     """Rows as the tensors that a task makes of them."""
 
@@ -32,9 +54,21 @@ class CollatedRows:
         self.rows, self.task = rows, task
 
     def at(self, step: int) -> Batch:
-        """The worker's batch of a step."""
-        batch: Batch = self.task.collate(self.rows.at(step))
+        """The worker's batch of a step. Raises BadInput that names the row of a shard that the task refuses."""
+        rows = self.rows.at(step)
+        try:
+            batch: Batch = self.task.collate(rows)
+        except BadInput:
+            for index in range(len(next(iter(rows.values())))):
+                self._collate_alone(rows, step, index)
+            raise
         return batch
+
+    def _collate_alone(self, rows: Mapping[str, list[Any]], step: int, index: int) -> None:
+        try:
+            self.task.collate({name: values[index : index + 1] for name, values in rows.items()})
+        except BadInput as error:
+            raise BadInput(f"{self.rows.place(step, index)}: {error}; ingest the data set again") from error
 
 
 class TrainingRows:
@@ -51,11 +85,12 @@ class TrainingRows:
         rank: int,
         world_size: int,
     ) -> None:
-        self._files = [storage.open_parquet(uri) for uri in uris]
-        for uri, file in zip(uris, self._files, strict=True):
+        self._row_groups: list[RowGroup] = []
+        for uri in uris:
+            file = storage.open_parquet(uri)
             storage.require_columns(uri, file.schema_arrow, columns)
-        self._row_groups = [(file, group) for file in self._files for group in range(file.num_row_groups)]
-        sizes = [file.metadata.row_group(group).num_rows for file, group in self._row_groups]
+            self._row_groups += _row_groups(uri, file)
+        sizes = [group.num_rows for group in self._row_groups]
         self._order = RowOrder(sizes, batch_size, window_rows, seed)
         self._columns, self._rank, self._world_size = list(columns), rank, world_size
         self._windows: dict[tuple[int, ...], pa.Table] = {}
@@ -70,6 +105,16 @@ class TrainingRows:
         self._ahead = (step + 1, self._reader.submit(self._read, step + 1))
         return rows
 
+    def place(self, step: int, index: int) -> str:
+        """Which row of which shard is the one at `index` of the columns of a step, counted from 0."""
+        slices = self._order.slices(step, self._rank, self._world_size)
+        numbers, row = [(part.row_groups, row) for part in slices for row in part.rows.tolist()][index]
+        for group in (self._row_groups[number] for number in numbers):
+            if row < group.num_rows:
+                break
+            row -= group.num_rows
+        return f"{group.uri}: row {group.first_row + row}"
+
     def _read(self, step: int) -> dict[str, list[Any]]:
         slices = list(self._order.slices(step, self._rank, self._world_size))
         self._windows = {p.row_groups: self._windows.get(p.row_groups) or self._load(p.row_groups) for p in slices}
@@ -79,7 +124,8 @@ class TrainingRows:
 
     def _load(self, groups: Sequence[int]) -> pa.Table:
         tables = [
-            file.read_row_group(index, columns=self._columns) for file, index in (self._row_groups[g] for g in groups)
+            storage.read_row_group(group.uri, group.file, group.index, self._columns)
+            for group in (self._row_groups[number] for number in groups)
         ]
         # In one piece: from many, `take` copies the whole window to get at a few rows.
         return pa.concat_tables(tables).combine_chunks()

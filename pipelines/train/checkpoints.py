@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ganrnn import checkpoint
-from ganrnn.errors import BadInput, TryAgain
+from ganrnn.errors import BadInput
 from pipelines import storage
 
 
@@ -46,12 +46,17 @@ class Checkpoints:
         return step
 
     def newest(self) -> Saved | None:
-        """The newest whole checkpoint whose files have the digests that its description states, if there is one."""
+        """The newest whole checkpoint whose files have the digests that its description states, if there is one.
+
+        Raises BadInput where a file cannot be read: passed over, it would cost the steps since an older checkpoint.
+        """
         for saved in reversed(self._whole()):
+            names = {storage.relative(uri, saved.uri) for uri in storage.list_files(saved.uri)}
+            if not names.issuperset(checkpoint.TRAINING_FILES):
+                continue
+            files = saved.read(checkpoint.TRAINING_FILES)
             try:
-                checkpoint.verify(saved.read(checkpoint.TRAINING_FILES), saved.uri)
-            except TryAgain:
-                raise  # a store that is away for a moment costs no steps
+                checkpoint.verify(files, saved.uri)
             except BadInput:
                 continue
             return saved

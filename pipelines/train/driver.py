@@ -71,8 +71,6 @@ def train(recipe: Recipe) -> str:
                 judge_files=judge.files if judge else None,
             )
             runner.train(train_worker, job, workers, recipe.train.checkpoint_uri, recipe.train.max_failures)
-        if bar.refusal:
-            raise bar.refusal.error()
     done = _done(recipe, checkpoints)
     assert done is not None
     runs.finish_run(recipe.tracking, run_id, "FINISHED")

@@ -15,7 +15,7 @@ from ganrnn.errors import BadInput
 from ganrnn.task import BackoffState, task_class
 from ganrnn.training.activation_memory import SavedBytes
 from ganrnn.training.guard import Accident, Memory
-from pipelines.cluster.messages import Line, Refusal
+from pipelines.cluster.messages import Line
 from pipelines.config import Recipe
 from pipelines.tracking import runs
 from pipelines.train.batches import training_batches
@@ -32,27 +32,16 @@ def is_over(recipe: Recipe, step: int, memory: Memory) -> bool:
     return step >= recipe.task.num_steps or is_stale
 
 
-class Refused(Exception):
-    """What all ranks refuse together. Nothing waits for a rank that is gone."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.text)
-        self.refusal = refusal
-
-
 def train_worker(job: TrainJob) -> None:
-    """Train to the end, set back as often as the guard allows. What is refused is told to the driver, not raised.
+    """Train to the end, set back as often as the guard allows.
 
-    Raised, it would make Ray Train start the workers again, as after a crash.
+    Raises BadInput where the training cannot go on. One rank may raise it alone: the runner ends the others, which may
+    wait for this one in an exchange of gradients, and never starts a refused training again.
     """
     cpu.prepare(max(1, int(job.recipe.train.cpus_per_worker)))
     caution = None
-    try:
-        while (trouble := (attempt := Attempt(job, caution)).run()) is not None:
-            caution = attempt.set_back(trouble)
-    except Refused as refused:
-        if distributed.rank() == 0:
-            job.reports.put(refused.refusal)
+    while (trouble := (attempt := Attempt(job, caution)).run()) is not None:
+        caution = attempt.set_back(trouble)
 
 
 class Attempt:
@@ -121,12 +110,11 @@ class Attempt:
         best = self.watch.memory.best_step
         if caution.times > config.max_interventions:
             there = f"checkpoint step-{best:08d} is its best" if best is not None else "there is no checkpoint"
-            sentence = (
+            raise BadInput(
                 f"{self.recipe.train.checkpoint_uri}: stopped at step {step} after {config.max_interventions} "
                 f"interventions, because {trouble}; {there}; lower the learning rates, raise task.penalty_weight or "
                 "set train.guard.max_interventions, and choose another run_uri"
             )
-            raise Refused(Refusal(sentence, is_transient=False))
         if self.rank == 0:
             back_to = best if self.watch.memory.has_learnt else 0
             target = self.checkpoints.go_back(None if caution.until_step else back_to)
@@ -145,10 +133,13 @@ class Attempt:
         torch.manual_seed(
             self.recipe.seed * 1_000_003 + self.rank
         )  # the networks were built before, equal on all ranks
-        newest = self.checkpoints.newest()
+        # Rank 0 chooses: a rank that can read fewer checkpoints than the others must not go on from an older one.
+        newest = distributed.from_rank_0(self.checkpoints.newest() if self.rank == 0 else None)
         if newest is None:
             return Memory()
         rng_states, position = checkpoint.restore(self.task, newest.read(checkpoint.TRAINING_FILES), newest.uri)
+        if f"{self.rank}.cpu" not in rng_states:
+            raise BadInput(f"{newest.uri} was written with fewer workers than train.num_workers, {self.world_size}")
         torch.set_rng_state(rng_states[f"{self.rank}.cpu"])
         if self.device.type == "cuda":
             torch.cuda.set_rng_state(rng_states[f"{self.rank}.cuda"], self.device)
@@ -158,21 +149,12 @@ class Attempt:
         return Memory.from_dict(position["guard"])
 
     def _commit(self) -> None:
-        """A checkpoint of all ranks, written by rank 0; where it cannot be written, all refuse."""
+        """A checkpoint of all ranks, written by rank 0."""
         rng_states = self._gather_own()
-
-        def write() -> Refusal | None:
+        if self.rank == 0:
             position = {"identity": self.job.identity, "guard": self.watch.memory.as_dict()}
             files = checkpoint.pack(self.task, rng_states, position)
-            try:
-                self.checkpoints.commit(self.task.step_index, files, self.watch.memory.best_step)
-            except BadInput as error:
-                return Refusal.of(error)
-            return None
-
-        refusal = distributed.from_rank_0(write() if self.rank == 0 else None)
-        if refusal:
-            raise Refused(refusal)
+            self.checkpoints.commit(self.task.step_index, files, self.watch.memory.best_step)
 
     def _gather_own(self) -> dict[str, torch.Tensor]:
         """What each rank has for itself, by name: its generators' states, uint8, and what it carries along."""

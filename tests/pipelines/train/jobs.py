@@ -27,5 +27,5 @@ def job_of(recipe: Recipe, reports: Reports | None = None) -> TrainJob:
         vocabulary=asdict(build_vocabulary(recipe, uris)),
         run_id=runs.start_run(recipe.tracking, "train", recipe.as_dict(), recipe.run_uri, {}, {}),
         identity=training_identity(recipe, manifest)["digest"],
-        reports=reports or KeptReports(),
+        reports=KeptReports() if reports is None else reports,
     )

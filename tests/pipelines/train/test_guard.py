@@ -48,10 +48,17 @@ def trained(recipe: Recipe) -> tuple[dict[str, bytes], list[str]]:
     """Files of the newest checkpoint, and the text of all messages that are not progress."""
     reports = KeptReports()
     train_worker(job_of(recipe, reports))
+    return newest_files(recipe), lines_of(reports)
+
+
+def newest_files(recipe: Recipe) -> dict[str, bytes]:
     newest = Checkpoints(recipe.train.checkpoint_uri, 2).newest()
     assert newest
-    texts = [report.text for report in reports if not isinstance(report, Progress)]
-    return newest.read(checkpoint.TRAINING_FILES), texts
+    return newest.read(checkpoint.TRAINING_FILES)
+
+
+def lines_of(reports: KeptReports) -> list[str]:
+    return [report.text for report in reports if not isinstance(report, Progress)]
 
 
 def is_finite(files: dict[str, bytes]) -> bool:
@@ -90,13 +97,15 @@ def test_what_goes_wrong_every_time_ends_with_the_reason_and_the_best_checkpoint
     monkeypatch.setattr("ganrnn.training.guard._LEARNT", float("inf"))
     poison(lambda task: task.step_index == BAD_STEP)
     recipe = make_run().recipe(*SETTINGS, "train.guard.max_interventions=2")
-    files, reports = trained(recipe)
-    *lines, refusal = reports
+    reports = KeptReports()
+    with pytest.raises(BadInput) as refusal:
+        train_worker(job_of(recipe, reports))
+    files, lines = newest_files(recipe), lines_of(reports)
     assert len(lines) == 2 and all("back to step 20" in line for line in lines)
-    assert refusal["bad_input"].startswith(
+    assert str(refusal.value).startswith(
         f"{recipe.train.checkpoint_uri}: stopped at step 40 after 2 interventions, because "
     )
-    assert "checkpoint step-00000020 is its best; lower the learning rates" in refusal["bad_input"]
+    assert "checkpoint step-00000020 is its best; lower the learning rates" in str(refusal.value)
     assert checkpoint.verify(files)["step"] == 20 and is_finite(files)
 
 
