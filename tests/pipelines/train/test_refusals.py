@@ -108,7 +108,8 @@ class Counted:
         self.work(job)
 
 
-def test_ray_train_starts_no_refused_training_again(session: None, begun: Run, tmp_path: Path) -> None:
+@pytest.mark.slow("starts Ray Train")
+def test_ray_train_starts_no_refused_training_again(ray_session: None, begun: Run, tmp_path: Path) -> None:
     recipe = Run(tmp_path, begun.shared).recipe()
     worker = Counted(Harmed(harms.step, rank=1))
     with pytest.raises(BadInput, match=SENTENCES[harms.step]):
