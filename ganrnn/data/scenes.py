@@ -20,6 +20,7 @@ from PIL import Image, ImageDraw
 from torch.nn import functional as F
 
 from ganrnn import noise
+from ganrnn.config import at_least, within
 from ganrnn.errors import BadInput
 
 COLOURS = {
@@ -79,18 +80,17 @@ CHINESE_WORDS = {
 class ScenesConfig:
     """How many scenes to draw, and of which kind; `pair_share` is for captions and statements."""
 
-    num_train: int = 8_000
-    num_val: int = 2_000
-    num_test: int = 2_000
-    pair_share: float = 0.1
-    languages: tuple[Literal["en", "zh"], ...] = ("en", "zh")
+    num_train: int = 8_000  #: Number of scenes in split train.
+    num_val: int = 2_000  #: Number of scenes in split val.
+    num_test: int = 2_000  #: Number of scenes in split test.
+    pair_share: float = 0.1  #: Share of scenes with two objects, for kinds captions and statements.
+    languages: tuple[Literal["en", "zh"], ...] = ("en", "zh")  #: Languages of the captions.
+    #: What a row shows: a scene with its caption, an edit, a style, a true or false statement, or a panorama.
     kind: Kind = "captions"
 
     def __post_init__(self) -> None:
-        if min(self.num_train, self.num_val, self.num_test) < 1:
-            raise BadInput("ingest.scenes: num_train, num_val and num_test must be at least 1")
-        if not 0 <= self.pair_share <= 1:
-            raise BadInput(f"ingest.scenes.pair_share is {self.pair_share}; allowed is 0 to 1")
+        at_least("ingest.scenes", self, num_train=1, num_val=1, num_test=1)
+        within("ingest.scenes", self, pair_share=(0, 1))
         if not self.languages:
             raise BadInput("ingest.scenes.languages is empty; allowed are en, zh or both")
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ganrnn import exact
+from ganrnn.config import within
 from ganrnn.errors import BadInput
 
 
@@ -25,28 +26,33 @@ class Decoding:
     `alphabet`, to a `pattern`; it then ends within `max_tokens`.
     """
 
-    temperature: float = 1.0
-    top_k: int = 0
-    top_p: float = 1.0
+    temperature: float = 1.0  #: Divisor of the logits; 0 takes the most likely token.
+    top_k: int = 0  #: Number of most likely tokens to draw from; 0 is all.
+    top_p: float = 1.0  #: Probability mass of the most likely tokens to draw from (Holtzman et al. 2020).
+    #: Least probability of a token to draw, as a share of the most likely token's (Nguyen et al. 2024).
     min_p: float = 0.0
-    num_beams: int = 1
-    best: int = 0
+    num_beams: int = 1  #: Number of hypotheses of beam search; 1 draws or takes one token after the other.
+    best: int = 0  #: Rank of the hypothesis of beam search that is returned; 0 is the best.
+    #: Exponent of ((5 + length) / 6), by which the log-probability of a finished hypothesis is divided.
     length_penalty: float = 0.0
+    #: Weight of the reward that beam search gives for reading all of the source (Wu et al. 2016).
     coverage_penalty: float = 0.0
-    repetition_penalty: float = 1.0
-    no_repeat_ngram: int = 0
-    min_tokens: int = 0
-    max_tokens: int = 256
-    stop: tuple[str, ...] = ()
-    banned: tuple[str, ...] = ()
+    repetition_penalty: float = 1.0  #: Divisor of the odds of tokens that the text already has (Keskar et al. 2019).
+    no_repeat_ngram: int = 0  #: Length in tokens of groups that may not occur twice; 0 allows all.
+    min_tokens: int = 0  #: Least number of tokens of a text.
+    max_tokens: int = 256  #: Largest number of tokens of a text.
+    stop: tuple[str, ...] = ()  #: Texts before which the text ends.
+    banned: tuple[str, ...] = ()  #: Texts of tokens that may not be chosen.
+    #: Number that is added to the logit of a token, by its text.
     bias: Mapping[str, float] = field(default_factory=dict)
+    #: Form that the text must have: a poem, or a molecule in SMILES.
     constraint: Literal["none", "poem", "smiles"] = "none"
-    num_lines: int = 4
-    chars_per_line: int = 7
-    heads: str = ""
-    rhymes: tuple[str, ...] = ()
-    alphabet: str = ""
-    pattern: str = ""
+    num_lines: int = 4  #: Number of lines of a poem.
+    chars_per_line: int = 7  #: Number of characters in a line of a poem.
+    heads: str = ""  #: First characters of a poem's lines, one per line.
+    rhymes: tuple[str, ...] = ()  #: Sets of characters that rhyme, one of which ends all even lines of a poem.
+    alphabet: str = ""  #: Characters that the text may have; empty allows all.
+    pattern: str = ""  #: Regular expression that the text must match; empty allows all.
 
     @property
     def changes_logits(self) -> bool:
@@ -54,22 +60,10 @@ class Decoding:
         return bool(self.repetition_penalty != 1.0 or self.bias or self.banned or self.no_repeat_ngram)
 
     def __post_init__(self) -> None:
-        for name, least, most in (
-            ("temperature", 0.0, 100.0),
-            ("top_k", 0, exact.MOST_TOKENS),
-            ("top_p", 1e-9, 1.0),
-            ("min_p", 0.0, 1.0),
-            ("num_beams", 1, 64),
-            ("best", 0, self.num_beams - 1),
-            ("length_penalty", 0.0, 10.0),
-            ("coverage_penalty", 0.0, 10.0),
-            ("repetition_penalty", 1.0, 100.0),
-            ("no_repeat_ngram", 0, 100),
-            ("max_tokens", 1, 100_000),
-            ("min_tokens", 0, self.max_tokens),
-        ):
-            if not least <= getattr(self, name) <= most:
-                raise BadInput(f"{name} is {getattr(self, name)}; allowed are values from {least} to {most}")
+        within("", self, temperature=(0.0, 100.0), top_k=(0, exact.MOST_TOKENS), top_p=(1e-9, 1.0), min_p=(0.0, 1.0))
+        within("", self, num_beams=(1, 64), best=(0, self.num_beams - 1), length_penalty=(0.0, 10.0))
+        within("", self, coverage_penalty=(0.0, 10.0), repetition_penalty=(1.0, 100.0), no_repeat_ngram=(0, 100))
+        within("", self, max_tokens=(1, 100_000), min_tokens=(0, self.max_tokens))
         if self.constraint not in ("none", "poem", "smiles"):  # it may come from a column of prompts
             raise BadInput(f"constraint is {self.constraint!r}; allowed are none, poem and smiles")
         for text, value in self.bias.items():

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import torch
 
+from ganrnn.config import at_least
 from ganrnn.data import images as pictures
 from ganrnn.data.conditions import Conditions, check_numeric
 from ganrnn.errors import BadInput
@@ -24,15 +25,14 @@ from ganrnn.training.gan_step import Gan
 class ImageGanConfig(GanConfig):
     """What the pictures depend on; `numeric_attributes` names those that hold numbers."""
 
-    name: Literal["image_gan"] = "image_gan"
-    condition: Literal["none", "label", "attributes"] = "none"
-    numeric_attributes: tuple[str, ...] = ()
-    condition_dim: int = 64
+    name: Literal["image_gan"] = "image_gan"  #: Name of the task.
+    condition: Literal["none", "label", "attributes"] = "none"  #: Column that images are generated from, besides noise.
+    numeric_attributes: tuple[str, ...] = ()  #: Names of the attributes that are numbers; all others are categories.
+    condition_dim: int = 64  #: Number of features into which the condition is encoded.
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.condition_dim < 1:
-            raise BadInput(f"task.condition_dim is {self.condition_dim}; allowed are values from 1 up")
+        at_least("task", self, condition_dim=1)
         if self.condition == "none" and self.matching_weight:
             raise BadInput(
                 f"task.matching_weight is {self.matching_weight} and task.condition none: there is nothing to match"

@@ -19,6 +19,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from ganrnn.config import above
 from ganrnn.data import images as pictures
 from ganrnn.data.conditions import Conditions, check_numeric
 from ganrnn.errors import BadInput
@@ -40,19 +41,20 @@ class ImageToImageConfig(TextGanConfig):
     paired data, from what has to come back of unpaired data.
     """
 
-    name: Literal["image_to_image"] = "image_to_image"
+    name: Literal["image_to_image"] = "image_to_image"  #: Name of the task.
+    #: Whether a row has a source image and the wanted one, or an image of one of several kinds.
     pairing: Literal["paired", "unpaired"] = "paired"
+    #: Column that says how the source image is to change.
     condition: Literal["none", "label", "attributes", "text"] = "text"
-    numeric_attributes: tuple[str, ...] = ()
-    condition_dim: int = 64
+    numeric_attributes: tuple[str, ...] = ()  #: Names of the attributes that are numbers; all others are categories.
+    condition_dim: int = 64  #: Number of features into which a label or attributes are encoded.
+    #: Weight of the mean absolute difference from the wanted, or the reconstructed, image in -1 to 1.
     reconstruction_weight: float = 10.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_numeric(self.condition, self.numeric_attributes)
-        for name in ("condition_dim", "reconstruction_weight"):
-            if getattr(self, name) <= 0:
-                raise BadInput(f"task.{name} is {getattr(self, name)}; allowed are values above 0")
+        above("task", self, condition_dim=0, reconstruction_weight=0)
         if self.pairing == "unpaired" and self.condition == "none":
             raise BadInput(
                 "task.pairing is unpaired and task.condition none: nothing says what a picture is to become; use "

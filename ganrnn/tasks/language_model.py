@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import torch
 
+from ganrnn.config import at_least
 from ganrnn.decoding.decode import GeneratedText, generate
 from ganrnn.networks.texts.language_network import ExactLanguageNetwork, LanguageNetwork
 from ganrnn.objectives.sequences import linear_cross_entropies
@@ -25,14 +26,14 @@ _VALIDATION_LANES = 16
 class LanguageModelConfig(TextTaskConfig):
     """A step reads train.global_batch_size x `num_tokens` tokens at most; rows longer than that lose their end."""
 
-    name: Literal["language_model"] = "language_model"
-    stream: bool = False
-    num_tokens: int = 128
-    num_layers: int = 1
+    name: Literal["language_model"] = "language_model"  #: Name of the task.
+    stream: bool = False  #: Whether training rows are one long text, read in windows with the state carried over.
+    num_tokens: int = 128  #: Number of tokens of a row, or window, per step; longer rows are cut.
+    num_layers: int = 1  #: Number of recurrent layers.
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.at_least_one("num_tokens", "num_layers")
+        at_least("task", self, num_tokens=1, num_layers=1)
 
 
 class LanguageModel(OneTextTask):

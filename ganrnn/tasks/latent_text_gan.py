@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from ganrnn import noise
+from ganrnn.config import at_least, within
 from ganrnn.decoding.decode import GeneratedText, generate
 from ganrnn.errors import BadInput
 from ganrnn.networks.texts.latent_sphere import MOST_DIMENSIONS, exact_between, on_sphere, relative_diversity
@@ -48,32 +49,29 @@ class LatentTextGanConfig(TextTaskConfig):
     texts without.
     """
 
-    name: Literal["latent_text_gan"] = "latent_text_gan"
-    num_tokens: int = 64
-    num_encoder_layers: int = 1
-    num_decoder_layers: int = 1
-    latent_dim: int = 64
+    name: Literal["latent_text_gan"] = "latent_text_gan"  #: Name of the task.
+    num_tokens: int = 64  #: Number of tokens of a row per step; longer rows are cut.
+    num_encoder_layers: int = 1  #: Number of recurrent layers of the encoder.
+    num_decoder_layers: int = 1  #: Number of recurrent layers of the decoder.
+    latent_dim: int = 64  #: Number of features of a latent, a point on a sphere.
+    #: Size of the noise that moves a latent while the autoencoder learns, as a multiple of the latent's.
     latent_noise: float = 0.5
-    labels: int = 0
-    label_dim: int = 16
-    z_dim: int = 32
-    mlp_dim: int = 256
-    num_blocks: int = 3
-    generator: PlayerConfig = field(default_factory=_player)
-    critic: PlayerConfig = field(default_factory=_player)
-    critic_steps: int = 5
-    penalty_weight: float = USUAL_WEIGHTS["gradient"]
-    num_autoencoder_steps: int = 500
+    labels: int = 0  #: Number of kinds of texts by the column label; 0 is for texts without labels.
+    label_dim: int = 16  #: Number of features of a label.
+    z_dim: int = 32  #: Number of noise values per sample.
+    mlp_dim: int = 256  #: Number of features of a layer of generator and critic.
+    num_blocks: int = 3  #: Number of residual blocks of generator and critic.
+    generator: PlayerConfig = field(default_factory=_player)  #: Adam of the generator of latents.
+    critic: PlayerConfig = field(default_factory=_player)  #: Adam of the critic of latents.
+    critic_steps: int = 5  #: Critic updates per step, each on train.global_batch_size latents.
+    penalty_weight: float = USUAL_WEIGHTS["gradient"]  #: Weight of the critic's gradient penalty.
+    num_autoencoder_steps: int = 500  #: Number of first steps in which only the autoencoder learns.
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.at_least_one("num_tokens", "num_encoder_layers", "num_decoder_layers", "label_dim", "z_dim", "mlp_dim")
-        self.at_least_one("num_blocks", "critic_steps")
-        if not 2 <= self.latent_dim <= MOST_DIMENSIONS:
-            raise BadInput(f"task.latent_dim is {self.latent_dim}; allowed are values from 2 to {MOST_DIMENSIONS}")
-        for name in ("latent_noise", "labels", "penalty_weight"):
-            if getattr(self, name) < 0:
-                raise BadInput(f"task.{name} is {getattr(self, name)}; allowed are values from 0 up")
+        at_least("task", self, num_tokens=1, num_encoder_layers=1, num_decoder_layers=1, label_dim=1, z_dim=1)
+        at_least("task", self, mlp_dim=1, num_blocks=1, critic_steps=1, latent_noise=0, labels=0, penalty_weight=0)
+        within("task", self, latent_dim=(2, MOST_DIMENSIONS))
         if not 0 <= self.num_autoencoder_steps < self.num_steps:
             raise BadInput(
                 f"task.num_autoencoder_steps is {self.num_autoencoder_steps}; allowed are values from 0 to below "

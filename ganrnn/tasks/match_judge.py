@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from ganrnn.config import above, at_least
 from ganrnn.data import images as pictures
 from ganrnn.errors import BadInput
 from ganrnn.networks.images.pyramid import check_image_size
@@ -34,33 +35,32 @@ class MatchJudgeConfig:
     `contrast_weight` is that of the pairs of a batch; 0 where a text may be true of its neighbours' pictures too.
     """
 
-    name: Literal["match_judge"] = "match_judge"
-    height: int = 32
-    width: int = 32
-    base_channels: int = 16
-    vocabulary: Level = "word"
-    max_tokens: int = 32
-    cell: Cell = "gru"
-    embedding_dim: int = 64
-    dim: int = 128
+    name: Literal["match_judge"] = "match_judge"  #: Name of the task.
+    height: int = 32  #: Height of the images, in pixels, as in the dataset.
+    width: int = 32  #: Width of the images, in pixels, as in the dataset.
+    base_channels: int = 16  #: Channels of the layer next to the image; deeper layers have up to eight times as many.
+    vocabulary: Level = "word"  #: What a token is.
+    max_tokens: int = 32  #: Number of tokens of a text that are read.
+    cell: Cell = "gru"  #: Recurrent cell of the text encoder.
+    embedding_dim: int = 64  #: Number of features of a token.
+    dim: int = 128  #: Number of features of an image and of a text.
+    #: Weight of the loss over all pairs of a batch; 0 where a text may be true of other images too.
     contrast_weight: float = 1.0
+    #: Adam of the network.
     optimiser: PlayerConfig = field(
         default_factory=lambda: PlayerConfig(
             learning_rate=2e-3, schedule="cosine", warmup_steps=50, beta1=0.9, beta2=0.99, max_gradient_norm=1.0
         )
     )
-    ema_half_life_steps: float = 100.0
-    num_steps: int = 2_000
+    ema_half_life_steps: float = 100.0  #: Steps after which old weights count half in the EMA that scores.
+    num_steps: int = 2_000  #: Number of training steps.
 
     def __post_init__(self) -> None:
         check_image_size(self.height, self.width, "task.")
-        for name in ("base_channels", "max_tokens", "embedding_dim", "dim", "ema_half_life_steps", "num_steps"):
-            if getattr(self, name) <= 0:
-                raise BadInput(f"task.{name} is {getattr(self, name)}; allowed are values above 0")
+        above("task", self, base_channels=0, max_tokens=0, embedding_dim=0, dim=0, ema_half_life_steps=0, num_steps=0)
         if self.dim % 2:
             raise BadInput(f"task.dim is {self.dim}; each of 2 directions has half of it: make it even")
-        if self.contrast_weight < 0:
-            raise BadInput(f"task.contrast_weight is {self.contrast_weight}; allowed are values from 0 up")
+        at_least("task", self, contrast_weight=0)
         self.optimiser.check("task.optimiser")
 
 

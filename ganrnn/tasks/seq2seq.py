@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ganrnn import distributed
+from ganrnn.config import at_least, within
 from ganrnn.decoding.decode import GeneratedText, generate
 from ganrnn.errors import BadInput
 from ganrnn.networks.texts.attention import MOST_PLACES, AttentionKind
@@ -34,35 +35,31 @@ class Seq2SeqConfig(TextTaskConfig):
     added to the loss.
     """
 
-    name: Literal["seq2seq"] = "seq2seq"
-    vocabulary: Kind = "subword"
-    max_vocabulary: int = 8_000
-    shared_vocabulary: bool = False
+    name: Literal["seq2seq"] = "seq2seq"  #: Name of the task.
+    vocabulary: Kind = "subword"  #: What a token is.
+    max_vocabulary: int = 8_000  #: Largest number of tokens of a vocabulary, the most frequent ones.
+    shared_vocabulary: bool = False  #: Whether source and target have the same vocabulary.
+    #: Number of tokens of a source; longer ones are cut in training and refused in sampling.
     num_source_tokens: int = 64
-    num_target_tokens: int = 64
-    cell: Cell = "gru"
-    num_encoder_layers: int = 1
-    num_decoder_layers: int = 2
-    num_directions: Literal[1, 2] = 2
-    attention: AttentionKind = "multiplicative"
-    copies: bool = False
-    covers: bool = False
-    coverage_weight: float = 1.0
-    tied: bool = True
+    num_target_tokens: int = 64  #: Number of tokens of a target in training; longer ones are cut.
+    cell: Cell = "gru"  #: Recurrent cell.
+    num_encoder_layers: int = 1  #: Number of recurrent layers of the encoder.
+    num_decoder_layers: int = 2  #: Number of recurrent layers of the decoder.
+    num_directions: Literal[1, 2] = 2  #: Number of directions in which the encoder reads the source.
+    attention: AttentionKind = "multiplicative"  #: How the decoder's state is compared with the source.
+    copies: bool = False  #: Whether tokens may be copied from the source.
+    covers: bool = False  #: Whether attention knows which places of the source it has read.
+    coverage_weight: float = 1.0  #: Weight of the loss for reading a place of the source twice.
+    tied: bool = True  #: Whether tokens have the same weights as input and as output.
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.at_least_one("num_encoder_layers", "num_decoder_layers", "num_target_tokens")
-        if not 1 <= self.num_source_tokens <= MOST_PLACES:
-            raise BadInput(
-                f"task.num_source_tokens is {self.num_source_tokens}; allowed are values from 1 to {MOST_PLACES}"
-            )
+        at_least("task", self, num_encoder_layers=1, num_decoder_layers=1, num_target_tokens=1, coverage_weight=0)
+        within("task", self, num_source_tokens=(1, MOST_PLACES))
         if self.hidden_dim % self.num_directions:
             raise BadInput(f"task.hidden_dim is {self.hidden_dim}; each of 2 directions has half of it: make it even")
         if self.copies and not self.shared_vocabulary:
             raise BadInput("task.copies needs task.shared_vocabulary: what is copied must be a token of the target")
-        if self.coverage_weight < 0:
-            raise BadInput(f"task.coverage_weight is {self.coverage_weight}; allowed are values from 0 up")
 
 
 class Seq2Seq(TextTask):

@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ganrnn import distributed
+from ganrnn.config import at_least, below, within
 from ganrnn.errors import BadInput
 from ganrnn.networks.texts.prefix_discriminator import PrefixDiscriminatorName, prefix_discriminator
 from ganrnn.objectives import policy
@@ -38,18 +39,22 @@ class SequenceGanConfig(LanguageModelConfig):
     It writes and learns without dropout then. The discriminator has as many features as the generator.
     """
 
+    #: Name of the task.
     name: Literal["sequence_gan"] = "sequence_gan"  # type: ignore[assignment]  # the name of another task
+    #: Number of first steps, in which the generator learns as a language model by task.optimiser.
     num_pretraining_steps: int = 1_000
-    discriminator: PrefixDiscriminatorName = "cnn"
-    discriminator_dropout: float = 0.1
-    discount: float = 0.9
-    entropy_weight: float = 0.01
-    likelihood_weight: float = 0.0
+    discriminator: PrefixDiscriminatorName = "cnn"  #: Discriminator of beginnings of texts: recurrent or convolutional.
+    discriminator_dropout: float = 0.1  #: Probability with which features of the discriminator are dropped.
+    discount: float = 0.9  #: Weight of a reward that comes one token later, relative to the one before.
+    entropy_weight: float = 0.01  #: Weight of the entropy of the generator's choices in its objective.
+    likelihood_weight: float = 0.0  #: Weight of the log-likelihood of a real text in the generator's objective.
+    #: Adam of the generator after num_pretraining_steps.
     policy_optimiser: PlayerConfig = field(
         default_factory=lambda: PlayerConfig(
             learning_rate=5e-4, warmup_steps=50, beta1=0.9, beta2=0.99, max_gradient_norm=10.0
         )
     )
+    #: Adam of the discriminator.
     discriminator_optimiser: PlayerConfig = field(
         default_factory=lambda: PlayerConfig(
             learning_rate=1e-3, schedule="constant", beta1=0.9, beta2=0.99, max_gradient_norm=10.0
@@ -65,15 +70,9 @@ class SequenceGanConfig(LanguageModelConfig):
                 f"task.num_pretraining_steps is {self.num_pretraining_steps}; allowed are values from 0 to "
                 f"task.num_steps, {self.num_steps}"
             )
-        if not 0 <= self.discriminator_dropout < 1:
-            raise BadInput(
-                f"task.discriminator_dropout is {self.discriminator_dropout}; allowed are values from 0 to below 1"
-            )
-        if not 0 <= self.discount <= 1:
-            raise BadInput(f"task.discount is {self.discount}; allowed are values from 0 to 1")
-        for name in ("entropy_weight", "likelihood_weight"):
-            if getattr(self, name) < 0:
-                raise BadInput(f"task.{name} is {getattr(self, name)}; allowed are values from 0 up")
+        below("task", self, discriminator_dropout=1)
+        within("task", self, discount=(0, 1))
+        at_least("task", self, entropy_weight=0, likelihood_weight=0)
         self.policy_optimiser.check("task.policy_optimiser")
         self.discriminator_optimiser.check("task.discriminator_optimiser")
 

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from ganrnn.config import at_least
 from ganrnn.data import images as pictures
 from ganrnn.errors import BadInput
 from ganrnn.networks.images.style_generator import StyleGenerator
@@ -33,15 +34,15 @@ class TextToImageConfig(TextGanConfig):
     `judge_weight` is that of a judge's opinion, where the training has one.
     """
 
-    name: Literal["text_to_image"] = "text_to_image"
-    matching_weight: float = 1.0
+    name: Literal["text_to_image"] = "text_to_image"  #: Name of the task.
+    matching_weight: float = 1.0  #: Weight of the loss that asks whether an image shows its caption.
+    #: Whether each place of the image attends to the words, besides the style from the whole text.
     word_attention: bool = False
-    judge_weight: float = 0.0
+    judge_weight: float = 0.0  #: Weight of the opinion of the judge of train.judge_uri.
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.judge_weight < 0:
-            raise BadInput(f"task.judge_weight is {self.judge_weight}; allowed are values from 0 up")
+        at_least("task", self, judge_weight=0)
         if self.word_attention and self.architecture != "style":
             raise BadInput(f"task.word_attention is for task.architecture style, which is {self.architecture} here")
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ganrnn.config import above, at_least, between, within
 from ganrnn.errors import BadInput
 from ganrnn.networks.images.pyramid import check_image_size
 from ganrnn.networks.texts.text_encoder import Cell, TextEncoder
@@ -23,18 +24,17 @@ class AugmentationConfig:
     its generated partner `(1 + target) / 2` of the time; from 0 to 1 it takes `ramp_images` pictures at least.
     """
 
+    #: Whether images are augmented with the given probability, or with one that adapts to the discriminator.
     kind: Literal["none", "fixed", "adaptive"] = "none"
-    probability: float = 0.0
+    probability: float = 0.0  #: Probability of each transformation; of kind adaptive, the one to start from.
+    #: Of kind adaptive: the discriminator is to prefer the real image (1 + target) / 2 of the time.
     target: float = 0.6
-    ramp_images: int = 500_000
+    ramp_images: int = 500_000  #: Least number of images during which an adaptive probability goes from 0 to 1.
 
     def __post_init__(self) -> None:
-        if not 0 <= self.probability <= 1:
-            raise BadInput(f"task.augmentation.probability is {self.probability}; allowed are values from 0 to 1")
-        if not -1 < self.target < 1:
-            raise BadInput(f"task.augmentation.target is {self.target}; allowed are values between -1 and 1")
-        if self.ramp_images < 1:
-            raise BadInput(f"task.augmentation.ramp_images is {self.ramp_images}; allowed are values from 1 up")
+        within("task.augmentation", self, probability=(0, 1))
+        between("task.augmentation", self, target=(-1, 1))
+        at_least("task.augmentation", self, ramp_images=1)
 
 
 @dataclass(frozen=True)
@@ -46,43 +46,45 @@ class GanConfig:
     whose gradients are added up, which takes less memory.
     """
 
-    name: str = ""
-    height: int = 32
-    width: int = 32
-    wrap_horizontally: bool = False
+    name: str = ""  #: Name of the task.
+    height: int = 32  #: Height of the images, in pixels, as in the dataset.
+    width: int = 32  #: Width of the images, in pixels, as in the dataset.
+    wrap_horizontally: bool = False  #: Whether the left edge continues at the right one, as in a panorama.
+    #: Generator and discriminator: modulated convolutions, residual blocks, or DCGAN.
     architecture: Architecture = "style"
-    z_dim: int = 32
-    style_dim: int = 128
-    feature_dim: int = 128
-    base_channels: int = 32
-    spectral_norm: bool = False
-    objective: ObjectiveName = "relativistic"
-    penalty: PenaltyName = "r1_r2"
-    penalty_weight: float | None = None
-    penalty_every_steps: int = 8
-    matching_weight: float = 0.0
+    z_dim: int = 32  #: Number of noise values per sample.
+    style_dim: int = 128  #: Number of features of the style by which layers are modulated.
+    feature_dim: int = 128  #: Number of features by which the discriminator compares an image with its condition.
+    base_channels: int = 32  #: Channels of the layer next to the image; deeper layers have up to eight times as many.
+    spectral_norm: bool = False  #: Whether the discriminator's weights are divided by their spectral norm.
+    objective: ObjectiveName = "relativistic"  #: Adversarial loss of both players.
+    penalty: PenaltyName = "r1_r2"  #: Gradient penalty on the discriminator.
+    penalty_weight: float | None = None  #: Weight of the penalty; null takes the usual weight of its paper.
+    penalty_every_steps: int = 8  #: Steps between two penalties, whose weight is multiplied by this number.
+    matching_weight: float = 0.0  #: Weight of the loss that asks whether an image shows its condition.
+    #: Differentiable augmentation of all images that the discriminator sees.
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
-    generator: PlayerConfig = field(default_factory=PlayerConfig)
-    discriminator: PlayerConfig = field(default_factory=PlayerConfig)
-    discriminator_steps: int = 1
+    generator: PlayerConfig = field(default_factory=PlayerConfig)  #: Adam of the generator.
+    discriminator: PlayerConfig = field(default_factory=PlayerConfig)  #: Adam of the discriminator.
+    discriminator_steps: int = 1  #: Discriminator updates per step, each on an equal part of its rows.
+    #: Pieces into which the rows of an update are cut to save memory; their gradients are summed.
     num_accumulated: int = 1
-    num_steps: int = 2_000
-    ema_half_life_steps: float = 150.0
-    precision: Literal["float32", "bfloat16"] = "float32"
-    channels_last: bool = False
-    compile: bool = False
+    num_steps: int = 2_000  #: Number of training steps.
+    ema_half_life_steps: float = 150.0  #: Steps after which old weights count half in the EMA that samples.
+    precision: Literal["float32", "bfloat16"] = "float32"  #: Number format of everything but penalties.
+    channels_last: bool = False  #: Whether convolutions use the memory format channels_last.
+    compile: bool = False  #: Whether the generator is compiled by torch.compile.
 
     def __post_init__(self) -> None:
         check_image_size(self.height, self.width, "task.")
-        for name in ("num_steps", "penalty_every_steps", "ema_half_life_steps", "discriminator_steps", "z_dim"):
-            if getattr(self, name) <= 0:
-                raise BadInput(f"task.{name} is {getattr(self, name)}; allowed are values above 0")
-        if self.num_accumulated < 1:
-            raise BadInput(f"task.num_accumulated is {self.num_accumulated}; allowed are values from 1 up")
+        above("task", self, num_steps=0, penalty_every_steps=0, ema_half_life_steps=0, discriminator_steps=0, z_dim=0)
+        at_least("task", self, num_accumulated=1)
         self.generator.check("task.generator")
         self.discriminator.check("task.discriminator")
         for problem in self._contradictions():
             raise BadInput(problem)
+        if self.penalty_weight is not None:
+            above("task", self, penalty_weight=0)
 
     def _contradictions(self) -> Iterator[str]:
         """Combinations that would train nothing, and why."""
@@ -105,8 +107,6 @@ class GanConfig:
             yield "task.spectral_norm and task.penalty clip both bound the weights; use one of them"
         if self.penalty_weight is not None and self.penalty == "none":
             yield f"task.penalty_weight is {self.penalty_weight}, but task.penalty is none"
-        if self.penalty_weight is not None and self.penalty_weight <= 0:
-            yield f"task.penalty_weight is {self.penalty_weight}; allowed are values above 0"
 
     @property
     def weight_of_penalty(self) -> float:
@@ -123,17 +123,16 @@ class GanConfig:
 class TextGanConfig(GanConfig):
     """The RNN that reads text, beside all that makes a GAN. Sizes in tokens or features."""
 
-    vocabulary: Level = "word"
-    max_tokens: int = 24
-    cell: Cell = "gru"
-    bidirectional: bool = False
-    embedding_dim: int = 64
-    hidden_dim: int = 64
+    vocabulary: Level = "word"  #: What a token is.
+    max_tokens: int = 24  #: Number of tokens of a text that are read.
+    cell: Cell = "gru"  #: Recurrent cell of the text encoder.
+    bidirectional: bool = False  #: Whether the text is read in both directions.
+    embedding_dim: int = 64  #: Number of features of a token.
+    hidden_dim: int = 64  #: Number of features of the recurrent state.
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.max_tokens <= 0:
-            raise BadInput(f"task.max_tokens is {self.max_tokens}; allowed are values above 0")
+        above("task", self, max_tokens=0)
 
     def text_encoder(self, num_tokens: int) -> TextEncoder:
         """A new one, for a vocabulary of so many tokens."""

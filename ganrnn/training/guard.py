@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any
 
-from ganrnn.errors import BadInput
+from ganrnn.config import above, at_least
 
 
 @dataclass(frozen=True)
@@ -42,23 +42,19 @@ class GuardConfig:
     of real pictures, falls below half of that.
     """
 
-    enabled: bool = True
-    check_every_steps: int = 50
-    num_samples: int = 256
-    max_interventions: int = 3
-    most_gradient_ratio: float = 100.0
+    enabled: bool = True  #: Whether training is watched, and rolled back to the best checkpoint after trouble.
+    check_every_steps: int = 50  #: Steps between two checks of the metrics; samples are checked before each checkpoint.
+    num_samples: int = 256  #: Number of samples that are compared with real images before a checkpoint.
+    max_interventions: int = 3  #: Number of rollbacks before training is given up.
+    most_gradient_ratio: float = 100.0  #: Gradient norm that is trouble, as a multiple of its median so far.
+    #: Distance of samples from real images that is trouble, as a multiple of the smallest so far.
     most_distance_ratio: float = 3.0
+    #: Diversity, as a share of that of real images; once reached, less than half of it is trouble.
     least_diversity: float = 0.5
 
     def __post_init__(self) -> None:
-        for name in ("check_every_steps", "max_interventions"):
-            if getattr(self, name) < 1:
-                raise BadInput(f"train.guard.{name} is {getattr(self, name)}; allowed are values from 1 up")
-        if self.num_samples < 16:
-            raise BadInput(f"train.guard.num_samples is {self.num_samples}; allowed are values from 16 up")
-        for name in ("most_gradient_ratio", "most_distance_ratio"):
-            if getattr(self, name) <= 1:
-                raise BadInput(f"train.guard.{name} is {getattr(self, name)}; allowed are values above 1")
+        at_least("train.guard", self, check_every_steps=1, max_interventions=1, num_samples=16)
+        above("train.guard", self, most_gradient_ratio=1, most_distance_ratio=1)
 
 
 @dataclass

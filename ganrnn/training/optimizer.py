@@ -8,31 +8,27 @@ from typing import Literal
 import torch
 from torch import nn
 
+from ganrnn.config import above, at_least, below
 from ganrnn.distributed import average_gradients
-from ganrnn.errors import BadInput
 
 
 @dataclass(frozen=True)
 class PlayerConfig:
     """Adam and its learning rate. `max_gradient_norm` 0 clips nothing."""
 
-    learning_rate: float = 1e-3
+    learning_rate: float = 1e-3  #: Largest learning rate of Adam.
+    #: How the learning rate falls: to 0 at the last step, or not at all.
     schedule: Literal["linear", "cosine", "constant"] = "linear"
-    warmup_steps: int = 0
-    beta1: float = 0.0
-    beta2: float = 0.95
-    max_gradient_norm: float = 0.0
+    warmup_steps: int = 0  #: Steps in which the learning rate rises to its largest value.
+    beta1: float = 0.0  #: Decay of Adam's average of gradients.
+    beta2: float = 0.95  #: Decay of Adam's average of squared gradients.
+    max_gradient_norm: float = 0.0  #: Norm to which gradients are clipped; 0 does not clip.
 
-    def check(self, place: str) -> None:
-        """Raise BadInput for a value that makes no sense; `place` precedes its key."""
-        if self.learning_rate <= 0:
-            raise BadInput(f"{place}.learning_rate is {self.learning_rate}; allowed are values above 0")
-        for name in ("beta1", "beta2"):
-            if not 0 <= getattr(self, name) < 1:
-                raise BadInput(f"{place}.{name} is {getattr(self, name)}; allowed are values from 0 to below 1")
-        for name in ("warmup_steps", "max_gradient_norm"):
-            if getattr(self, name) < 0:
-                raise BadInput(f"{place}.{name} is {getattr(self, name)}; allowed are values from 0 up")
+    def check(self, section: str) -> None:
+        """Raise BadInput for a value that makes no sense; `section` precedes its key."""
+        above(section, self, learning_rate=0)
+        below(section, self, beta1=1, beta2=1)
+        at_least(section, self, warmup_steps=0, max_gradient_norm=0)
 
     def rate_at(self, step: int, num_steps: int) -> float:
         """The learning rate of a step; `linear` and `cosine` end at 0 after `num_steps`."""

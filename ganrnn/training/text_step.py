@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from ganrnn import distributed, noise
+from ganrnn.config import at_least, at_most, below
 from ganrnn.decoding.decode import DecodingRequest
 from ganrnn.decoding.row_constraints import RowConstraints
 from ganrnn.decoding.rules import decodings
-from ganrnn.errors import BadInput
 from ganrnn.exact import MOST_TOKENS
 from ganrnn.networks.texts.recurrent import Cell
 from ganrnn.task import BackoffState, Keys, Rows
@@ -25,40 +25,34 @@ from ganrnn.training.optimizer import Player, PlayerConfig
 class TextTaskConfig:
     """Sizes in tokens, features or steps. `dropout` is of inputs, between layers and of outputs."""
 
-    name: str = ""
-    vocabulary: Kind = "character"
-    max_vocabulary: int = 20_000
-    cell: Cell = "lstm"
-    embedding_dim: int = 128
-    hidden_dim: int = 256
-    tied: bool = False
-    layer_norm: bool = False
-    dropout: float = 0.0
+    name: str = ""  #: Name of the task.
+    vocabulary: Kind = "character"  #: What a token is.
+    max_vocabulary: int = 20_000  #: Largest number of tokens of the vocabulary, the most frequent ones.
+    cell: Cell = "lstm"  #: Recurrent cell.
+    embedding_dim: int = 128  #: Number of features of a token.
+    hidden_dim: int = 256  #: Number of features of the recurrent state.
+    tied: bool = False  #: Whether tokens have the same weights as input and as output.
+    layer_norm: bool = False  #: Whether the outputs of recurrent layers are normalised.
+    dropout: float = 0.0  #: Probability with which inputs, features between layers, and outputs are dropped.
+    #: Whether dropout drops the same features at all steps of a sequence (Gal & Ghahramani 2016).
     variational: bool = False
+    #: Probability with which a recurrent weight is 0 for a whole sequence (Merity et al. 2018).
     weight_drop: float = 0.0
-    label_smoothing: float = 0.0
+    label_smoothing: float = 0.0  #: Share of the target probability that is spread over all tokens.
+    #: Adam of the network.
     optimiser: PlayerConfig = field(
         default_factory=lambda: PlayerConfig(
             learning_rate=2e-3, schedule="cosine", warmup_steps=100, beta1=0.9, beta2=0.99, max_gradient_norm=1.0
         )
     )
-    ema_half_life_steps: int = 200
-    num_steps: int = 2_000
+    ema_half_life_steps: int = 200  #: Steps after which old weights count half in the EMA that samples.
+    num_steps: int = 2_000  #: Number of training steps.
 
     def __post_init__(self) -> None:
-        self.at_least_one("embedding_dim", "hidden_dim", "ema_half_life_steps", "num_steps")
-        for name in ("dropout", "weight_drop", "label_smoothing"):
-            if not 0 <= getattr(self, name) < 1:
-                raise BadInput(f"task.{name} is {getattr(self, name)}; allowed are values from 0 to below 1")
-        if self.max_vocabulary > MOST_TOKENS:
-            raise BadInput(f"task.max_vocabulary is {self.max_vocabulary}; allowed are values up to {MOST_TOKENS}")
+        at_least("task", self, embedding_dim=1, hidden_dim=1, ema_half_life_steps=1, num_steps=1)
+        below("task", self, dropout=1, weight_drop=1, label_smoothing=1)
+        at_most("task", self, max_vocabulary=MOST_TOKENS)
         self.optimiser.check("task.optimiser")
-
-    def at_least_one(self, *names: str) -> None:
-        """Raise BadInput for a number below 1."""
-        for name in names:
-            if getattr(self, name) < 1:
-                raise BadInput(f"task.{name} is {getattr(self, name)}; allowed are values from 1 up")
 
     @property
     def rules(self) -> dict[str, Any]:

@@ -12,8 +12,9 @@ class DreamConfig:
     `overrides` are set in that recipe, each `a.b=value` as `--set` takes it.
     """
 
+    #: Recipe, by path or by the name of a packaged one, whose task gives texts: the prompts of this recipe.
     recipe: str = ""
-    overrides: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()  #: Keys that are set in that recipe, each a.b=value.
 
     def __post_init__(self) -> None:
         if self.overrides and not self.recipe:

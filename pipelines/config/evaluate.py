@@ -3,12 +3,13 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ganrnn.config import at_least
 from ganrnn.errors import BadInput
 from ganrnn.metrics.extractors.inception import SHA256
 from ganrnn.metrics.extractors.indomain import InDomainConfig
 from ganrnn.metrics.texts.overlap import Tokenizer
 from ganrnn.metrics.texts.text_reader import ReaderConfig
-from pipelines.config.checks import at_least
+from pipelines.config.uri_fields import URIS, uri_field
 
 
 @dataclass(frozen=True)
@@ -19,9 +20,11 @@ class SweepConfig:
     texts each as there are, `num_texts` at most. A language model of the training texts, `reader`, reads them all.
     """
 
-    temperatures: tuple[float, ...] = ()
-    beside: dict[str, str] = field(default_factory=dict)
-    num_texts: int = 1_000
+    temperatures: tuple[float, ...] = ()  #: Temperatures at which texts are written and scored; empty: no sweep.
+    #: Further models to compare with, name to URI as generate.model_uri has it.
+    beside: dict[str, str] = field(default_factory=dict, metadata=URIS)
+    num_texts: int = 1_000  #: Largest number of texts per model and temperature.
+    #: A language model of the training texts, which scores the texts of all models.
     reader: ReaderConfig = field(default_factory=ReaderConfig)
 
     def __post_init__(self) -> None:
@@ -42,8 +45,9 @@ class ExtractorConfig:
     (ganrnn/metrics/extractors/described_network.py), carry the beginning of their digest in the names of their scores.
     """
 
-    weights_uri: str = ""
-    sha256: str = SHA256
+    #: Safetensors file of another feature extractor, whose scores are added to those of the in-domain network.
+    weights_uri: str = uri_field()
+    sha256: str = SHA256  #: Digest of that file; the default is that of the published weights of Inception.
 
 
 MOST_GROUPS = 100
@@ -61,22 +65,27 @@ class EvaluateConfig:
     Of texts, `num_self_bleu` are compared with each other; `molecules` says that they are SMILES.
     """
 
+    #: Whether images are sampled during the evaluation and not stored, instead of read from samples_uri.
     from_prompts: bool = False
-    num_workers: int = 2
+    num_workers: int = 2  #: Number of workers that score.
+    #: What the in-domain network reads and R-precision retrieves: the texts, or all attributes.
     captions: Literal["text", "attributes"] = "text"
-    num_candidates: int = 100
-    num_splits: int = 10
-    num_kid_features: int = 10_000
-    num_self_bleu: int = 500
-    judge_uri: str = ""
-    bleu_tokenizer: Tokenizer = "13a"
-    molecules: bool = False
+    num_candidates: int = 100  #: Number of captions among which R-precision ranks that of a sample.
+    num_splits: int = 10  #: Number of parts of the samples over which the Inception Score is averaged.
+    num_kid_features: int = 10_000  #: Largest number of samples that the Kernel Inception Distance reads.
+    num_self_bleu: int = 500  #: Largest number of texts that Self-BLEU compares with each other.
+    judge_uri: str = uri_field()  #: Model of the task match_judge that scores whether images show their captions.
+    bleu_tokenizer: Tokenizer = "13a"  #: Tokenizer of BLEU, by its name in sacreBLEU.
+    molecules: bool = False  #: Whether texts are molecules in SMILES, for validity, uniqueness and novelty.
+    #: Quality against diversity of texts at several temperatures.
     sweep: SweepConfig = field(default_factory=SweepConfig)
+    #: The network that is trained on the dataset to extract features.
     indomain: InDomainConfig = field(default_factory=InDomainConfig)
-    extractor: ExtractorConfig = field(default_factory=ExtractorConfig)
-    group_by: str = ""
-    features_uri: str = ""
-    report_uri: str = ""
+    extractor: ExtractorConfig = field(default_factory=ExtractorConfig)  #: A further network that extracts features.
+    group_by: str = ""  #: Attribute, or text or label, for each of whose values (100 at most) scores are reported.
+    features_uri: str = uri_field()  #: Folder to which the features of samples are written in Parquet.
+    #: Folder of report.json, report.html and contact_sheet.png; by default the run's folder.
+    report_uri: str = uri_field(below="")
 
     def __post_init__(self) -> None:
         at_least("evaluate", self, num_workers=1, num_candidates=2, num_splits=1, num_kid_features=2)

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, field
 
+from ganrnn.config import at_least, require_share, within
 from ganrnn.errors import BadInput
-from pipelines.config.checks import at_least, require_share
 from pipelines.config.sampling import SamplingConfig
+from pipelines.config.uri_fields import uri_field
 
 
 @dataclass(frozen=True)
@@ -15,14 +16,13 @@ class ChoiceConfig:
     below `least_score` is rejected.
     """
 
-    judge_uri: str = ""
-    num_candidates: int = 1
-    least_score: float = 0.0
+    judge_uri: str = uri_field()  #: Model of the task match_judge that chooses, as generate.model_uri names a model.
+    num_candidates: int = 1  #: Number of images per sample, of which the one that fits the prompt best is kept.
+    least_score: float = 0.0  #: Match score below which the prompt is rejected.
 
     def __post_init__(self) -> None:
         at_least("generate.choice", self, num_candidates=1)
-        if not 0 <= self.least_score <= 1:
-            raise BadInput(f"generate.choice.least_score is {self.least_score}; allowed are values from 0 to 1")
+        within("generate.choice", self, least_score=(0, 1))
         if not self.judge_uri and (self.num_candidates > 1 or self.least_score):
             raise BadInput("generate.choice.judge_uri is missing; give the model that is to choose")
 
@@ -37,17 +37,23 @@ class GenerateConfig:
     `--verify` makes `verify_share` of the shards again.
     """
 
-    model_uri: str = ""
-    prompts_uri: str = ""
-    samples_uri: str = ""
-    seed: int | None = None
+    #: Checkpoint folder, models:/NAME@ALIAS or models:/NAME/N; empty: the run's last checkpoint, @best: its best.
+    model_uri: str = uri_field()
+    #: Parquet file or folder of prompts; by default the prompts of the dataset.
+    prompts_uri: str = uri_field(below="dataset/prompts.parquet")
+    samples_uri: str = uri_field(below="samples")  #: Folder of the samples.
+    seed: int | None = None  #: Seed of sampling; null takes the recipe's seed.
+    #: Hive partitions KEY=VALUE to read, by key: those from this value on.
     since: dict[str, str] = field(default_factory=dict)
+    #: Hive partitions KEY=VALUE to read, by key: those with exactly this value.
     where: dict[str, str] = field(default_factory=dict)
+    #: Whether each prompt file has a folder of its own below samples_uri, so that finished ones are skipped.
     incremental: bool = False
-    max_reject_share: float = 0.01
-    verify_share: float = 0.01
+    max_reject_share: float = 0.01  #: Share of rejected prompts above which generate fails.
+    verify_share: float = 0.01  #: Share of the shards that `ganrnn generate --verify` makes again.
+    #: The pool of workers that samples, and how texts are decoded.
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
-    choice: ChoiceConfig = field(default_factory=ChoiceConfig)
+    choice: ChoiceConfig = field(default_factory=ChoiceConfig)  #: A judge that chooses among candidates.
 
     def __post_init__(self) -> None:
         require_share("generate", self, "max_reject_share")

@@ -3,10 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ganrnn.config import at_least, require_share
 from ganrnn.data.built_in import KINDS
 from ganrnn.data.scenes import ScenesConfig
 from ganrnn.errors import BadInput
-from pipelines.config.checks import at_least, require_share
+from pipelines.config.uri_fields import uri_field
 
 KINDS_OF_SOURCE = {
     "scenes": ("images", "texts", "pairs"),
@@ -34,31 +35,42 @@ class IngestConfig:
     English with those in Chinese.
     """
 
+    #: What a row is: an image with its caption, a text, or a pair of source and target text.
     kind: Literal["images", "texts", "pairs"] = "images"
+    #: Where rows come from: scenes are built in, the other sources are read from source_uri.
     source: Literal["scenes", "image_folder", "parquet", "text_files"] = "scenes"
-    source_uri: str | None = None
-    holdout_uri: str | None = None
-    test_uri: str | None = None
+    #: Folder for image_folder, Parquet file or folder for parquet, .txt file or folder for text_files.
+    source_uri: str | None = uri_field(None)
+    #: Further rows of the same form as source_uri, none of which is trained on.
+    holdout_uri: str | None = uri_field(None)
+    test_uri: str | None = uri_field(None)  #: Rows of split test; all rows of holdout_uri are then val.
+    #: Share of the groups that is set aside without holdout_uri: one half is val, the other is test.
     holdout_share: float = 0.2
-    scenes: ScenesConfig = field(default_factory=ScenesConfig)
-    height: int = 32
-    width: int = 32
+    scenes: ScenesConfig = field(default_factory=ScenesConfig)  #: Which built-in scenes are drawn, and how many.
+    height: int = 32  #: Height of the dataset's images, in pixels.
+    width: int = 32  #: Width of the dataset's images, in pixels.
+    #: File of captions in an image_folder (CSV, JSONL, JSON, Parquet) if it is not found by its usual name.
     captions_file: str | None = None
+    #: Column with a row's id; null takes the column id, and numbers the rows where there is none.
     id_column: str | None = None
-    image_column: str = "image"
+    image_column: str = "image"  #: Column with the image.
+    #: Column with the image to start from, of a task such as image_to_image; of image_folder, its file.
     source_image_column: str | None = None
+    #: Column with the caption, text or target; null writes attributes or the label as the caption.
     text_column: str | None = "text"
-    source_column: str = "source"
+    source_column: str = "source"  #: Column with the source text of a pair.
+    #: Text between the turns of a dialogue in source_column: each turn but the first is a target.
     turn_separator: str | None = None
-    prompt_characters: int = 0
-    piece_characters: int = 2_000
-    label_column: str | None = None
+    prompt_characters: int = 0  #: Number of characters of a held-out text that its prompt shows, for kind texts.
+    piece_characters: int = 2_000  #: Number of characters in a row of text_files, which are cut at this length.
+    label_column: str | None = None  #: Column with a row's class, a whole number.
+    #: Column whose equal values never stand on two sides of a split; without it, each row is its own group.
     group_column: str | None = None
-    attribute_columns: tuple[str, ...] = ()
-    shard_rows: int = 4_096
-    row_group_rows: int = 512
-    max_reject_share: float = 0.01
-    dataset_uri: str = ""
+    attribute_columns: tuple[str, ...] = ()  #: Columns that become the attributes of a row, by name.
+    shard_rows: int = 4_096  #: Number of rows in a Parquet file of the dataset.
+    row_group_rows: int = 512  #: Number of rows in a Parquet row group, the least that training reads at a time.
+    max_reject_share: float = 0.01  #: Share of rejected rows above which ingest fails.
+    dataset_uri: str = uri_field(below="dataset")  #: Folder of the dataset.
 
     def __post_init__(self) -> None:
         at_least("ingest", self, height=16, width=16, shard_rows=1, row_group_rows=1)

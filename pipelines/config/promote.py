@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from pipelines.config.uri_fields import uri_field
+
 
 @dataclass(frozen=True)
 class PromoteConfig:
@@ -10,9 +12,10 @@ class PromoteConfig:
     With `ratings_uri`, the folder of a study that `ganrnn rate --report` has scored, metrics `human_*` are there too.
     """
 
-    registered_model: str = ""
-    at_least: dict[str, float] = field(default_factory=dict)
-    at_most: dict[str, float] = field(default_factory=dict)
-    champion_metric: str = "r_precision_100"
-    higher_is_better: bool = True
-    ratings_uri: str = ""
+    registered_model: str = ""  #: Name in the model registry; by default the recipe's name.
+    at_least: dict[str, float] = field(default_factory=dict)  #: Thresholds by metric that the model must reach.
+    at_most: dict[str, float] = field(default_factory=dict)  #: Thresholds by metric that the model must not exceed.
+    champion_metric: str = "r_precision_100"  #: Metric by which challenger and champion are compared.
+    higher_is_better: bool = True  #: Whether a higher value of champion_metric is better.
+    #: Folder of a study that `ganrnn rate --report` has scored, whose metrics human_* may have thresholds.
+    ratings_uri: str = uri_field()

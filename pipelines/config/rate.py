@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ganrnn.config import at_least, between
 from ganrnn.errors import BadInput
-from pipelines.config.checks import at_least
+from pipelines.config.uri_fields import URIS, uri_field
 
 Language = Literal["en", "zh"]
 # Names of sources that the command line gives; rate.beside has those of its own.
@@ -26,24 +27,28 @@ class RateConfig:
     with `public_url`, where that is not where the page is served, and end after `invite_days`.
     """
 
+    #: The question: real or generated, which of two models is better, or whether an image fits its prompt.
     task: Literal["turing", "preference", "fit"] = "turing"
-    study_uri: str = ""
-    beside: dict[str, str] = field(default_factory=dict)
-    split: Literal["test", "val", "train"] = "test"
-    num_pool: int = 400
-    num_items: int = 60
-    num_practice: int = 4
-    num_checks: int = 3
-    exposure_seconds: float = 0
+    #: Folder of the study, on a disk of this machine, since it holds an SQLite database.
+    study_uri: str = uri_field(below="rate")
+    #: Further models for task preference, name to URI of their samples.
+    beside: dict[str, str] = field(default_factory=dict, metadata=URIS)
+    split: Literal["test", "val", "train"] = "test"  #: Split of the dataset from which real items are drawn.
+    num_pool: int = 400  #: Number of items that are drawn of each source, once for all raters.
+    num_items: int = 60  #: Number of items per rater that count.
+    num_practice: int = 4  #: Number of first items per rater that do not count.
+    num_checks: int = 3  #: Number of instructions among the items that show whether a rater pays attention.
+    exposure_seconds: float = 0  #: Seconds after which an item vanishes; 0 never does.
+    #: Whether each generated text is paired with a real text of its length.
     text_length: Literal["as_is", "matched"] = "as_is"
-    language: Language = "en"
-    host: str = "127.0.0.1"
-    port: int = 8321
-    public_url: str = ""
-    invite_days: float = 30
-    requests_per_second: float = 10
-    max_failed_checks: int = 1
-    half_width: float = 0.05
+    language: Language = "en"  #: Language of the page.
+    host: str = "127.0.0.1"  #: Address at which the page is served.
+    port: int = 8321  #: Port at which the page is served; 0 takes any that is free.
+    public_url: str = ""  #: Beginning of invite links, where raters reach the page at another address.
+    invite_days: float = 30  #: Days after which an invite link ends.
+    requests_per_second: float = 10  #: Requests of one rater that are answered per second.
+    max_failed_checks: int = 1  #: Number of failed checks above which a rater is left out of the report.
+    half_width: float = 0.05  #: Half width of the interval for which the report says how many answers are needed.
 
     def __post_init__(self) -> None:
         at_least("rate", self, num_pool=1, num_items=1, num_practice=0, num_checks=0, exposure_seconds=0)
@@ -52,8 +57,7 @@ class RateConfig:
             raise BadInput(f"rate.port is {self.port}; allowed are values up to 65535, and 0 for any that is free")
         if not 0 < self.invite_days <= 3_650:
             raise BadInput(f"rate.invite_days is {self.invite_days}; allowed are values above 0 to 3650")
-        if not 0 < self.half_width < 0.5:
-            raise BadInput(f"rate.half_width is {self.half_width}; allowed are values between 0 and 0.5")
+        between("rate", self, half_width=(0, 0.5))
         if self.num_checks > self.num_items:
             raise BadInput(f"rate.num_checks is {self.num_checks}; allowed are values up to rate.num_items")
         if self.beside and self.task != "preference":

@@ -17,24 +17,28 @@ from pipelines.config.promote import PromoteConfig
 from pipelines.config.rate import RateConfig
 from pipelines.config.tracking import TrackingConfig
 from pipelines.config.train import TrainConfig
+from pipelines.config.uri_fields import with_absolute_uris
+
+BEST = "@best"  # of a run's checkpoints
 
 
 @dataclass(frozen=True)
 class Recipe:
     """Everything a run needs. URIs left empty lie below `run_uri`; `resolved` fills them in."""
 
-    name: str
-    run_uri: str
-    task: Any
-    seed: int = 0
-    ingest: IngestConfig = field(default_factory=IngestConfig)
-    train: TrainConfig = field(default_factory=TrainConfig)
-    generate: GenerateConfig = field(default_factory=GenerateConfig)
+    name: str  #: Name of the recipe, and by default of the MLflow experiment and the registered model.
+    run_uri: str  #: Folder or URI of the run; every URI that is left empty lies below it.
+    task: Any  #: The system to train, by `task.name`, and its sizes; `ganrnn keys task` lists the keys of each.
+    seed: int = 0  #: Seed of training, evaluation and, without generate.seed, of sampling.
+    ingest: IngestConfig = field(default_factory=IngestConfig)  #: What ingest reads, and the dataset that it writes.
+    train: TrainConfig = field(default_factory=TrainConfig)  #: Data-parallel training, its checkpoints and its guard.
+    generate: GenerateConfig = field(default_factory=GenerateConfig)  #: Prompts to samples.
+    #: Another recipe whose model writes the prompts, for `ganrnn closed_loop`.
     dream: DreamConfig = field(default_factory=DreamConfig)
-    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
-    promote: PromoteConfig = field(default_factory=PromoteConfig)
-    rate: RateConfig = field(default_factory=RateConfig)
-    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)  #: Which scores are computed, and how.
+    promote: PromoteConfig = field(default_factory=PromoteConfig)  #: When a model becomes the champion of the registry.
+    rate: RateConfig = field(default_factory=RateConfig)  #: A study in which people judge samples.
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)  #: Where MLflow keeps runs and models.
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -44,79 +48,26 @@ class Recipe:
                 raise BadInput(f"{name} is empty; every recipe has a name and a folder or URI that its run lives in")
 
     def resolved(self) -> "Recipe":
-        """A copy in which every URI is absolute and every name is given."""
+        """A copy in which every URI is absolute, and every name and seed is given."""
         run_uri = storage.absolute(self.run_uri)
-        ingest = replace(
-            self.ingest,
-            source_uri=self.ingest.source_uri and storage.absolute(self.ingest.source_uri),
-            holdout_uri=self.ingest.holdout_uri and storage.absolute(self.ingest.holdout_uri),
-            test_uri=self.ingest.test_uri and storage.absolute(self.ingest.test_uri),
-            dataset_uri=_below(run_uri, self.ingest.dataset_uri, "dataset"),
-        )
-        train = replace(
-            self.train,
-            judge_uri=self.train.judge_uri and storage.absolute(self.train.judge_uri),
-            checkpoint_uri=_below(run_uri, self.train.checkpoint_uri, "checkpoints"),
-        )
-        choice, sweep, extractor = self.generate.choice, self.evaluate.sweep, self.evaluate.extractor
-        generate = replace(
-            self.generate,
-            model_uri=(
-                train.checkpoint_uri + self.generate.model_uri
-                if self.generate.model_uri in ("", "@best")
-                else storage.absolute(self.generate.model_uri)
-            ),
-            prompts_uri=_below(run_uri, self.generate.prompts_uri, "dataset/prompts.parquet"),
-            samples_uri=_below(run_uri, self.generate.samples_uri, "samples"),
-            seed=self.seed if self.generate.seed is None else self.generate.seed,
-            sampling=self.generate.sampling.with_rhymes(),
-            choice=replace(choice, judge_uri=choice.judge_uri and storage.absolute(choice.judge_uri)),
-        )
-        evaluate = replace(
-            self.evaluate,
-            judge_uri=self.evaluate.judge_uri and storage.absolute(self.evaluate.judge_uri),
-            sweep=replace(sweep, beside={name: storage.absolute(uri) for name, uri in sweep.beside.items()}),
-            extractor=replace(extractor, weights_uri=extractor.weights_uri and storage.absolute(extractor.weights_uri)),
-            features_uri=self.evaluate.features_uri and storage.absolute(self.evaluate.features_uri),
-            report_uri=_below(run_uri, self.evaluate.report_uri, ""),
-        )
-        promote = replace(
-            self.promote,
-            registered_model=self.promote.registered_model or self.name,
-            ratings_uri=self.promote.ratings_uri and storage.absolute(self.promote.ratings_uri),
-        )
-        rate = replace(
-            self.rate,
-            study_uri=_below(run_uri, self.rate.study_uri, "rate"),
-            beside={name: storage.absolute(uri) for name, uri in self.rate.beside.items()},
-        )
-        tracking = replace(
-            self.tracking,
-            tracking_uri=storage.absolute(self.tracking.tracking_uri),
-            artifact_uri=storage.absolute(self.tracking.artifact_uri),
-            experiment=self.tracking.experiment or self.name,
-        )
+        recipe: Recipe = with_absolute_uris(replace(self, run_uri=run_uri), run_uri)
+        generate, promote, tracking = recipe.generate, recipe.promote, recipe.tracking
+        model_uri = generate.model_uri
+        if self.generate.model_uri in ("", BEST):
+            model_uri = recipe.train.checkpoint_uri + self.generate.model_uri
+        seed = self.seed if generate.seed is None else generate.seed
         return replace(
-            self,
-            run_uri=run_uri,
-            ingest=ingest,
-            train=train,
-            generate=generate,
-            dream=replace(self.dream, recipe=self.dream.recipe and _recipe_file(self.dream.recipe)),
-            evaluate=evaluate,
-            promote=promote,
-            rate=rate,
-            tracking=tracking,
+            recipe,
+            generate=replace(generate, model_uri=model_uri, seed=seed),
+            dream=replace(recipe.dream, recipe=recipe.dream.recipe and _recipe_file(recipe.dream.recipe)),
+            promote=replace(promote, registered_model=promote.registered_model or self.name),
+            tracking=replace(tracking, experiment=tracking.experiment or self.name),
         )
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values, as saved beside every output."""
         plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         return plain
-
-
-def _below(run_uri: str, uri: str, default: str) -> str:
-    return storage.absolute(uri) if uri else storage.join(run_uri, default)
 
 
 def _recipe_file(recipe: str) -> str:

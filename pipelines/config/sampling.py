@@ -1,13 +1,12 @@
 """The section `sampling` of a recipe."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
-from ganrnn.decoding.poem_constraint import RhymeSets
+from ganrnn.config import at_least
 from ganrnn.decoding.rules import Decoding
 from ganrnn.errors import BadInput
-from pipelines import storage
-from pipelines.config.checks import at_least
+from pipelines.config.uri_fields import uri_field
 
 LEAST_MICRO_BATCH = 8  # of pictures
 
@@ -25,16 +24,19 @@ class SamplingConfig:
     `rhymes` may stand in a text file, `rhymes_uri`, a set of characters a line.
     """
 
-    num_workers: int = 2
-    min_workers: int = 0
-    cpus_per_worker: float = 1
-    gpus_per_worker: float = 0
-    precision: Literal["float32", "bfloat16"] = "float32"
-    micro_batch_size: int = 64
-    shard_rows: int = 512
+    num_workers: int = 2  #: Largest number of workers (actors of Ray Data), each with a copy of the model.
+    min_workers: int = 0  #: Number of workers that the pool starts with and grows from; 0 starts all.
+    cpus_per_worker: float = 1  #: CPUs that Ray reserves for a worker.
+    gpus_per_worker: float = 0  #: GPUs of a worker, which may be a fraction.
+    precision: Literal["float32", "bfloat16"] = "float32"  #: Number format of the networks; bfloat16 is faster on GPUs.
+    micro_batch_size: int = 64  #: Rows that the networks sample at a time; of images a multiple of 8.
+    shard_rows: int = 512  #: Number of prompts whose samples share a Parquet file.
+    #: Price of a worker for an hour in any currency, for the cost of a million prompts; 0 shows none.
     price_per_worker_hour: float = 0
+    #: How texts are decoded, where a prompt has no column of the same name.
     decoding: Decoding = field(default_factory=Decoding)
-    rhymes_uri: str | None = None
+    #: Text file with the content of decoding.rhymes, a set of characters per line.
+    rhymes_uri: str | None = uri_field(None)
 
     def __post_init__(self) -> None:
         at_least("sampling", self, num_workers=1, min_workers=0, micro_batch_size=1, shard_rows=1)
@@ -46,14 +48,3 @@ class SamplingConfig:
             )
         if self.rhymes_uri and self.decoding.rhymes:
             raise BadInput("sampling.rhymes_uri and sampling.decoding.rhymes are both given; one of them is enough")
-
-    def with_rhymes(self) -> "SamplingConfig":
-        """A copy that has the content of `rhymes_uri` in its place."""
-        if not self.rhymes_uri:
-            return self
-        try:
-            lines = storage.read_bytes(storage.absolute(self.rhymes_uri)).decode("utf-8-sig").splitlines()
-        except UnicodeDecodeError as error:
-            raise BadInput(f"sampling.rhymes_uri {self.rhymes_uri} is not UTF-8 ({error})") from error
-        RhymeSets.read("\n".join(lines))
-        return replace(self, decoding=replace(self.decoding, rhymes=tuple(lines)), rhymes_uri=None)

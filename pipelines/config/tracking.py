@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
+from pipelines.config.uri_fields import uri_field
+
 
 @dataclass(frozen=True)
 class TrackingConfig:
     """The MLflow server or database that runs and models go to."""
 
-    tracking_uri: str = "sqlite:///runs/mlflow.db"
-    artifact_uri: str = "runs/mlartifacts"
-    experiment: str = ""
+    tracking_uri: str = uri_field("sqlite:///runs/mlflow.db")  #: MLflow server, or database such as sqlite:///FILE.
+    artifact_uri: str = uri_field("runs/mlartifacts")  #: Folder of artifacts, where tracking_uri is a database.
+    experiment: str = ""  #: MLflow experiment; by default the recipe's name.

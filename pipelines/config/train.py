@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, field
 
+from ganrnn.config import at_least
 from ganrnn.errors import BadInput
 from ganrnn.training.guard import GuardConfig
-from pipelines.config.checks import at_least
+from pipelines.config.uri_fields import uri_field
 
 
 @dataclass(frozen=True)
@@ -15,20 +16,20 @@ class TrainConfig:
     With `judge_uri`, a model of the task match_judge, a generator of task.judge_weight learns from its opinion too.
     """
 
-    num_workers: int = 2
-    use_gpu: bool = False
-    cpus_per_worker: float = 1
-    global_batch_size: int = 32
-    window_rows: int = 200_000
-    log_every_steps: int = 25
-    checkpoint_every_steps: int = 500
-    sample_every_steps: int = 1_000
-    keep_checkpoints: int = 2
-    patience: int = 0
-    max_failures: int = 3
-    judge_uri: str = ""
-    checkpoint_uri: str = ""
-    guard: GuardConfig = field(default_factory=GuardConfig)
+    num_workers: int = 2  #: Number of data-parallel workers, each with a replica of the networks.
+    use_gpu: bool = False  #: Whether each worker has a GPU.
+    cpus_per_worker: float = 1  #: CPUs that Ray reserves for a worker.
+    global_batch_size: int = 32  #: Rows of a step over all workers together.
+    window_rows: int = 200_000  #: Number of rows that are in memory and shuffled at a time.
+    log_every_steps: int = 25  #: Steps between two points of the metrics in MLflow.
+    checkpoint_every_steps: int = 500  #: Steps between two checkpoints.
+    sample_every_steps: int = 1_000  #: Steps between two grids of samples, or lists of texts, in MLflow.
+    keep_checkpoints: int = 2  #: Number of newest checkpoints that are kept, apart from the best one.
+    patience: int = 0  #: Number of checkpoints without a new best after which training ends early; 0 never does.
+    max_failures: int = 3  #: Restarts after a crash of a worker before training fails.
+    judge_uri: str = uri_field()  #: Model of the task match_judge from which a generator with task.judge_weight learns.
+    checkpoint_uri: str = uri_field(below="checkpoints")  #: Folder of the checkpoints.
+    guard: GuardConfig = field(default_factory=GuardConfig)  #: What counts as trouble in training.
 
     def __post_init__(self) -> None:
         at_least("train", self, num_workers=1, global_batch_size=2, window_rows=1, log_every_steps=1)

@@ -14,6 +14,7 @@ from pipelines.evaluate.texts.evaluation import evaluate_tables
 from pipelines.evaluate.tracked_context import comparable_champion, training_curves
 from pipelines.formats.dataset import read_manifest
 from pipelines.sampling.judge import Judge, judge_of
+from pipelines.sampling.rhymes import with_rhymes
 from pipelines.sampling.sample_source import SampleSource, sample_source
 
 
@@ -22,6 +23,7 @@ def evaluate(recipe: Recipe) -> dict[str, Any]:
 
     Raises BadInput when the samples, the model or the reference cannot be used.
     """
+    recipe = with_rhymes(recipe)
     manifest = read_manifest(recipe.ingest.dataset_uri)
     _check_keys(recipe)
     source = sample_source(recipe)

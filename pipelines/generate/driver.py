@@ -27,6 +27,7 @@ from pipelines.generate.plan import PLAN, Output, ShardRange, Work, plan, prompt
 from pipelines.generate.progress import GenerationProgress
 from pipelines.generate.receipts import Receipt
 from pipelines.generate.worker import ShardWriter
+from pipelines.sampling.rhymes import with_rhymes
 from pipelines.storage import lease
 from pipelines.storage.folder_identity import claim, require_unclaimed
 
@@ -70,6 +71,7 @@ def generate_increment(recipe: Recipe) -> list[Manifest]:
 
 def _fill(recipe: Recipe, sets: Mapping[str, Mapping[str, int]]) -> list[Manifest]:
     """Fill each folder with the samples of its prompt files; returns the manifests."""
+    recipe = with_rhymes(recipe)
     work = plan(recipe, sets)
     advice = "choose another generate.samples_uri"
     for output in work.outputs:

@@ -15,6 +15,7 @@ from pipelines.formats.manifest import MANIFEST, Manifest, ManifestShard
 from pipelines.formats.prompts import ShardReader
 from pipelines.generate.plan import Output, Work, plan, prompt_files
 from pipelines.generate.receipts import receipt_of
+from pipelines.sampling.rhymes import with_rhymes
 from pipelines.sampling.samples import draw, samples_table
 from pipelines.storage.folder_identity import require_same
 
@@ -30,7 +31,7 @@ def verify(recipe: Recipe) -> dict[str, int]:
     sets = {uri: files for uri, files in prompt_files(recipe).items() if storage.exists(storage.join(uri, MANIFEST))}
     if not sets:
         raise BadInput(f"{config.samples_uri} holds no {MANIFEST}; generate has not finished here, run it first")
-    work = plan(recipe, sets)
+    work = plan(with_rhymes(recipe), sets)
     shards = []
     for number, output in enumerate(work.outputs):
         manifest = manifests.read(output.uri, "generate")

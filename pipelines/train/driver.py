@@ -21,6 +21,7 @@ from pipelines.config import Recipe
 from pipelines.formats.dataset import read_manifest, shard_uris
 from pipelines.formats.manifest import Manifest
 from pipelines.sampling.judge import Judge, judge_of
+from pipelines.sampling.rhymes import with_rhymes
 from pipelines.storage.folder_identity import claim, require_unclaimed
 from pipelines.tracking import runs
 from pipelines.train.checkpoints import Checkpoints
@@ -36,6 +37,7 @@ def train(recipe: Recipe) -> str:
     Raises BadInput when the data set does not fit the task, the folder holds another training, a checkpoint cannot be
     written, or the guard has given up.
     """
+    recipe = with_rhymes(recipe)  # for the texts that MLflow shows on the way
     manifest = read_manifest(recipe.ingest.dataset_uri)
     _check_fit(recipe, manifest)
     uris = shard_uris(recipe.ingest.dataset_uri, manifest, "train")

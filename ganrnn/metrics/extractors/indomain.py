@@ -19,6 +19,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ganrnn import noise
+from ganrnn.config import above
 from ganrnn.data.images import to_float
 from ganrnn.errors import BadInput
 from ganrnn.networks.images.convolution import GAIN, SLOPE, conv
@@ -35,17 +36,16 @@ SCALE = 16.0  # factor of the cosines before the softmax
 class InDomainConfig:
     """Sizes and training of the in-domain network; at most `max_rows` training rows are used."""
 
-    num_steps: int = 800
-    batch_size: int = 128
-    learning_rate: float = 2e-3
-    base_channels: int = 16
-    feature_dim: int = 64
-    max_rows: int = 20_000
+    num_steps: int = 800  #: Number of training steps.
+    batch_size: int = 128  #: Rows of a step.
+    learning_rate: float = 2e-3  #: Largest learning rate of Adam.
+    base_channels: int = 16  #: Channels of the layer next to the image; deeper layers have up to eight times as many.
+    feature_dim: int = 64  #: Number of features of an image.
+    max_rows: int = 20_000  #: Largest number of training rows that are read.
 
     def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            if value <= 0:
-                raise BadInput(f"evaluate.indomain.{name} is {value}; allowed are values above 0")
+        above("evaluate.indomain", self, num_steps=0, batch_size=0, learning_rate=0, base_channels=0)
+        above("evaluate.indomain", self, feature_dim=0, max_rows=0)
 
 
 class InDomainNetwork(nn.Module):

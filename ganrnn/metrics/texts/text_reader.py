@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ganrnn.errors import BadInput
+from ganrnn.config import at_least
 from ganrnn.tasks.language_model import LanguageModel, LanguageModelConfig
 from ganrnn.text.batches import RowBatches
 from ganrnn.text.vocabulary import PAD, TextVocabulary
@@ -26,14 +26,12 @@ _NUM_ROWS = 32
 class ReaderConfig:
     """Sizes in features, characters or steps; texts are cut to `num_characters`."""
 
-    hidden_dim: int = 128
-    num_characters: int = 128
-    num_steps: int = 400
+    hidden_dim: int = 128  #: Number of features of the recurrent network.
+    num_characters: int = 128  #: Number of characters that are read of a text.
+    num_steps: int = 400  #: Number of training steps.
 
     def __post_init__(self) -> None:
-        for name in ("hidden_dim", "num_characters", "num_steps"):
-            if getattr(self, name) < 1:
-                raise BadInput(f"evaluate.sweep.reader.{name} is {getattr(self, name)}; allowed are values from 1 up")
+        at_least("evaluate.sweep.reader", self, hidden_dim=1, num_characters=1, num_steps=1)
 
 
 class TextReader:

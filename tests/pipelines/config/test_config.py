@@ -1,19 +1,24 @@
 """Recipes: what resolves to what, and the one sentence that a user reads for each mistake."""
 
 import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ganrnn.errors import BadInput
 from pipelines.config import load_recipe
+from pipelines.config.uri_fields import URIS, is_uri_field, uri_field, with_absolute_uris
+from pipelines.sampling.rhymes import with_rhymes
 
 DEMO = str(Path(__file__).parents[3] / "jobs/recipes/demo.yaml")
 
 
 def test_every_recipe_in_the_repository_loads() -> None:
-    paths = sorted(Path(DEMO).parent.glob("*.yaml"))
-    assert paths
+    paths = sorted(Path(DEMO).parent.rglob("*.yaml"))
+    assert len(paths) > 20
     for path in paths:
         recipe = load_recipe(str(path))
         assert json.loads(json.dumps(recipe.as_dict())) == recipe.as_dict()
@@ -132,20 +137,62 @@ def test_a_missing_recipe_is_refused_with_its_path(tmp_path: Path) -> None:
         load_recipe(str(tmp_path))
 
 
-def test_rhymes_come_from_a_file_and_stand_in_the_resolved_recipe(tmp_path: Path) -> None:
+def test_rhymes_are_read_by_the_verbs_that_decode(tmp_path: Path) -> None:
     file = tmp_path / "rhymes.txt"
+    recipe = load_recipe(DEMO, [f"generate.sampling.rhymes_uri={file}"])  # which is not there yet
     file.write_text("# level tone\n東同中\n", "utf-8-sig")
-    recipe = load_recipe(DEMO, [f"generate.sampling.rhymes_uri={file}"])
-    assert recipe.generate.sampling.decoding.rhymes == ("# level tone", "東同中")
+    sampling = with_rhymes(recipe).generate.sampling
+    assert (sampling.decoding.rhymes, sampling.rhymes_uri) == (("# level tone", "東同中"), None)
+    assert with_rhymes(load_recipe(DEMO)) == load_recipe(DEMO)
     file.write_text("東同中\nhill still\n")
     with pytest.raises(BadInput, match="rhymes: line 2 holds 'h'; allowed are Han ideographs and blanks"):
-        load_recipe(DEMO, [f"generate.sampling.rhymes_uri={file}"])
+        with_rhymes(recipe)
     file.write_bytes(b"\xff")
     with pytest.raises(BadInput, match=r"rhymes\.txt is not UTF-8"):
-        load_recipe(DEMO, [f"generate.sampling.rhymes_uri={file}"])
+        with_rhymes(recipe)
     both = [f"generate.sampling.rhymes_uri={file}", "generate.sampling.decoding.rhymes=[東同]"]
     with pytest.raises(BadInput, match="one of them is enough"):
         load_recipe(DEMO, both)
+
+
+@dataclass(frozen=True)
+class _Inner:
+    file_uri: str = uri_field()
+    more: dict[str, str] = field(default_factory=dict, metadata=URIS)
+
+
+@dataclass(frozen=True)
+class _Outer:
+    out_uri: str = uri_field(below="a/b")
+    run_uri: str = uri_field(below="")
+    maybe_uri: str | None = uri_field(None)
+    name: str = "x.y"
+    inner: _Inner = field(default_factory=_Inner)
+
+
+def test_declared_uris_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert with_absolute_uris(_Outer(), "/run") == _Outer("/run/a/b", "/run", None)
+    inner = _Inner("file", {"a": "models:/m@c", "b": "b"})
+    resolved = with_absolute_uris(_Outer("out", "s3://b/r", "file:///m", "x", inner), "/run")
+    own = {"a": "models:/m@c", "b": f"{tmp_path}/b"}
+    assert resolved == _Outer(f"{tmp_path}/out", "s3://b/r", "/m", "x", _Inner(f"{tmp_path}/file", own))
+    assert with_absolute_uris(resolved, "/run") == resolved
+
+
+def test_every_key_that_ends_in_uri_is_declared() -> None:
+    """One that is forgotten works on a laptop and fails on a cluster, whose workers run in other folders."""
+
+    def undeclared(section: Any, prefix: str) -> Iterator[str]:
+        for key in fields(section):
+            value, name = getattr(section, key.name), f"{prefix}{key.name}"
+            if is_dataclass(value):
+                yield from undeclared(value, f"{name}.")
+            elif (key.name.endswith("_uri") or key.name == "beside") != is_uri_field(key):
+                yield name
+
+    recipe = load_recipe(DEMO)
+    assert list(undeclared(recipe, "")) == ["run_uri"]  # made absolute first, since the others lie below it
 
 
 def test_the_best_of_the_runs_own_checkpoints_may_be_asked_for(tmp_path: Path) -> None:
