@@ -1,7 +1,7 @@
 """Recipes: what resolves to what, and the one sentence that a user reads for each mistake."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -9,9 +9,16 @@ from typing import Any
 import pytest
 
 from ganrnn.errors import BadInput
-from pipelines.config import load_recipe
+from pipelines import storage
+from pipelines.config import Recipe, load_recipe
 from pipelines.config.uri_fields import URIS, is_uri_field, uri_field, with_absolute_uris
+from pipelines.evaluate.driver import evaluate
+from pipelines.formats.manifest import MANIFEST
+from pipelines.generate.driver import generate
+from pipelines.generate.verify import verify
 from pipelines.sampling.rhymes import with_rhymes
+from pipelines.train.driver import train
+from tests.pipelines.tiny import Run
 
 DEMO = str(Path(__file__).parents[3] / "jobs/recipes/demo.yaml")
 
@@ -143,7 +150,8 @@ def test_rhymes_are_read_by_the_verbs_that_decode(tmp_path: Path) -> None:
     file.write_text("# level tone\n東同中\n", "utf-8-sig")
     sampling = with_rhymes(recipe).generate.sampling
     assert (sampling.decoding.rhymes, sampling.rhymes_uri) == (("# level tone", "東同中"), None)
-    assert with_rhymes(load_recipe(DEMO)) == load_recipe(DEMO)
+    plain = load_recipe(DEMO)
+    assert with_rhymes(plain) is plain
     file.write_text("東同中\nhill still\n")
     with pytest.raises(BadInput, match="rhymes: line 2 holds 'h'; allowed are Han ideographs and blanks"):
         with_rhymes(recipe)
@@ -153,6 +161,16 @@ def test_rhymes_are_read_by_the_verbs_that_decode(tmp_path: Path) -> None:
     both = [f"generate.sampling.rhymes_uri={file}", "generate.sampling.decoding.rhymes=[東同]"]
     with pytest.raises(BadInput, match="one of them is enough"):
         load_recipe(DEMO, both)
+
+
+@pytest.mark.parametrize("verb", [train, generate, verify, evaluate])
+def test_a_verb_that_decodes_refuses_rhymes_that_are_not_there(
+    verb: Callable[[Recipe], Any], trained: Run, tmp_path: Path
+) -> None:
+    settings = [f"generate.sampling.rhymes_uri={tmp_path}/none.txt", f"generate.samples_uri={tmp_path}/samples"]
+    storage.commit_json(f"{tmp_path}/samples/{MANIFEST}", {})
+    with pytest.raises(BadInput, match=r"none\.txt does not exist"):
+        verb(trained.recipe(*settings))
 
 
 @dataclass(frozen=True)
