@@ -36,8 +36,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def serial() -> Iterator[None]:
-    """Every verb works in this process, unless a test asks for `on_ray`."""
-    with using(SerialRunner()):
+    """Every verb works in this process, unless a test asks for `on_ray`; on one CPU, whatever it may be about."""
+    with pytest.MonkeyPatch.context() as patch, using(SerialRunner()):
+        patch.setattr(SerialRunner, "num_cpus_of_a_node", lambda self: 1)
         yield
 
 
