@@ -2,7 +2,7 @@
 
     PYTHONPATH=. python tests/benchmarks/refusal_in_step.py [--only "image, rank 1"] [--record]
 
-Each kind is one `python -m jobs.train` with the default train.max_failures. refusal_site/sitecustomize.py, which the
+Each kind is one `python -m jobs train` with the default train.max_failures. refusal_site/sitecustomize.py, which the
 command and its workers import, notes the moment; nothing of the product is changed. A command that has not ended after
 eight minutes is killed. With --record the longest wait goes to tests/benchmarks/results/house.json.
 """
@@ -90,7 +90,7 @@ class Run:
 
     def command(self, verb: str, *overrides: str) -> list[str]:
         settings = [word for override in overrides for word in ("--set", override)]
-        return [sys.executable, "-m", f"jobs.{verb}", str(self.folder / "recipe.yaml"), *settings]
+        return [sys.executable, "-m", "jobs", verb, str(self.folder / "recipe.yaml"), *settings]
 
     def finish(self, verb: str, *overrides: str) -> None:
         """A command that has to succeed."""
@@ -127,10 +127,11 @@ class Run:
         of_workers = [row for row in noted if row["rank"] is not None]
         first = min((row["seconds"] for row in of_workers or noted), default=None)
         sentence = next((at for at, line in lines if line.startswith("ganrnn: ")), None)
-        ranks = {row["rank"] for row in of_workers}
+        processes = {(row["rank"], row["pid"]) for row in of_workers}
+        ranks = [rank for rank, _ in processes]
         return Outcome(
-            sorted(ranks),
-            max((sum(row["rank"] == rank for row in of_workers) for rank in ranks), default=0),
+            sorted(set(ranks)),
+            max(map(ranks.count, ranks), default=0),
             None if first is None or sentence is None else digits(sentence - first),
             None if first is None or exit_code is None else digits(ended - first),
             exit_code,

@@ -19,7 +19,8 @@ def note(message: str) -> None:
     """One write to a file opened for appending: lines of several processes do not mix."""
     distributed: Any = sys.modules.get("torch.distributed")
     rank = distributed.get_rank() if distributed and distributed.is_initialized() else None
-    line = json.dumps({"seconds": time.time(), "rank": rank, "message": message}) + "\n"
+    about = {"seconds": time.time(), "rank": rank, "pid": os.getpid(), "message": message}
+    line = json.dumps(about) + "\n"
     file = os.open(os.environ["REFUSALS_FILE"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.write(file, line.encode())
     os.close(file)
