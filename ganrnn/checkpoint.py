@@ -101,13 +101,18 @@ def load_sampler(files: Mapping[str, bytes], place: str = DESCRIPTION) -> Any:
     return task
 
 
+def require_config(description: Mapping[str, Any], config: Any, place: str) -> None:
+    """Raise BadInput where a training with this config of its task cannot go on from a checkpoint."""
+    if description["config"] != _plain(config):
+        raise BadInput(f"{place}: its task config differs from the recipe's; use the same or another run_uri")
+
+
 def restore(
     task: Any, files: Mapping[str, bytes], place: str = DESCRIPTION
 ) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Put a whole training state into a task of the same config; returns (rng states, position)."""
     description = verify(files, place)
-    if description["config"] != _plain(task.config):
-        raise BadInput(f"{place}: its task config differs from the recipe's; use the same or another run_uri")
+    require_config(description, task.config, place)
     if description["vocabulary"] != _plain(task.vocabulary):
         raise BadInput(f"{place}: its vocabulary differs from the data set's; use the same data set or another run_uri")
     loaded = {name: dict(load(files[name])) for name in TRAINING_FILES}

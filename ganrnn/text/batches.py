@@ -19,6 +19,12 @@ _POOL_BATCHES = 64
 _EMPTY_ROW = np.array([BEGIN, PAD], np.int32)  # without targets, for a worker without rows
 
 
+def require_rows(num_rows: int, world_size: int) -> None:
+    """Raise BadInput where some worker would have no row of its own."""
+    if num_rows < world_size:
+        raise BadInput(f"train.num_workers is {world_size}; allowed are at most as many as rows, {num_rows}")
+
+
 class _Buckets:
     """Every row once per epoch, with rows of similar width, in batches within a budget of tokens.
 
@@ -26,8 +32,7 @@ class _Buckets:
     """
 
     def __init__(self, widths: np.ndarray, budget: int, seed: int, world_size: int) -> None:
-        if len(widths) < world_size:
-            raise BadInput(f"train.num_workers is {world_size}; allowed are at most as many as rows, {len(widths)}")
+        require_rows(len(widths), world_size)
         self.widths, self.budget, self.seed = widths, budget, seed
         self._epoch, self._first, self._batches = 0, 0, self._plan(0)
 

@@ -108,6 +108,16 @@ class GanConfig:
         if self.penalty_weight is not None and self.penalty == "none":
             yield f"task.penalty_weight is {self.penalty_weight}, but task.penalty is none"
 
+    def rows_per_piece(self, num_rows: int) -> int:
+        """Rows of each piece of a worker's rows at a step; BadInput where these cannot be cut into equal pieces."""
+        num_pieces = self.discriminator_steps * self.num_accumulated
+        if num_rows % num_pieces:
+            raise BadInput(
+                f"a worker has {num_rows} rows a step, which cannot be cut into task.discriminator_steps x "
+                f"task.num_accumulated = {num_pieces} equal parts; change train.global_batch_size"
+            )
+        return num_rows // num_pieces
+
     @property
     def weight_of_penalty(self) -> float:
         """`penalty_weight`, or the usual one."""

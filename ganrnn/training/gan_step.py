@@ -16,7 +16,6 @@ from torch import nn
 
 from ganrnn import noise
 from ganrnn.data import images as pictures
-from ganrnn.errors import BadInput
 from ganrnn.networks.images.dcgan import DcganDiscriminator, DcganGenerator
 from ganrnn.networks.images.projection_discriminator import ProjectionDiscriminator
 from ganrnn.networks.images.residual import ResidualDiscriminator, ResidualGenerator
@@ -121,15 +120,10 @@ class Gan:
 
     def _parts(self, batch: Batch) -> list[list[Batch]]:
         """The pieces of each discriminator update."""
-        num_rows, num_parts = len(batch["images"]), self.config.discriminator_steps * self.config.num_accumulated
-        if num_rows % num_parts:
-            raise BadInput(
-                f"a worker has {num_rows} rows a step, which cannot be cut into task.discriminator_steps x "
-                f"task.num_accumulated = {num_parts} equal parts; change train.global_batch_size"
-            )
-        size = num_rows // num_parts
-        pieces: list[Batch] = [{k: v[i * size : (i + 1) * size] for k, v in batch.items()} for i in range(num_parts)]
-        return [pieces[i : i + self.config.num_accumulated] for i in range(0, num_parts, self.config.num_accumulated)]
+        num_rows = len(batch["images"])
+        size = self.config.rows_per_piece(num_rows)
+        pieces: list[Batch] = [{k: v[i : i + size] for k, v in batch.items()} for i in range(0, num_rows, size)]
+        return [pieces[i : i + self.config.num_accumulated] for i in range(0, len(pieces), self.config.num_accumulated)]
 
     def _chunk(self, batch: Batch, with_graph: bool) -> Chunk:
         real = pictures.to_float(batch["images"])

@@ -13,6 +13,8 @@ from ganrnn import checkpoint
 from ganrnn.data.row_order import RowOrder
 from ganrnn.errors import BadInput
 from ganrnn.task import task_class
+from ganrnn.text.batches import require_rows
+from ganrnn.training.gan_config import GanConfig
 from ganrnn.training.guard import Memory
 from pipelines import storage
 from pipelines.cluster.runner import Workers
@@ -80,12 +82,17 @@ def train(recipe: Recipe) -> str:
 
 
 def _done(recipe: Recipe, checkpoints: Checkpoints) -> str | None:
-    """The URI of the last checkpoint of a training that is done."""
+    """The URI of the last checkpoint of a training that is done.
+
+    Raises BadInput where the newest checkpoint cannot be read, or is not one of this recipe's task.
+    """
     newest = checkpoints.newest()
     if newest is None:
         return None
-    position = json.loads(newest.read(())[checkpoint.DESCRIPTION])["position"]
-    return newest.uri if is_over(recipe, newest.step, Memory.from_dict(position["guard"])) else None
+    description = json.loads(newest.read(())[checkpoint.DESCRIPTION])
+    checkpoint.require_config(description, recipe.task, newest.uri)
+    memory = Memory.from_dict(description["position"]["guard"])
+    return newest.uri if is_over(recipe, newest.step, memory) else None
 
 
 def _judge(recipe: Recipe) -> Judge | None:
@@ -128,17 +135,18 @@ def build_vocabulary(recipe: Recipe, uris: list[str]) -> Any:
 
 
 def _check_fit(recipe: Recipe, manifest: Manifest) -> None:
-    uri = recipe.ingest.dataset_uri
-    kind = task_class(recipe.task.name).dataset_kind
+    """Raise BadInput for what ranks would refuse by the recipe and the manifest alone, before any rank is started."""
+    uri, task, config, counts = recipe.ingest.dataset_uri, recipe.task, recipe.train, manifest.counts
+    kind = task_class(task.name).dataset_kind
     if kind != manifest.dataset_kind:
-        raise BadInput(
-            f"task.name is {recipe.task.name}, which learns from {kind}; {uri} holds {manifest.dataset_kind}"
-        )
+        raise BadInput(f"task.name is {task.name}, which learns from {kind}; {uri} holds {manifest.dataset_kind}")
+    if isinstance(task, GanConfig):
+        task.rows_per_piece(config.global_batch_size // config.num_workers)
     if kind != "images":
+        if not getattr(task, "stream", False):  # whose workers share the lanes of one long text
+            require_rows(counts["train"], config.num_workers)
         return
-    # Here and not only in the workers: they would be started again as after a crash.
-    RowOrder([manifest.counts["train"]], recipe.train.global_batch_size, recipe.train.window_rows, recipe.seed)
+    RowOrder([counts["train"]], config.global_batch_size, config.window_rows, recipe.seed)
     for side in ("height", "width"):
-        wanted, there = getattr(recipe.task, side), manifest.counts[side]
-        if wanted != there:
-            raise BadInput(f"task.{side} is {wanted}; the pictures of {uri} have {side} {there}")
+        if getattr(task, side) != counts[side]:
+            raise BadInput(f"task.{side} is {getattr(task, side)}; the pictures of {uri} have {side} {counts[side]}")

@@ -22,8 +22,11 @@ from ganrnn.errors import BadInput, TryAgain
 from pipelines.cluster.ray_runner import EndAtRefusal, RayRunner
 from pipelines.cluster.runner import Runner, Workers
 from pipelines.cluster.serial_runner import SerialRunner
-from pipelines.config import TrainConfig
+from pipelines.cluster.session import using
+from pipelines.config import TrainConfig, load_recipe
+from pipelines.formats.manifest import Manifest, commit
 from pipelines.ingest.driver import ingest
+from pipelines.train.driver import train
 from pipelines.train.job import TrainJob
 from pipelines.train.worker import train_worker
 from tests.pipelines.tiny import Run
@@ -90,6 +93,31 @@ def test_runners_give_the_same_sentence(harm: Harm, begun: Run, tmp_path: Path) 
         sentences.append(str(refused(runner, harm, 0, 1, begun, tmp_path)))
         shutil.rmtree(tmp_path / "own", ignore_errors=True)
     assert sentences[0] == sentences[1]
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("task.discriminator_steps=3", "a worker has 4 rows a step, which cannot be cut into .* = 3 equal parts"),
+        ("task.base_channels=8", "/step-00000008: its task config differs from the recipe's; use the same or another"),
+    ],
+)
+def test_what_recipe_manifest_and_checkpoints_say_is_refused_before_any_rank_starts(
+    override: str, sentence: str, begun: Run, tmp_path: Path
+) -> None:
+    recipe = Run(tmp_path, begun.shared).recipe(override)
+    newest = begun.recipe().train.checkpoint_uri + "/step-00000008"
+    shutil.copytree(newest, f"{recipe.train.checkpoint_uri}/step-00000008")
+    with using(SerialRunner()), pytest.raises(BadInput, match=sentence):  # which has no room for two ranks
+        train(recipe)
+
+
+def test_more_ranks_than_texts_are_refused_before_any_starts(tmp_path: Path) -> None:
+    recipe = load_recipe("smiles_zinc", [f"run_uri={tmp_path}", "train.num_workers=4"])
+    config = {"ingest": {"kind": "texts", "source": "parquet"}}
+    commit(recipe.ingest.dataset_uri, Manifest("ingest", {}, config, (), {"train": 3}))
+    with pytest.raises(BadInput, match=r"train\.num_workers is 4; allowed are at most as many as rows, 3"):
+        train(recipe)
 
 
 def test_a_checkpoint_that_cannot_be_written_ends_both(begun: Run, tmp_path: Path) -> None:
