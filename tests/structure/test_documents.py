@@ -3,6 +3,9 @@
 import importlib.util
 import json
 import re
+import typing
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,9 @@ import pyarrow as pa
 import pytest
 
 from ganrnn.data import scenes
+from ganrnn.task import task_class
 from jobs import cli
+from pipelines.config import Recipe
 from pipelines.formats import schemas
 from tests.benchmarks import document_figures
 from tests.structure import documents
@@ -39,6 +44,8 @@ NOT_MEASURED = {
     "CONTRIBUTING.md": {"3.11", "3.13"},  # of Python
     "infra/README.md": {"1.7"},  # of KubeRay
 }
+SYSTEMS = {path.stem for path in (ROOT / "ganrnn/tasks").glob("*.py")} - {"__init__"}
+SECTIONS = "task|" + "|".join(field.name for field in fields(Recipe) if is_dataclass(field.type))
 FIGURE = re.compile(r"(?<![\w.])\d[\d,]*\.\d+(?![\w.])|\b\d{1,3}(?:,\d{3})+\b|\b\d+ %")
 
 
@@ -111,10 +118,9 @@ def test_every_column_of_every_file_is_in_the_table() -> None:
 
 
 def test_every_system_has_a_row_in_both_tables() -> None:
-    systems = {path.stem for path in (ROOT / "ganrnn/tasks").glob("*.py")} - {"__init__"}
     for name, header in (("README.md", "| system"), ("ganrnn/tasks/README.md", "| task |")):
         cells = [row[0] for row in documents.rows(PAGES[name].read_text(encoding="utf-8"), header)]
-        assert {re.findall(r"`(\w+)`", cell)[0] for cell in cells} == systems
+        assert {re.findall(r"`(\w+)`", cell)[0] for cell in cells} == SYSTEMS
 
 
 def test_every_command_has_a_row() -> None:
@@ -134,6 +140,18 @@ def test_there_are_as_many_renderings_as_evaluate_says() -> None:
     assert f"all {count:,} renderings" in PAGES["pipelines/evaluate/README.md"].read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_keys_of_recipes_exist(name: str) -> None:
+    keys = re.findall(rf"`({SECTIONS})\.([\w.]+)[^`\n]*`", PAGES[name].read_text(encoding="utf-8"))
+    unknown = [f"{section}.{key}" for section, key in keys if key != "py" and not _has_key(section, key.split("."))]
+    assert unknown == []
+
+
+def test_an_unknown_key_is_found() -> None:
+    assert _has_key("task", ["penalty_weight"]) and _has_key("generate", ["since", "KEY"])
+    assert not _has_key("task", ["penalty_wait"]) and not _has_key("train", ["guard", "enable"])
+
+
 def test_modules_that_the_changelog_names_exist() -> None:
     rows = documents.rows(PAGES["CHANGELOG.md"].read_text(encoding="utf-8").replace("\n  |", "\n|"), "| before")
     names = [name for row in rows for name in re.findall(r"`((?:ganrnn|pipelines)[\w.]+)`", row[1])]
@@ -144,6 +162,20 @@ def _numbers(value: Any) -> list[float]:
     if isinstance(value, dict):
         return [number for part in value.values() for number in _numbers(part)]
     return [] if isinstance(value, str) else [value]
+
+
+def _has_key(section: str, key: Sequence[str]) -> bool:
+    """Whether a section of a recipe, or of any task's config, has a key."""
+    if section == "task":
+        return any(_has_field(task_class(system).config_type, key) for system in SYSTEMS)
+    return _has_field(Recipe, [section, *key])
+
+
+def _has_field(schema: Any, key: Sequence[str]) -> bool:
+    if not key or typing.get_origin(schema) is dict:
+        return True
+    hints = typing.get_type_hints(schema) if is_dataclass(schema) else {}
+    return key[0] in hints and _has_field(hints[key[0]], key[1:])
 
 
 def _column(field: pa.Field) -> str:
