@@ -87,6 +87,11 @@ def _paint(parser: ArgumentParser) -> None:
     parser.add_argument("--source", metavar="FILE", help="the image to edit, for models of the task image_to_image")
 
 
+def _keys(parser: ArgumentParser) -> None:
+    parser.add_argument("section", metavar="SECTION", nargs="?", help="a section or key, such as generate.sampling")
+    parser.add_argument("--task", metavar="NAME", help="the only task whose keys of the section task are listed")
+
+
 VERBS = {
     "ingest": Verb(
         "read images with captions, texts or pairs of texts into a dataset of Parquet files",
@@ -203,6 +208,14 @@ VERBS = {
         ),
         _paint,
         "paint",
+    ),
+    "keys": Verb(
+        "list the keys of a recipe with type, default, allowed values and meaning",
+        "",
+        "",
+        ("ganrnn keys train", "ganrnn keys generate.sampling.decoding", "ganrnn keys task --task image_gan"),
+        _keys,
+        "keys",
     ),
     "recipes": Verb(
         "list the packaged recipes, which may be given by name from any folder",

@@ -11,19 +11,11 @@ from ganrnn.errors import BadInput
 
 @dataclass(frozen=True)
 class Decoding:
-    """How one row is written.
+    """How one text is written.
 
-    temperature 0 takes the likeliest token. Of the others only the `top_k` likeliest, those that make up `top_p` of
-    the probability (Holtzman et al. 2020) and those at least `min_p` as likely as the likeliest (Nguyen et al. 2024)
-    are drawn. `num_beams` above 1 searches; finished texts are ranked by log-probability over
-    ((5 + length) / 6)^length_penalty, plus `coverage_penalty` times what of the source was left unread (Wu et al.
-    2016), and the text is the one after `best` better ones. `repetition_penalty` divides the odds of what was written
-    already (Keskar et al. 2019), no group of `no_repeat_ngram` tokens comes twice, and a text ends before any of
-    `stop`.
-
-    A text may be held to the form of a poem (`num_lines` of `chars_per_line` characters, line i beginning with
-    heads[i], even lines ending in characters of one of `rhymes`), to the syntax of SMILES, to characters of an
-    `alphabet`, to a `pattern`; it then ends within `max_tokens`.
+    Finished hypotheses of beam search are ranked by log-probability over ((5 + length) / 6)^length_penalty, plus
+    `coverage_penalty` times the log of how much of the source was attended to (Wu et al. 2016). With a `constraint`, an
+    `alphabet` or a `pattern`, the text has its form and ends within `max_tokens`.
     """
 
     temperature: float = 1.0  #: Divisor of the logits; 0 takes the most likely token.

@@ -23,7 +23,7 @@ from ganrnn.training.gan_step import Gan
 
 @dataclass(frozen=True)
 class ImageGanConfig(GanConfig):
-    """What the pictures depend on; `numeric_attributes` names those that hold numbers."""
+    """What images are generated from."""
 
     name: Literal["image_gan"] = "image_gan"  #: Name of the task.
     condition: Literal["none", "label", "attributes"] = "none"  #: Column that images are generated from, besides noise.

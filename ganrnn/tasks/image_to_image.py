@@ -35,11 +35,7 @@ from ganrnn.training.gan_step import Chunk, Gan
 
 @dataclass(frozen=True)
 class ImageToImageConfig(TextGanConfig):
-    """What is asked of a source picture, and how closely the generator is held to it.
-
-    `reconstruction_weight` is that of the mean absolute difference, in a range of -1 to 1, from the wanted picture of
-    paired data, from what has to come back of unpaired data.
-    """
+    """What is asked of a source image, and how closely the result is compared."""
 
     name: Literal["image_to_image"] = "image_to_image"  #: Name of the task.
     #: Whether a row has a source image and the wanted one, or an image of one of several kinds.

@@ -24,7 +24,7 @@ _VALIDATION_LANES = 16
 
 @dataclass(frozen=True)
 class LanguageModelConfig(TextTaskConfig):
-    """A step reads train.global_batch_size x `num_tokens` tokens at most; rows longer than that lose their end."""
+    """A step reads at most train.global_batch_size x `num_tokens` tokens."""
 
     name: Literal["language_model"] = "language_model"  #: Name of the task.
     stream: bool = False  #: Whether training rows are one long text, read in windows with the state carried over.

@@ -41,12 +41,9 @@ def _player() -> PlayerConfig:
 
 @dataclass(frozen=True)
 class LatentTextGanConfig(TextTaskConfig):
-    """A step reads train.global_batch_size x `num_tokens` tokens at most; rows longer than that lose their end.
+    """An autoencoder of texts, and after its first steps a GAN of its latents.
 
-    While texts are learnt, noise as large as `latent_noise` times a latent moves it on the sphere. After
-    `num_autoencoder_steps` a step has `critic_steps` updates of the critic and one of the generator as well, on
-    train.global_batch_size latents each. `labels` is how many kinds of texts there are by the column `label`, 0 for
-    texts without.
+    A step reads at most train.global_batch_size x `num_tokens` tokens.
     """
 
     name: Literal["latent_text_gan"] = "latent_text_gan"  #: Name of the task.
@@ -65,7 +62,7 @@ class LatentTextGanConfig(TextTaskConfig):
     critic: PlayerConfig = field(default_factory=_player)  #: Adam of the critic of latents.
     critic_steps: int = 5  #: Critic updates per step, each on train.global_batch_size latents.
     penalty_weight: float = USUAL_WEIGHTS["gradient"]  #: Weight of the critic's gradient penalty.
-    num_autoencoder_steps: int = 500  #: Number of first steps in which only the autoencoder learns.
+    num_autoencoder_steps: int = 500  #: Number of first steps in which only the autoencoder learns, below num_steps.
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -30,14 +30,11 @@ _MICRO_BATCH = 64
 
 @dataclass(frozen=True)
 class MatchJudgeConfig:
-    """Sizes in pixels, features, tokens or steps.
-
-    `contrast_weight` is that of the pairs of a batch; 0 where a text may be true of its neighbours' pictures too.
-    """
+    """The networks that read image and text, and their optimisation."""
 
     name: Literal["match_judge"] = "match_judge"  #: Name of the task.
-    height: int = 32  #: Height of the images, in pixels, as in the dataset.
-    width: int = 32  #: Width of the images, in pixels, as in the dataset.
+    height: int = 32  #: Height of the images in pixels, as in the dataset: a multiple of 4 from 16 up.
+    width: int = 32  #: Width of the images in pixels, as in the dataset: a multiple of 4 from 16 up.
     base_channels: int = 16  #: Channels of the layer next to the image; deeper layers have up to eight times as many.
     vocabulary: Level = "word"  #: What a token is.
     max_tokens: int = 32  #: Number of tokens of a text that are read.

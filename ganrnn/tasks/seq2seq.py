@@ -28,12 +28,7 @@ _VALIDATION_ROWS = 16
 
 @dataclass(frozen=True)
 class Seq2SeqConfig(TextTaskConfig):
-    """A step reads train.global_batch_size x (`num_source_tokens` + `num_target_tokens`) tokens at most.
-
-    What is longer loses its end in training; a longer source to write for is refused. With `copies` tokens may be taken
-    from the source, with `covers` attention knows where it has been, and `coverage_weight` times what it reads twice is
-    added to the loss.
-    """
+    """A step reads at most train.global_batch_size x (`num_source_tokens` + `num_target_tokens`) tokens."""
 
     name: Literal["seq2seq"] = "seq2seq"  #: Name of the task.
     vocabulary: Kind = "subword"  #: What a token is.

@@ -30,18 +30,16 @@ from ganrnn.training.optimizer import Player, PlayerConfig
 
 @dataclass(frozen=True)
 class SequenceGanConfig(LanguageModelConfig):
-    """Of `num_steps`, the first `num_pretraining_steps` are those of a language model, by `optimiser`.
+    """A language model whose generator then learns from a discriminator by policy gradients.
 
-    In all others the discriminator learns by `discriminator_optimiser` and the generator by `policy_optimiser`, the
-    schedules of both beginning there. Each choice of the generator climbs to the rewards that follow, those of later
-    tokens times `discount` a token, the last one counting for all places up to `num_tokens`; a text also to
-    `entropy_weight` times the entropy of its choices, plus `likelihood_weight` times the log-likelihood of a real text.
-    It writes and learns without dropout then. The discriminator has as many features as the generator.
+    After the first `num_pretraining_steps`, both schedules begin. The return of a choice is the sum of the rewards that
+    follow, discounted by token, with the last reward counted for all places up to `num_tokens`. The generator then
+    writes and learns without dropout. The discriminator has as many features as the generator.
     """
 
     #: Name of the task.
     name: Literal["sequence_gan"] = "sequence_gan"  # type: ignore[assignment]  # the name of another task
-    #: Number of first steps, in which the generator learns as a language model by task.optimiser.
+    #: Number of first steps, up to num_steps, in which the generator learns as a language model by task.optimiser.
     num_pretraining_steps: int = 1_000
     discriminator: PrefixDiscriminatorName = "cnn"  #: Discriminator of beginnings of texts: recurrent or convolutional.
     discriminator_dropout: float = 0.1  #: Probability with which features of the discriminator are dropped.

@@ -28,11 +28,7 @@ from ganrnn.training.gan_step import Chunk, Gan
 
 @dataclass(frozen=True)
 class TextToImageConfig(TextGanConfig):
-    """The reader of prompts and their painter; by default pictures are matched with words.
-
-    With `word_attention` places of the picture look at the words, and not only all of it at the text as a whole.
-    `judge_weight` is that of a judge's opinion, where the training has one.
-    """
+    """The text encoder and the GAN; by default images are matched with their captions."""
 
     name: Literal["text_to_image"] = "text_to_image"  #: Name of the task.
     matching_weight: float = 1.0  #: Weight of the loss that asks whether an image shows its caption.

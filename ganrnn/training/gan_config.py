@@ -18,11 +18,7 @@ Architecture = Literal["style", "residual", "dcgan"]
 
 @dataclass(frozen=True)
 class AugmentationConfig:
-    """Differentiable augmentation of all that the discriminator sees.
-
-    `adaptive` moves the probability, from `probability` on, so that the discriminator puts the real picture ahead of
-    its generated partner `(1 + target) / 2` of the time; from 0 to 1 it takes `ramp_images` pictures at least.
-    """
+    """Differentiable augmentation of all that the discriminator sees."""
 
     #: Whether images are augmented with the given probability, or with one that adapts to the discriminator.
     kind: Literal["none", "fixed", "adaptive"] = "none"
@@ -39,16 +35,11 @@ class AugmentationConfig:
 
 @dataclass(frozen=True)
 class GanConfig:
-    """Pictures, networks, objective and optimisation. Sizes in pixels, features or steps.
-
-    `penalty_weight` of None is the usual one of the penalty. With `discriminator_steps` and `num_accumulated` the rows
-    of a step are cut into as many parts of equal size: one for each discriminator update, and each of these into pieces
-    whose gradients are added up, which takes less memory.
-    """
+    """Images, networks, objective and optimisation of a GAN."""
 
     name: str = ""  #: Name of the task.
-    height: int = 32  #: Height of the images, in pixels, as in the dataset.
-    width: int = 32  #: Width of the images, in pixels, as in the dataset.
+    height: int = 32  #: Height of the images in pixels, as in the dataset: a multiple of 4 from 16 up.
+    width: int = 32  #: Width of the images in pixels, as in the dataset: a multiple of 4 from 16 up.
     wrap_horizontally: bool = False  #: Whether the left edge continues at the right one, as in a panorama.
     #: Generator and discriminator: modulated convolutions, residual blocks, or DCGAN.
     architecture: Architecture = "style"
@@ -131,7 +122,7 @@ class GanConfig:
 
 @dataclass(frozen=True)
 class TextGanConfig(GanConfig):
-    """The RNN that reads text, beside all that makes a GAN. Sizes in tokens or features."""
+    """A GAN with an RNN that reads text."""
 
     vocabulary: Level = "word"  #: What a token is.
     max_tokens: int = 24  #: Number of tokens of a text that are read.

@@ -35,12 +35,7 @@ class Accident(str):
 
 @dataclass(frozen=True)
 class GuardConfig:
-    """When to look and what is trouble. Metrics are looked at every `check_every_steps`, samples before a checkpoint.
-
-    A gradient norm is trouble above `most_gradient_ratio` times its median so far; samples are when their distance is
-    above `most_distance_ratio` times the best so far, or their diversity, once it was above `least_diversity` of that
-    of real pictures, falls below half of that.
-    """
+    """When training is checked, and what is trouble."""
 
     enabled: bool = True  #: Whether training is watched, and rolled back to the best checkpoint after trouble.
     check_every_steps: int = 50  #: Steps between two checks of the metrics; samples are checked before each checkpoint.

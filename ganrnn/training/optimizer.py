@@ -14,7 +14,7 @@ from ganrnn.distributed import average_gradients
 
 @dataclass(frozen=True)
 class PlayerConfig:
-    """Adam and its learning rate. `max_gradient_norm` 0 clips nothing."""
+    """Adam and its learning rate."""
 
     learning_rate: float = 1e-3  #: Largest learning rate of Adam.
     #: How the learning rate falls: to 0 at the last step, or not at all.

@@ -23,7 +23,7 @@ from ganrnn.training.optimizer import Player, PlayerConfig
 
 @dataclass(frozen=True)
 class TextTaskConfig:
-    """Sizes in tokens, features or steps. `dropout` is of inputs, between layers and of outputs."""
+    """Vocabulary, network and optimisation of a task that writes texts."""
 
     name: str = ""  #: Name of the task.
     vocabulary: Kind = "character"  #: What a token is.

@@ -7,10 +7,7 @@ from ganrnn.errors import BadInput
 
 @dataclass(frozen=True)
 class DreamConfig:
-    """A model whose texts are the prompts of another: `recipe` is the path of its own recipe, whose task gives texts.
-
-    `overrides` are set in that recipe, each `a.b=value` as `--set` takes it.
-    """
+    """A model whose texts are the prompts of another one."""
 
     #: Recipe, by path or by the name of a packaged one, whose task gives texts: the prompts of this recipe.
     recipe: str = ""

@@ -9,20 +9,20 @@ from ganrnn.metrics.extractors.inception import SHA256
 from ganrnn.metrics.extractors.indomain import InDomainConfig
 from ganrnn.metrics.texts.overlap import Tokenizer
 from ganrnn.metrics.texts.text_reader import ReaderConfig
-from pipelines.config.uri_fields import URIS, uri_field
+from pipelines.config.uri_fields import URI, uri_field
 
 
 @dataclass(frozen=True)
 class SweepConfig:
-    """Quality against diversity of texts, at each of `temperatures`: a plot in the report.
+    """Quality against diversity of texts at several temperatures, plotted in the report.
 
-    `beside` holds further models, name -> URI as generate.model_uri has it, which write for the same prompts, as many
-    texts each as there are, `num_texts` at most. A language model of the training texts, `reader`, reads them all.
+    All models write as many texts for the same prompts.
     """
 
-    temperatures: tuple[float, ...] = ()  #: Temperatures at which texts are written and scored; empty: no sweep.
+    #: Temperatures, above 0 to 100, at which texts are written and scored; empty: no sweep.
+    temperatures: tuple[float, ...] = ()
     #: Further models to compare with, name to URI as generate.model_uri has it.
-    beside: dict[str, str] = field(default_factory=dict, metadata=URIS)
+    beside: dict[str, str] = field(default_factory=dict, metadata=URI)
     num_texts: int = 1_000  #: Largest number of texts per model and temperature.
     #: A language model of the training texts, which scores the texts of all models.
     reader: ReaderConfig = field(default_factory=ReaderConfig)
@@ -38,11 +38,11 @@ class SweepConfig:
 
 @dataclass(frozen=True)
 class ExtractorConfig:
-    """A further network whose features count, with scores of its own: a file of weights and its digest.
+    """Another network that extracts features, from which further scores are computed.
 
-    The published weights of Inception, which have the digest that is set here, make the FID, KID and IS that papers
-    have. Other weights of it, or another network that a header of safetensors describes
-    (ganrnn/metrics/extractors/described_network.py), carry the beginning of their digest in the names of their scores.
+    The published weights of Inception make the FID, KID and IS of papers. Other weights of it, or another network that
+    a header of safetensors describes (ganrnn/metrics/extractors/described_network.py), have the beginning of their
+    digest in the names of their scores.
     """
 
     #: Safetensors file of another feature extractor, whose scores are added to those of the in-domain network.
@@ -55,15 +55,7 @@ MOST_GROUPS = 100
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """Samples, or prompts and a model, against the reference split.
-
-    With `from_prompts` the pictures are made on the way and not stored. `captions` are what the in-domain network reads
-    and R-precision looks for: the data set's texts, or all attributes, where texts tell only what is to change.
-    A judge of `judge_uri`, a model of the task match_judge, looks for captions as well.
-    `group_by` is text, label or the name of an attribute: scores of each value apart, of 100 at most. With
-    `features_uri` features go to Parquet files there, one for each block of pictures.
-    Of texts, `num_self_bleu` are compared with each other; `molecules` says that they are SMILES.
-    """
+    """Samples, or prompts and a model, against the reference split."""
 
     #: Whether images are sampled during the evaluation and not stored, instead of read from samples_uri.
     from_prompts: bool = False

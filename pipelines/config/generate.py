@@ -10,11 +10,7 @@ from pipelines.config.uri_fields import uri_field
 
 @dataclass(frozen=True)
 class ChoiceConfig:
-    """A judge's choice: of `num_candidates` pictures for each sample the one that fits its prompt best.
-
-    `judge_uri` names a model of the task match_judge as generate.model_uri does. A prompt of which a sample scores
-    below `least_score` is rejected.
-    """
+    """A judge's choice among several images for each sample."""
 
     judge_uri: str = uri_field()  #: Model of the task match_judge that chooses, as generate.model_uri names a model.
     num_candidates: int = 1  #: Number of images per sample, of which the one that fits the prompt best is kept.
@@ -29,13 +25,7 @@ class ChoiceConfig:
 
 @dataclass(frozen=True)
 class GenerateConfig:
-    """Prompts Parquet to samples Parquet; `model_uri` is a checkpoint folder, models:/NAME@ALIAS or models:/NAME/N,
-    or `@best` for the best checkpoint of the run's own training, whose last it is by default.
-
-    Of Hive partitions KEY=VALUE, `since` takes values from the given one on and `where` those that equal it. With
-    `incremental` every prompt file has a folder of its own below `samples_uri`, and finished ones are left alone.
-    `--verify` makes `verify_share` of the shards again.
-    """
+    """Prompts in Parquet to samples in Parquet."""
 
     #: Checkpoint folder, models:/NAME@ALIAS or models:/NAME/N; empty: the run's last checkpoint, @best: its best.
     model_uri: str = uri_field()
@@ -50,7 +40,7 @@ class GenerateConfig:
     #: Whether each prompt file has a folder of its own below samples_uri, so that finished ones are skipped.
     incremental: bool = False
     max_reject_share: float = 0.01  #: Share of rejected prompts above which generate fails.
-    verify_share: float = 0.01  #: Share of the shards that `ganrnn generate --verify` makes again.
+    verify_share: float = 0.01  #: Share of the shards, from 0 to 1, that `ganrnn generate --verify` makes again.
     #: The pool of workers that samples, and how texts are decoded.
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     choice: ChoiceConfig = field(default_factory=ChoiceConfig)  #: A judge that chooses among candidates.

@@ -19,20 +19,12 @@ KINDS_OF_SOURCE = {
 
 @dataclass(frozen=True)
 class IngestConfig:
-    """Pictures with captions, texts, or pairs of texts to dataset Parquet, split so that no group stands on two sides.
+    """Images with captions, texts, or pairs of texts to a dataset in Parquet.
 
-    `source_uri` is a folder for image_folder, a Parquet file or folder for parquet, a .txt file or folder for
-    text_files, nothing for scenes. Rows of `holdout_uri`, where given, are never trained on; else `holdout_share` of
-    the groups is set aside, of text_files the end. What is set aside becomes val (the reference of evaluation) and
-    test (its prompts) in equal parts; with `test_uri` its rows are test, and all of `holdout_uri` is val.
-
-    Without `text_column` the words of a row are its attributes or label.
-    `source_image_column` holds the picture that a row's own is to be made from, or in image_folder its file name.
-    Of texts, a prompt is the first `prompt_characters`; of pairs, what stands in `source_column`, and `text_column` is
-    what it is to become; with `turn_separator` the source is a dialogue, its turns stand between such separators, and
-    each turn but the first becomes a text, what was said before it its source. Text files are cut every
-    `piece_characters`; joined, the pieces are the file. Scenes give their captions as texts, and as pairs those in
-    English with those in Chinese.
+    The dataset is split so that no group of rows stands on two sides: train; val, the reference of evaluation; and
+    test, whose captions or beginnings are the prompts. Text files are held out at their end, and their rows joined are
+    the file. A turn of a dialogue has all turns before it as its source. Scenes have their captions as texts, and as
+    pairs those in English with those in Chinese.
     """
 
     #: What a row is: an image with its caption, a text, or a pair of source and target text.

@@ -65,6 +65,12 @@ def parse_recipe(raw: Mapping[str, Any], place: str) -> Recipe:
 
 
 def _validate(schema: Any, values: Any, place: str, section: tuple[str, ...]) -> Any:
+    """A dataclass from plain values, every key of which it has; BadInput names `place` and the key in `section`.
+
+    `TypeAdapter(schema).validate_python(values)` alone does not do: ganrnn may not import pydantic, so a task's config
+    cannot say that unknown keys are errors, which a subclass says here; and strict Python values refuse YAML's list for
+    a tuple, which strict JSON takes, while it still refuses 1 for true and "1" for 1.
+    """
     if schema is not Recipe:
         schema = type(schema.__name__, (schema,), {"__pydantic_config__": ConfigDict(extra="forbid")})
     try:

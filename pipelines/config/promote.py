@@ -7,10 +7,7 @@ from pipelines.config.uri_fields import uri_field
 
 @dataclass(frozen=True)
 class PromoteConfig:
-    """Thresholds on the report's metrics, and which metric decides between challenger and champion.
-
-    With `ratings_uri`, the folder of a study that `ganrnn rate --report` has scored, metrics `human_*` are there too.
-    """
+    """Thresholds on the report's metrics, and the metric that decides between challenger and champion."""
 
     registered_model: str = ""  #: Name in the model registry; by default the recipe's name.
     at_least: dict[str, float] = field(default_factory=dict)  #: Thresholds by metric that the model must reach.

@@ -5,7 +5,7 @@ from typing import Literal
 
 from ganrnn.config import at_least, between
 from ganrnn.errors import BadInput
-from pipelines.config.uri_fields import URIS, uri_field
+from pipelines.config.uri_fields import URI, uri_field
 
 Language = Literal["en", "zh"]
 # Names of sources that the command line gives; rate.beside has those of its own.
@@ -17,14 +17,7 @@ class RateConfig:
     """A study: what raters are asked, how often, and where the page is served.
 
     `turing` asks whether an item is real or generated, `preference` which of two models' items for the same prompt is
-    better (`beside` holds further models, name -> URI of samples), `fit` whether a picture fits its prompt. Of each
-    source `num_pool` items are drawn once; every rater gets `num_practice` of them that do not count, `num_items` that
-    do, and `num_checks` instructions among these. With `exposure_seconds` an item vanishes after that time.
-
-    Texts are drawn as they are, or each generated one with a real one of its length (`matched`). A rater who fails more
-    than `max_failed_checks` checks is left out of the report, which says how many answers would give an interval of
-    plus and minus `half_width`. `study_uri` is a folder of this machine, since SQLite needs one. Invite links begin
-    with `public_url`, where that is not where the page is served, and end after `invite_days`.
+    better, `fit` whether an image fits its prompt.
     """
 
     #: The question: real or generated, which of two models is better, or whether an image fits its prompt.
@@ -32,20 +25,21 @@ class RateConfig:
     #: Folder of the study, on a disk of this machine, since it holds an SQLite database.
     study_uri: str = uri_field(below="rate")
     #: Further models for task preference, name to URI of their samples.
-    beside: dict[str, str] = field(default_factory=dict, metadata=URIS)
+    beside: dict[str, str] = field(default_factory=dict, metadata=URI)
     split: Literal["test", "val", "train"] = "test"  #: Split of the dataset from which real items are drawn.
     num_pool: int = 400  #: Number of items that are drawn of each source, once for all raters.
     num_items: int = 60  #: Number of items per rater that count.
     num_practice: int = 4  #: Number of first items per rater that do not count.
-    num_checks: int = 3  #: Number of instructions among the items that show whether a rater pays attention.
+    #: Number of instructions among the items that show whether a rater pays attention, up to num_items.
+    num_checks: int = 3
     exposure_seconds: float = 0  #: Seconds after which an item vanishes; 0 never does.
     #: Whether each generated text is paired with a real text of its length.
     text_length: Literal["as_is", "matched"] = "as_is"
     language: Language = "en"  #: Language of the page.
     host: str = "127.0.0.1"  #: Address at which the page is served.
-    port: int = 8321  #: Port at which the page is served; 0 takes any that is free.
+    port: int = 8321  #: Port at which the page is served, up to 65535; 0 takes any that is free.
     public_url: str = ""  #: Beginning of invite links, where raters reach the page at another address.
-    invite_days: float = 30  #: Days after which an invite link ends.
+    invite_days: float = 30  #: Days after which an invite link ends, above 0 to 3650.
     requests_per_second: float = 10  #: Requests of one rater that are answered per second.
     max_failed_checks: int = 1  #: Number of failed checks above which a rater is left out of the report.
     half_width: float = 0.05  #: Half width of the interval for which the report says how many answers are needed.

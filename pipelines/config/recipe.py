@@ -17,7 +17,7 @@ from pipelines.config.promote import PromoteConfig
 from pipelines.config.rate import RateConfig
 from pipelines.config.tracking import TrackingConfig
 from pipelines.config.train import TrainConfig
-from pipelines.config.uri_fields import with_absolute_uris
+from pipelines.config.uri_fields import URI, with_absolute_uris
 
 BEST = "@best"  # of a run's checkpoints
 
@@ -27,7 +27,8 @@ class Recipe:
     """Everything a run needs. URIs left empty lie below `run_uri`; `resolved` fills them in."""
 
     name: str  #: Name of the recipe, and by default of the MLflow experiment and the registered model.
-    run_uri: str  #: Folder or URI of the run; every URI that is left empty lies below it.
+    #: Folder or URI of the run; every URI that is left empty lies below it.
+    run_uri: str = field(metadata=URI)
     task: Any  #: The system to train, by `task.name`, and its sizes; `ganrnn keys task` lists the keys of each.
     seed: int = 0  #: Seed of training, evaluation and, without generate.seed, of sampling.
     ingest: IngestConfig = field(default_factory=IngestConfig)  #: What ingest reads, and the dataset that it writes.

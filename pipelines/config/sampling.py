@@ -13,19 +13,14 @@ LEAST_MICRO_BATCH = 8  # of pictures
 
 @dataclass(frozen=True)
 class SamplingConfig:
-    """Where a model samples: actors of Ray Data, each with a fixed-shape micro-batch.
+    """A model's workers: actors of Ray Data, each with a micro-batch of fixed shape.
 
-    The pool starts with `min_workers` (0: all) and grows to `num_workers` as the cluster has room and there is work.
-    `gpus_per_worker` may be a fraction. `price_per_worker_hour`, in any currency, turns rows/s into a cost.
-
-    Matrix kernels treat the rows that fill no whole tile differently in the last bit; for pictures `micro_batch_size`
-    is a multiple of 8, so that there are none, and a row's sample does not depend on its place in the batch.
-    `decoding` is how texts are written, where a prompt has no column of the same name that says otherwise. Its
-    `rhymes` may stand in a text file, `rhymes_uri`, a set of characters a line.
+    Matrix kernels treat the rows that fill no whole tile differently in the last bit. For images `micro_batch_size` is
+    a multiple of 8, so that there are none, and a row's sample does not depend on its place in the batch.
     """
 
     num_workers: int = 2  #: Largest number of workers (actors of Ray Data), each with a copy of the model.
-    min_workers: int = 0  #: Number of workers that the pool starts with and grows from; 0 starts all.
+    min_workers: int = 0  #: Number of workers that the pool starts with, up to num_workers; 0 starts all.
     cpus_per_worker: float = 1  #: CPUs that Ray reserves for a worker.
     gpus_per_worker: float = 0  #: GPUs of a worker, which may be a fraction.
     precision: Literal["float32", "bfloat16"] = "float32"  #: Number format of the networks; bfloat16 is faster on GPUs.

@@ -7,7 +7,7 @@ from pipelines.config.uri_fields import uri_field
 
 @dataclass(frozen=True)
 class TrackingConfig:
-    """The MLflow server or database that runs and models go to."""
+    """The MLflow server or database of runs and models."""
 
     tracking_uri: str = uri_field("sqlite:///runs/mlflow.db")  #: MLflow server, or database such as sqlite:///FILE.
     artifact_uri: str = uri_field("runs/mlartifacts")  #: Folder of artifacts, where tracking_uri is a database.

@@ -10,16 +10,12 @@ from pipelines.config.uri_fields import uri_field
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Data-parallel training under Ray Train; `global_batch_size` rows a step over all workers together.
-
-    After `patience` checkpoints that are no better than the best, a training ends before its time; 0 waits for ever.
-    With `judge_uri`, a model of the task match_judge, a generator of task.judge_weight learns from its opinion too.
-    """
+    """Data-parallel training under Ray Train."""
 
     num_workers: int = 2  #: Number of data-parallel workers, each with a replica of the networks.
     use_gpu: bool = False  #: Whether each worker has a GPU.
     cpus_per_worker: float = 1  #: CPUs that Ray reserves for a worker.
-    global_batch_size: int = 32  #: Rows of a step over all workers together.
+    global_batch_size: int = 32  #: Rows of a step over all workers together, a multiple of num_workers.
     window_rows: int = 200_000  #: Number of rows that are in memory and shuffled at a time.
     log_every_steps: int = 25  #: Steps between two points of the metrics in MLflow.
     checkpoint_every_steps: int = 500  #: Steps between two checkpoints.

@@ -10,7 +10,7 @@ from typing import Any
 from pipelines import storage
 
 _BELOW = "below"
-URIS = {_BELOW: None}  # metadata of a key that maps names to URIs
+URI = {_BELOW: None}  # metadata of a key without default, or of one that maps names to URIs
 
 
 def uri_field(default: str | None = "", *, below: str | None = None) -> Any:
@@ -19,7 +19,7 @@ def uri_field(default: str | None = "", *, below: str | None = None) -> Any:
 
 
 def is_uri_field(key: Any) -> bool:
-    """Whether a dataclass field was declared by `uri_field` or with `metadata=URIS`."""
+    """Whether a dataclass field was declared by `uri_field` or with `metadata=URI`."""
     return _BELOW in key.metadata
 
 
