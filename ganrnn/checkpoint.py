@@ -1,8 +1,8 @@
-"""Checkpoints: what a model folder holds, how it is checked, how it becomes a task again.
+"""Checkpoints: the files of a model folder, their checks, and loading.
 
-A folder holds `checkpoint.json` (task, config, vocabulary, step, digests of all other files; written last) and
-safetensors: `sampler` (the averaged networks that sample), and for a training that can be taken up again `networks`,
-`optimisers` and `rng`. Nothing in it is a pickle, nothing is used before its digest is checked.
+A folder has `checkpoint.json` (task, config, vocabulary, step, digests of all other files; written last) and
+safetensors: `sampler` (the EMA networks, which sample) and, to resume training, `networks`, `optimisers` and `rng`. No
+file is a pickle, and no file is used before its digest is checked.
 """
 
 import dataclasses
@@ -26,10 +26,10 @@ TRAINING_FILES = (SAMPLER, "networks.safetensors", "optimisers.safetensors", "rn
 
 
 def pack(task: Any, rng_states: Mapping[str, torch.Tensor], position: Mapping[str, Any]) -> dict[str, bytes]:
-    """A training's whole state as named files.
+    """The complete state of a training as named files.
 
-    `rng_states` holds the uint8 state of each rank's generators by name; `position` is where the data order stands and
-    whatever else must be equal when training goes on.
+    `rng_states` has the uint8 states of each rank's generators by name; `position` is the position in the data order
+    and other values that must be equal when training resumes.
     """
     tensors = {
         SAMPLER: _prefixed({n: m.state_dict() for n, m in task.networks.items() if n.endswith("_ema")}),
@@ -39,7 +39,9 @@ def pack(task: Any, rng_states: Mapping[str, torch.Tensor], position: Mapping[st
         "optimisers.safetensors": _prefixed({n: _flat_optimizer(o) for n, o in task.optimizers.items()}),
         "rng.safetensors": dict(rng_states),
     }
-    files = {name: save({k: v.detach().cpu().contiguous() for k, v in held.items()}) for name, held in tensors.items()}
+    files = {
+        name: save({k: v.detach().cpu().contiguous() for k, v in group.items()}) for name, group in tensors.items()
+    }
     description = {
         "format_version": FORMAT_VERSION,
         "task": task.config.name,
@@ -56,99 +58,103 @@ def pack(task: Any, rng_states: Mapping[str, torch.Tensor], position: Mapping[st
 
 
 def model_digest(description: Mapping[str, Any]) -> str:
-    """What a model is: sha256 over its task, config, vocabulary and sampling weights."""
+    """The identity of a model: sha256 over its task, config, vocabulary and sampling weights."""
     identity = [description[k] for k in ("task", "config", "vocabulary")] + [description["files"][SAMPLER]]
     return hashlib.sha256(json.dumps(identity, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
-def describe(data: bytes, place: str) -> dict[str, Any]:
-    """The checked content of `checkpoint.json`; `place` names it in errors."""
+def describe(data: bytes, source: str) -> dict[str, Any]:
+    """The checked content of `checkpoint.json`; `source` names it in errors. Raises BadInput for other content."""
     try:
         description: dict[str, Any] = json.loads(data)
         version, stated = description["format_version"], description["model_digest"]
         actual = model_digest(description)
     except (ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"{place} is no checkpoint description ({error}); it may be truncated") from error
+        raise BadInput(f"{source} is no checkpoint description ({error}); it may be truncated") from error
     if version != FORMAT_VERSION:
-        raise BadInput(f"{place}: format_version is {version}; this version of ganrnn reads {FORMAT_VERSION}")
+        raise BadInput(f"{source}: format_version is {version}; this version of ganrnn reads {FORMAT_VERSION}")
     if stated != actual:
-        raise BadInput(f"{place}: model_digest is {stated[:12]}, its content gives {actual[:12]}; the file was altered")
+        raise BadInput(
+            f"{source}: model_digest is {stated[:12]}, its content gives {actual[:12]}; the file was altered"
+        )
     return description
 
 
-def verify(files: Mapping[str, bytes], place: str = DESCRIPTION) -> dict[str, Any]:
-    """The checked description of a checkpoint, after every other file was held against its digest."""
-    description = describe(files[DESCRIPTION], place)
+def verify(files: Mapping[str, bytes], source: str = DESCRIPTION) -> dict[str, Any]:
+    """The checked description of a checkpoint. Raises BadInput if a file does not have its digest."""
+    description = describe(files[DESCRIPTION], source)
     for name, data in files.items():
         if name == DESCRIPTION:
             continue
         expected, actual = description["files"].get(name, "none"), hashlib.sha256(data).hexdigest()
         if actual != expected:
-            raise BadInput(f"{place}: {name} has sha256 {actual[:12]}, expected {expected[:12]}; the file is damaged")
+            raise BadInput(f"{source}: {name} has sha256 {actual[:12]}, expected {expected[:12]}; the file is damaged")
     return description
 
 
-def load_sampler(files: Mapping[str, bytes], place: str = DESCRIPTION) -> Any:
-    """The task of a checkpoint with its averaged networks loaded, ready to sample; `.model_digest` says which model.
+def load_sampler(files: Mapping[str, bytes], source: str = DESCRIPTION) -> Any:
+    """The task of a checkpoint with its EMA networks loaded, ready to sample; `.model_digest` identifies the model.
 
-    `files` holds at least `checkpoint.json` and `sampler.safetensors`. Raises BadInput when a digest, the vocabulary or
+    `files` must include `checkpoint.json` and `sampler.safetensors`. Raises BadInput if a digest, the vocabulary or
     a tensor does not fit.
     """
-    description = verify(files, place)
-    task = _build(description, place)
-    _load_networks(task, load(files[SAMPLER]), place)
+    description = verify(files, source)
+    task = _build(description, source)
+    _load_networks(task, load(files[SAMPLER]), source)
     task.model_digest = description["model_digest"]
     return task
 
 
-def require_config(description: Mapping[str, Any], config: Any, place: str) -> None:
-    """Raise BadInput where a training with this config of its task cannot go on from a checkpoint."""
+def require_config(description: Mapping[str, Any], config: Any, source: str) -> None:
+    """Raise BadInput if a training with this task config cannot resume from a checkpoint."""
     if description["config"] != _plain(config):
-        raise BadInput(f"{place}: its task config differs from the recipe's; use the same or another run_uri")
+        raise BadInput(f"{source}: its task config differs from the recipe's; use the same or another run_uri")
 
 
 def restore(
-    task: Any, files: Mapping[str, bytes], place: str = DESCRIPTION
+    task: Any, files: Mapping[str, bytes], source: str = DESCRIPTION
 ) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Put a whole training state into a task of the same config; returns (rng states, position)."""
-    description = verify(files, place)
-    require_config(description, task.config, place)
+    """Load a complete training state into a task of the same config; returns (rng states, position)."""
+    description = verify(files, source)
+    require_config(description, task.config, source)
     if description["vocabulary"] != _plain(task.vocabulary):
-        raise BadInput(f"{place}: its vocabulary differs from the data set's; use the same data set or another run_uri")
+        raise BadInput(
+            f"{source}: its vocabulary differs from the data set's; use the same data set or another run_uri"
+        )
     loaded = {name: dict(load(files[name])) for name in TRAINING_FILES}
-    _load_networks(task, loaded[SAMPLER] | loaded["networks.safetensors"], place)
+    _load_networks(task, loaded[SAMPLER] | loaded["networks.safetensors"], source)
     for name, optimizer in task.optimizers.items():
         _load_optimizer(optimizer, _under(loaded["optimisers.safetensors"], name))
     task.step_index, task.backoff = description["step"], BackoffState(**description["caution"])
     return loaded["rng.safetensors"], description["position"]
 
 
-def _build(description: Mapping[str, Any], place: str) -> Any:
-    task = task_class(description["task"], f"{place}: task")
+def _build(description: Mapping[str, Any], source: str) -> Any:
+    task = task_class(description["task"], f"{source}: task")
     try:
         config = from_plain(task.config_type, description["config"])
         vocabulary = from_plain(task.vocabulary_type, description["vocabulary"])
     except TypeError as error:
-        raise BadInput(f"{place}: the config or vocabulary is not one of {description['task']} ({error})") from error
+        raise BadInput(f"{source}: the config or vocabulary is not one of {description['task']} ({error})") from error
     return task(config, vocabulary)
 
 
 def _plain(config: Any) -> Any:
-    """A dataclass as JSON gives it back."""
+    """A dataclass after a round trip through JSON."""
     return json.loads(json.dumps(dataclasses.asdict(config)))
 
 
-def _load_networks(task: Any, tensors: Mapping[str, torch.Tensor], place: str) -> None:
+def _load_networks(task: Any, tensors: Mapping[str, torch.Tensor], source: str) -> None:
     for name in sorted({key.split("/", 1)[0] for key in tensors}):
         try:
             task.networks[name].load_state_dict(_under(tensors, name))
         except (RuntimeError, KeyError) as error:
             reason = " ".join(str(error).split())
-            raise BadInput(f"{place}: the weights of {name} do not fit its config or vocabulary ({reason})") from error
+            raise BadInput(f"{source}: the weights of {name} do not fit its config or vocabulary ({reason})") from error
 
 
 def _prefixed(groups: Mapping[str, Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    return {f"{group}/{key}": value for group, held in groups.items() for key, value in held.items()}
+    return {f"{group}/{key}": value for group, tensors in groups.items() for key, value in tensors.items()}
 
 
 def _under(tensors: Mapping[str, torch.Tensor], group: str) -> dict[str, torch.Tensor]:
@@ -158,7 +164,9 @@ def _under(tensors: Mapping[str, torch.Tensor], group: str) -> dict[str, torch.T
 def _flat_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
     """Per-parameter state as "index.name" tensors; the hyperparameters come from the config."""
     state = optimizer.state_dict()["state"]
-    return {f"{index}.{name}": torch.as_tensor(value) for index, held in state.items() for name, value in held.items()}
+    return {
+        f"{index}.{name}": torch.as_tensor(value) for index, moments in state.items() for name, value in moments.items()
+    }
 
 
 def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor]) -> None:

@@ -1,4 +1,4 @@
-"""What configs have in common: checks of values, and the way to plain values and back.
+"""Shared by configs: checks of values, and conversion from plain values.
 
 A check is called in `__post_init__` with its bounds written out, since `ganrnn keys` prints them from there. A value
 that is not a number (nan) is outside all bounds.
@@ -62,12 +62,12 @@ def require_share(section: str, config: Any, *names: str) -> None:
 
 
 def _refusal(section: str, config: Any, name: str, allowed: str) -> BadInput:
-    place = f"{section}.{name}" if section else name
-    return BadInput(f"{place} is {getattr(config, name)}; allowed are {allowed}")
+    key = f"{section}.{name}" if section else name
+    return BadInput(f"{key} is {getattr(config, name)}; allowed are {allowed}")
 
 
 def from_plain(config_type: Any, values: Mapping[str, Any]) -> Any:
-    """A config dataclass from what `dataclasses.asdict` and JSON made of it, nested dataclasses and tuples included.
+    """The config dataclass of plain values (`dataclasses.asdict`, JSON), nested dataclasses and tuples included.
 
     Raises TypeError for an unknown key, as the dataclass itself does.
     """

@@ -1,21 +1,20 @@
-"""How torch runs on a CPU: threads, denormals, memory kept."""
+"""Process settings of torch on a CPU: threads, denormals, memory reuse."""
 
 import ctypes
 
 import torch
 
-# Numbers of <malloc.h> of the GNU C library.
+# Constants of <malloc.h> of the GNU C library.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_MMAP_BYTES = 32 << 20  # the most that it accepts
+_MMAP_BYTES = 32 << 20  # the largest value that it accepts
 _TRIM_BYTES = 1 << 30
 
 
 def prepare(num_threads: int) -> None:
     """Set this process up for torch on `num_threads` CPU threads.
 
-    Denormals are flushed to zero: they make arithmetic many times slower. Freed memory is kept for the next tensor
-    where the C library can do so: by default it goes back to the system with each large activation, and every page is
-    faulted in anew for the next one.
+    Denormals are flushed to zero, because they make arithmetic many times slower. Freed memory is reused if the C
+    library can do so: by default it returns large blocks to the system, and every page of the next block faults.
     """
     torch.set_num_threads(num_threads)
     torch.set_flush_denormal(True)

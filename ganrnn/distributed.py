@@ -21,15 +21,15 @@ def rank() -> int:
 
 
 def from_rank_0(value: T) -> T:
-    """Rank 0's value on every rank; what the others give is dropped. All ranks have to call it."""
-    held = [value]
+    """Rank 0's value on every rank; the values of other ranks are ignored. All ranks have to call it."""
+    values = [value]
     if world_size() > 1:
-        dist.broadcast_object_list(held)
-    return held[0]
+        dist.broadcast_object_list(values)
+    return values[0]
 
 
 def sum_over_workers(values: torch.Tensor) -> torch.Tensor:
-    """The sum of a tensor over the workers; the given one stays as it is."""
+    """The sum of a tensor over the workers; `values` is not changed."""
     total = values.clone()
     if world_size() > 1:
         dist.all_reduce(total)
@@ -39,8 +39,8 @@ def sum_over_workers(values: torch.Tensor) -> torch.Tensor:
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Replace each gradient by its mean over the workers, in one all-reduce of a flat buffer.
 
-    By hand and not by DistributedDataParallel, whose hooks do not expect the double backward of gradient penalties.
-    Parameters without a gradient are left alone; all workers must agree which ones these are.
+    DistributedDataParallel is not used because its hooks do not support the double backward of gradient penalties.
+    Parameters without a gradient are skipped; they must be the same on all workers.
     """
     if world_size() == 1:
         return

@@ -1,4 +1,4 @@
-"""Counter-based noise: a row's random numbers are a function of its key, whatever row, batch or worker comes before.
+"""Counter-based noise: the random numbers of a row are a function of its key, not of other rows, batches or workers.
 
 Philox (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011) keyed by a hash of the row's identity.
 The bits go through Box-Muller here and not through a library's normal sampler, whose streams may change between

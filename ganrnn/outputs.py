@@ -1,7 +1,7 @@
-"""What a task makes of prompts, as plain values: one class an output modality, found by `Task.output_modality`.
+"""Samples of a task as plain values: one class per output modality, found by `Task.output_modality`.
 
-Here is what a registered model needs, which travels with ganrnn alone; `pipelines.sampling.outputs` has a class for
-each modality too, with what files and workers need.
+This module is for registered models, which are shipped with ganrnn alone; `pipelines.sampling.outputs` has a class per
+modality for files and workers.
 """
 
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ from ganrnn.errors import BadInput
 class PlainOutput:
     """An output modality.
 
-    column:           of a table of samples, the one that holds what was made
-    signature_type:   of that column in the signature of a registered model
+    column:           name of the samples' column in tables
+    signature_type:   type of that column in the signature of a registered model
     reads_decoding:   whether `Task.sample` takes the column `decoding`
     is_exact:         whether samples are equal, bit for bit, in micro-batches of any shape
     """
@@ -28,7 +28,7 @@ class PlainOutput:
     is_exact = False
 
     def plain(self, outputs: Any) -> list[Any]:
-        """What `Task.sample` returns as values that a data frame holds; BadInput where a sample cannot be made."""
+        """The outputs of `Task.sample` as values of a data frame. Raises BadInput for a sample with a problem."""
         raise NotImplementedError
 
 

@@ -1,4 +1,4 @@
-"""What every system offers to the pipelines: the task interface."""
+"""The interface between tasks and pipelines."""
 
 import importlib
 import pkgutil
@@ -18,9 +18,10 @@ Keys = Sequence[tuple[int, str]]
 
 @dataclass(frozen=True)
 class BackoffState:
-    """How a training goes on that was set back so many `times`.
+    """The backoff of a training that was rolled back `times` times.
 
-    Learning rates are quartered and penalties doubled `for_good` times, and once more until a step.
+    Each backoff quarters the learning rates and doubles the penalties: `for_good` of them permanently, and one more
+    until step `until_step`.
     """
 
     times: int = 0
@@ -28,51 +29,51 @@ class BackoffState:
     until_step: int = 0
 
     def at(self, step: int) -> int:
-        """How often they are at a step."""
+        """The number of backoffs at a step."""
         return self.for_good + (step < self.until_step)
 
     def after(self, is_accident: bool, until_step: int) -> "BackoffState":
-        """Set back once more: the first accident passes at a step, all else shows what the training is like."""
+        """The state after one more rollback; the first one for a transient cause backs off only until a step."""
         if is_accident and not self.times:
             return BackoffState(1, self.for_good, until_step)
         return BackoffState(self.times + 1, self.for_good + 1)
 
 
 class Batches(Protocol):
-    """What the steps of a training read."""
+    """The batches of a training by step."""
 
     def at(self, step: int) -> Batch:
-        """The worker's part of a step, on the CPU."""
+        """The worker's part of the batch of a step, on the CPU."""
         ...
 
 
 class Task(Protocol):
-    """Named networks and optimizers, one step, one sampling function.
+    """Named networks and optimizers, one training step, one sampling function.
 
-    Networks whose name ends in `_ema` are averages that sample; the others train. All state of a training lies in
-    `networks`, `optimizers`, `step_index`, `backoff`, `carried` and torch's global generators. A class is made from its
+    Networks whose names end in `_ema` are averages that sample; the others train. All state of a training is in
+    `networks`, `optimizers`, `step_index`, `backoff`, `carried` and torch's global generators. The constructor takes a
     config, a vocabulary and a seed.
     """
 
     dataset_kind: Literal["images", "texts", "pairs"]  # that it learns from
-    output_modality: Literal["images", "texts", "scores"]  # what `sample` makes of prompts
-    headline: Sequence[str]  # the metrics of a step that a progress bar shows
+    output_modality: Literal["images", "texts", "scores"]  # of the results of `sample`
+    headline: Sequence[str]  # metrics of a step for the progress bar
 
-    config_type: Any  # of `config`
-    vocabulary_type: Any  # of `vocabulary`
+    config_type: Any  # class of `config`
+    vocabulary_type: Any  # class of `vocabulary`
     config: Any  # frozen dataclass with at least `name` and `num_steps`
-    vocabulary: Any  # dataclass of plain values: what inputs are encoded by
+    vocabulary: Any  # dataclass of plain values that encodes inputs
     networks: dict[str, nn.Module]
     step_index: int
     backoff: BackoffState
-    carried: dict[str, torch.Tensor]  # from one step to the next, on each worker its own
-    input_columns: Sequence[str]  # of the data set, for `collate`
-    prompt_columns: Sequence[str]  # of prompts, which `sample` cannot do without, beside prompt_id
-    optional_columns: Sequence[str]  # of prompts, which it reads where they are there
+    carried: dict[str, torch.Tensor]  # from one step to the next, different on each worker
+    input_columns: Sequence[str]  # columns of the data set for `collate`
+    prompt_columns: Sequence[str]  # required columns of prompts besides prompt_id
+    optional_columns: Sequence[str]  # optional columns of prompts
 
     @property
     def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
-        """By name."""
+        """The optimizers by name."""
         ...
 
     @staticmethod
@@ -82,11 +83,11 @@ class Task(Protocol):
 
     @staticmethod
     def build_vocabulary(config: Any, rows: Iterable[tuple[Any, ...]]) -> Any:
-        """The vocabulary of the training rows, each a tuple of `vocabulary_columns`."""
+        """The vocabulary of the training rows, tuples of `vocabulary_columns`."""
         ...
 
     def step(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """One update of all networks; named, detached scalars."""
+        """One update of all networks; returns named, detached scalars."""
         ...
 
     def sample(self, rows: Rows, keys: Keys) -> Any:
@@ -98,7 +99,7 @@ class Task(Protocol):
         ...
 
     def count_unknown(self, rows: Rows) -> list[int]:
-        """Of each prompt, how many words, labels or attributes the model was never taught."""
+        """For each prompt, how many words, labels or attributes the model does not know."""
         ...
 
 
@@ -107,7 +108,7 @@ def task_class(name: Any, key: str = "task.name") -> Any:
 
     Raises BadInput, naming the key, for any other name.
     """
-    # Tasks import this module, so it can look them up only when it is asked.
+    # Tasks import this module, so they can only be imported here.
     modules = pkgutil.iter_modules(importlib.import_module("ganrnn.tasks").__path__)
     names = sorted(module.name for module in modules)
     if name not in names:

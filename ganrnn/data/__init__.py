@@ -1,1 +1,1 @@
-"""What systems learn from: images, labels and attributes, the built-in scenes, the order of rows."""
+"""Training data: images, labels and attributes, the built-in scenes, the order of rows."""

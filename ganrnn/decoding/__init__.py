@@ -1,1 +1,1 @@
-"""From a network to a text: sampling and search, and constraints that hold while it is written."""
+"""Decoding of texts: sampling, beam search, and constraints on the generated tokens."""

@@ -112,9 +112,9 @@ class CharacterConstraint(Generic[S]):
         """The state after an allowed token that is not END."""
         assert token != self.end and self.tokens[token], token
         for character in self.tokens[token]:
-            after = self.step(state, character)
-            assert after is not None, (state, self.tokens[token])
-            state = after
+            next_state = self.step(state, character)
+            assert next_state is not None, (state, self.tokens[token])
+            state = next_state
         return state
 
     def _lengths_of(self, state: S) -> np.ndarray:
@@ -127,11 +127,11 @@ class CharacterConstraint(Generic[S]):
         while pending:
             node, node_state = pending.pop()
             for character, child in node.items():
-                after = self.step(node_state, character) if character else None
-                if after is None:
+                next_state = self.step(node_state, character) if character else None
+                if next_state is None:
                     continue
-                pending.append((child, after))
-                if "" in child and (fewest := self.fewest(after)) < NEVER:
+                pending.append((child, next_state))
+                if "" in child and (fewest := self.fewest(next_state)) < NEVER:
                     lengths[child[""]] = fewest + 1
                     largest = max(largest, fewest + 1)
         lengths[-1] = largest

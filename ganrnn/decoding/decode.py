@@ -237,11 +237,13 @@ def _constrain(logits: torch.Tensor, masks: Mapping[int, np.ndarray]) -> list[fl
     if masks:
         rows = torch.tensor(list(masks), device=logits.device)
         allowed = torch.from_numpy(np.stack(list(masks.values()))).to(logits.device)
-        before = logits[rows]
-        after = torch.where(allowed, before, -torch.inf)
-        logits[rows] = after
-        is_open = ~after.isneginf().all(1)
-        costs[rows[is_open]] = (exact.log_sum(before[is_open]) - exact.log_sum(after[is_open])).clamp_min(0.0)
+        row_logits = logits[rows]
+        allowed_logits = torch.where(allowed, row_logits, -torch.inf)
+        logits[rows] = allowed_logits
+        is_open = ~allowed_logits.isneginf().all(1)
+        costs[rows[is_open]] = (exact.log_sum(row_logits[is_open]) - exact.log_sum(allowed_logits[is_open])).clamp_min(
+            0.0
+        )
     return costs.tolist()
 
 
@@ -293,11 +295,11 @@ def _continuations(allowed: torch.Tensor, logits: torch.Tensor, rows: Sequence[_
 def _likeliest(allowed: torch.Tensor, logits: torch.Tensor, rows: Sequence[_Row]) -> list[_Continuation]:
     """The likeliest continuations of the rows of one request, twice as many as it has beams, the likeliest first."""
     num = 2 * rows[0].beam.request.decoding.num_beams
-    before = torch.tensor([row.beam.log_probability - row.log_sum for row in rows], dtype=torch.float64)
-    scores = allowed[[row.index for row in rows]] + before.to(allowed.device)[:, None]
+    prefix_scores = torch.tensor([row.beam.log_probability - row.log_sum for row in rows], dtype=torch.float64)
+    scores = allowed[[row.index for row in rows]] + prefix_scores.to(allowed.device)[:, None]
     keys, tokens = exact.ranks(scores).topk(min(num, scores.shape[1]))
     ranked = [
-        (-(key // exact.MOST_TOKENS), number, token)
+        (-(key // exact.MAX_TOKENS), number, token)
         for number, (row_keys, row_tokens) in enumerate(zip(keys.tolist(), tokens.tolist(), strict=True))
         for key, token in zip(row_keys, row_tokens, strict=True)
         if key > -math.inf

@@ -81,8 +81,10 @@ class PoemTable:
         self._rhymes = MaskCache(len(tokens))
         self._rhyme_sets: tuple[frozenset[int], ...] | None = None
         if rhymes is not None:
-            known = [frozenset(self.index[c] for c in characters & self.index.keys()) for characters in rhymes.sets]
-            self._rhyme_sets = tuple(known)
+            known_sets = [
+                frozenset(self.index[c] for c in characters & self.index.keys()) for characters in rhymes.sets
+            ]
+            self._rhyme_sets = tuple(known_sets)
 
     def form(self, num_lines: int, chars_per_line: int, heads: str = "") -> "PoemForm":
         """A constraint for one poem; see `PoemForm`."""
@@ -104,14 +106,14 @@ class PoemTable:
             )
         return self._heads.keep(character, self.one(self.index[character]))
 
-    def rhyme(self, num_rhymes: int, taken: frozenset[int]) -> np.ndarray | None:
-        """The mask of the unused rhymes for the used ones `taken`; None if the poem need not rhyme.
+    def rhyme(self, num_rhymes: int, used_rhymes: frozenset[int]) -> np.ndarray | None:
+        """The mask of the unused rhymes for `used_rhymes`; None if the poem need not rhyme.
 
-        Raises BadInput if no set contains `taken` and has `num_rhymes` characters.
+        Raises BadInput if no set contains `used_rhymes` and has `num_rhymes` characters.
         """
         if self._rhyme_sets is None or num_rhymes == 0:
             return None
-        mask = self._rhymes.get((num_rhymes, taken))
+        mask = self._rhymes.get((num_rhymes, used_rhymes))
         if mask is not None:
             return mask
         large = [rhyming for rhyming in self._rhyme_sets if len(rhyming) >= num_rhymes]
@@ -120,14 +122,16 @@ class PoemTable:
                 f"rhymes: of the {len(self._rhyme_sets)} sets the largest holds {max(map(len, self._rhyme_sets))} "
                 f"characters of the vocabulary; one set needs {num_rhymes}, a character for each line that rhymes"
             )
-        fit = [rhyming for rhyming in large if taken <= rhyming]
-        if not fit:
-            characters = "".join(sorted(character for character, i in self.index.items() if i in taken))
+        fitting_sets = [rhyming for rhyming in large if used_rhymes <= rhyming]
+        if not fitting_sets:
+            characters = "".join(sorted(character for character, i in self.index.items() if i in used_rhymes))
             raise BadInput(
                 f"acrostic: {characters!r} do not rhyme, but lines of one character end in their heads; "
                 f"the heads of even lines must come from one set of at least {num_rhymes}"
             )
-        return self._rhymes.keep((num_rhymes, taken), self._mask(sorted(frozenset().union(*fit) - taken)))
+        return self._rhymes.keep(
+            (num_rhymes, used_rhymes), self._mask(sorted(frozenset().union(*fitting_sets) - used_rhymes))
+        )
 
     def _mask(self, tokens: Sequence[int]) -> np.ndarray:
         mask = np.zeros(self.num_tokens, bool)
@@ -168,14 +172,16 @@ class PoemForm:
             masks += [table.is_han] * (chars_per_line - 1)
             masks.append(table.marks[i % 2])
         self._masks = (*masks, table.ended)
-        # Where a rhyme is free to choose; in lines of one character a head is the rhyme, so the others go by it.
+        # Positions with a free rhyme; in lines of one character a head is a rhyme, which the others have to match.
         ends = {i * (chars_per_line + 1) + chars_per_line - 1: i for i in range(1, num_lines, 2)}
-        given = [table.index[head_of_line[i]] for i in ends.values() if head_of_line[i]] if chars_per_line == 1 else []
-        self._given_rhymes = frozenset(given)
+        head_rhymes = (
+            [table.index[head_of_line[i]] for i in ends.values() if head_of_line[i]] if chars_per_line == 1 else []
+        )
+        self._given_rhymes = frozenset(head_rhymes)
         self._rhyming: frozenset[int] = frozenset()
         if table.rhyme(self.num_rhymes, self._given_rhymes) is not None:
             self._rhyming = frozenset(at for at, i in ends.items() if chars_per_line > 1 or not head_of_line[i])
-            if len(given) > len(self._given_rhymes):
+            if len(head_rhymes) > len(self._given_rhymes):
                 raise BadInput(f"acrostic: {heads!r} gives the same rhyme to two lines of one character; no two may be")
 
     def start(self) -> PoemState:
@@ -184,16 +190,16 @@ class PoemForm:
 
     def allowed(self, state: PoemState, num_left: int) -> np.ndarray:
         """See `Constraint.allowed`; all False if `num_left` is less than the form still requires."""
-        position, taken = state
+        position, used_rhymes = state
         if num_left < len(self._masks) - 1 - position:
             return self.table.nothing
         if position in self._rhyming:
-            mask = self.table.rhyme(self.num_rhymes, taken)
+            mask = self.table.rhyme(self.num_rhymes, used_rhymes)
             assert mask is not None
             return mask
         return self._masks[position]
 
     def advance(self, state: PoemState, token: int) -> PoemState:
         """The state after an allowed token that is not END."""
-        position, taken = state
-        return (position + 1, taken | {token} if position in self._rhyming else taken)
+        position, used_rhymes = state
+        return (position + 1, used_rhymes | {token} if position in self._rhyming else used_rhymes)

@@ -52,7 +52,7 @@ class Decoding:
         return bool(self.repetition_penalty != 1.0 or self.bias or self.banned or self.no_repeat_ngram)
 
     def __post_init__(self) -> None:
-        within("", self, temperature=(0.0, 100.0), top_k=(0, exact.MOST_TOKENS), top_p=(1e-9, 1.0), min_p=(0.0, 1.0))
+        within("", self, temperature=(0.0, 100.0), top_k=(0, exact.MAX_TOKENS), top_p=(1e-9, 1.0), min_p=(0.0, 1.0))
         within("", self, num_beams=(1, 64), best=(0, self.num_beams - 1), length_penalty=(0.0, 10.0))
         within("", self, coverage_penalty=(0.0, 10.0), repetition_penalty=(1.0, 100.0), no_repeat_ngram=(0, 100))
         within("", self, max_tokens=(1, 100_000), min_tokens=(0, self.max_tokens))

@@ -7,7 +7,7 @@ import torch
 from ganrnn import exact
 from ganrnn.decoding.rules import Decoding
 
-_FEW_TOKENS = 512  # top_k and top_p look at so many of the likeliest tokens first, and at all only where needed
+_FEW_TOKENS = 512  # top_k and top_p sort this many likeliest tokens first, and all tokens only if needed
 
 
 def sampled_tokens(

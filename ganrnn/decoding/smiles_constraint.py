@@ -131,8 +131,8 @@ class Smiles(CharacterConstraint[SmilesState]):
     def step(self, state: SmilesState, character: str) -> SmilesState | None:
         """The state after one more character, None if the grammar does not allow it."""
         if state.unfinished.startswith("["):
-            after = BRACKET_ATOMS[state.unfinished].get(character)
-            return None if after is None else state._replace(unfinished=after)
+            next_state = BRACKET_ATOMS[state.unfinished].get(character)
+            return None if next_state is None else state._replace(unfinished=next_state)
         if state.unfinished.startswith("%"):
             return _percent(state, character)
         if character in ATOMS or character == "[":
@@ -167,9 +167,9 @@ class Smiles(CharacterConstraint[SmilesState]):
         names = [name for name in self._ring_names if name.startswith(state.unfinished)]
         new = [name for name in names if int(name[1:]) not in is_open]
         for name in [name for name in names if int(name[1:]) in is_open] + new[:1]:
-            after = _ring(state, int(name[1:]))
-            if after is not None:
-                yield self.fewest(after)
+            next_state = _ring(state, int(name[1:]))
+            if next_state is not None:
+                yield self.fewest(next_state)
 
     def _ring_cost(self, number: int) -> int:
         name = _ring_name(number)
@@ -179,9 +179,13 @@ class Smiles(CharacterConstraint[SmilesState]):
         """The fewest characters of the vocabulary from each state in brackets to the closing one."""
         distances = dict.fromkeys(BRACKET_ATOMS, NEVER) | {"": 0}
         for _ in BRACKET_ATOMS:
-            for state, follows in BRACKET_ATOMS.items():
-                ways = [distances[after] + 1 for character, after in follows.items() if character in self._single]
-                distances[state] = min(ways, default=NEVER)
+            for state, transitions in BRACKET_ATOMS.items():
+                candidates = [
+                    distances[next_state] + 1
+                    for character, next_state in transitions.items()
+                    if character in self._single
+                ]
+                distances[state] = min(candidates, default=NEVER)
         return distances
 
 
@@ -237,15 +241,15 @@ def _closed(state: SmilesState, opened: tuple[int, int, str]) -> SmilesState | N
     if name == state.atom or name in state.bonded or len(bonds) == 2:
         return None
     remaining = tuple(ring for ring in state.rings if ring != opened)
-    after = min((number for number, other, _ in remaining if other == name), default=0)
-    bonded = tuple(sorted((*state.bonded, after))) if after else state.bonded
-    stack = tuple(after if other == name else other for other in state.stack)
-    return SmilesState("atom", state.atom, stack, tuple(_renamed(remaining, name, after)), bonded, "", "")
+    new_name = min((number for number, other, _ in remaining if other == name), default=0)
+    bonded = tuple(sorted((*state.bonded, new_name))) if new_name else state.bonded
+    stack = tuple(new_name if other == name else other for other in state.stack)
+    return SmilesState("atom", state.atom, stack, tuple(_renamed(remaining, name, new_name)), bonded, "", "")
 
 
-def _renamed(rings: Sequence[tuple[int, int, str]], name: int, after: int) -> Iterator[tuple[int, int, str]]:
+def _renamed(rings: Sequence[tuple[int, int, str]], name: int, new_name: int) -> Iterator[tuple[int, int, str]]:
     for number, other, bond in rings:
-        yield number, after if other == name else other, bond
+        yield number, new_name if other == name else other, bond
 
 
 def _atoms_to_come(state: SmilesState) -> Iterator[int]:
@@ -258,8 +262,8 @@ def _atoms_to_come(state: SmilesState) -> Iterator[int]:
     """
     sizes = Counter(name for _, name, _ in state.rings)
     if state.bond or state.position in ("start", "branch"):
-        most = max(sizes.values(), default=0)
-        yield max(most, 1) if sizes[state.atom] < max(most, 1) else most + 1
+        largest = max(sizes.values(), default=0)
+        yield max(largest, 1) if sizes[state.atom] < max(largest, 1) else largest + 1
         if state.position != "atom":
             return
         # The bond may also lead to a ring that is closed here.
@@ -268,5 +272,9 @@ def _atoms_to_come(state: SmilesState) -> Iterator[int]:
     if state.position == "atom":
         for name in sizes:
             sizes[name] -= name != state.atom and name not in state.bonded
-    most = max(sizes.values(), default=0)
-    yield most if most == 0 or any(sizes[parent] < most for parent in (state.atom, *state.stack)) else most + 1
+    largest = max(sizes.values(), default=0)
+    yield (
+        largest
+        if largest == 0 or any(sizes[parent] < largest for parent in (state.atom, *state.stack))
+        else largest + 1
+    )

@@ -1,1 +1,1 @@
-"""Modules that tasks share."""
+"""Neural networks that tasks share."""

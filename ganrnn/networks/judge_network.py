@@ -1,7 +1,7 @@
-"""Words of a text held against regions of a picture: how well the two fit.
+"""How well a text describes a picture, by attention between words and regions.
 
-After the attentional similarity of Xu et al., "AttnGAN" (CVPR 2018), with one logit for a pair, so that true pairs can
-be told from false ones and not only ranked.
+After the attentional similarity of Xu et al., "AttnGAN" (CVPR 2018), with one logit per pair, so that true pairs can
+be separated from false ones and not only ranked.
 """
 
 import torch
@@ -13,18 +13,19 @@ from ganrnn.networks.images.projection_discriminator import ImageEncoder
 from ganrnn.networks.texts.bidirectional_encoder import BidirectionalEncoder
 from ganrnn.networks.texts.recurrent import Cell
 
-_MOST_REGIONS = 16
-_SHARPNESS = 8.0  # of attention, which sees cosines
+_MAX_REGIONS = 16
+_SHARPNESS = 8.0  # factor of the cosines in the softmax of attention
 
-Seen = tuple[torch.Tensor, torch.Tensor]  # unit vectors of M pictures [M, D] and of their regions [M, R, D]
-Read = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # of N texts [N, D], their words [N, T, D], shares of these
+ImageFeatures = tuple[torch.Tensor, torch.Tensor]  # unit vectors of M pictures [M, D] and of their regions [M, R, D]
+# Unit vectors of N texts [N, D] and of their words [N, T, D], and the weights of the words [N, T].
+TextFeatures = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 class JudgeNetwork(nn.Module):
-    """A convolutional network over the picture, an RNN both ways over the words, word-region attention between them.
+    """A convolutional network over the picture, a bidirectional RNN over the words, word-region attention between them.
 
-    A logit is an offset plus scaled cosines: of picture and sentence, and of each word and what it attends to, words
-    being weighed by how much they say.
+    A logit is an offset plus two scaled terms: the cosine of picture and sentence, and the weighted mean of the cosines
+    of each word and the regions that it attends to.
     """
 
     def __init__(
@@ -36,8 +37,8 @@ class JudgeNetwork(nn.Module):
         self.pictures = ImageEncoder(height, width, dim, base_channels)
         with torch.no_grad():
             maps = self.pictures.maps(torch.zeros(1, 3, height, width))
-        few = [level for level, held in enumerate(maps) if held[0, 0].numel() <= _MOST_REGIONS]
-        self.level = few[0] if few else len(maps) - 1
+        small_levels = [level for level, level_maps in enumerate(maps) if level_maps[0, 0].numel() <= _MAX_REGIONS]
+        self.level = small_levels[0] if small_levels else len(maps) - 1
         _, channels, *size = maps[self.level].shape
         self.to_regions = conv(channels, dim, 1)
         self.places = nn.Parameter(0.1 * torch.randn(dim, *size))
@@ -48,33 +49,33 @@ class JudgeNetwork(nn.Module):
         self.scales = nn.Parameter(torch.tensor([8.0, 8.0]))
         self.offset = nn.Parameter(torch.tensor(-4.0))
 
-    def see(self, images: torch.Tensor) -> Seen:
-        """Pictures float32 [M, 3, H, W] in -1 to 1."""
+    def encode_images(self, images: torch.Tensor) -> ImageFeatures:
+        """Features of pictures float32 [M, 3, H, W] in -1 to 1."""
         maps = self.pictures.maps(images)
         regions = self.to_regions(maps[self.level]) + self.places
-        whole = self.to_picture(self.pictures.summary(maps[-1]))
-        return F.normalize(whole, dim=1), F.normalize(regions.flatten(2).transpose(1, 2), dim=2)
+        picture = self.to_picture(self.pictures.summary(maps[-1]))
+        return F.normalize(picture, dim=1), F.normalize(regions.flatten(2).transpose(1, 2), dim=2)
 
-    def read(self, tokens: torch.Tensor, lengths: torch.Tensor) -> Read:
-        """Tokens int64 [N, T], padded at the end, and lengths int64 [N] of at least 1."""
+    def encode_texts(self, tokens: torch.Tensor, lengths: torch.Tensor) -> TextFeatures:
+        """Features of texts: tokens int64 [N, T], padded at the end, and lengths int64 [N] of at least 1."""
         memory, end = self.reader(self.embedding(tokens), lengths)
         mask = torch.arange(tokens.shape[1], device=tokens.device) < lengths[:, None]
         shares = self.weigh(memory)[:, :, 0].masked_fill(~mask, -torch.inf).softmax(1)
         return F.normalize(self.to_sentence(end), dim=1), F.normalize(self.to_words(memory), dim=2), shares
 
-    def forward(self, seen: Seen, read: Read) -> torch.Tensor:
-        """Each picture against its own text: logits [N]."""
-        (wholes, regions), (sentences, words, shares) = seen, read
-        found = words @ regions.transpose(-1, -2)
-        attended = (_SHARPNESS * found).softmax(-1)
-        # The cosine of a word with the mean of regions that it attends to, without ever making that mean.
+    def forward(self, images: ImageFeatures, texts: TextFeatures) -> torch.Tensor:
+        """Logits [N] of each picture and the text of the same row."""
+        (picture_vectors, regions), (text_vectors, words, shares) = images, texts
+        cosines = words @ regions.transpose(-1, -2)
+        attended = (_SHARPNESS * cosines).softmax(-1)
+        # The cosine of a word with the mean of the regions that it attends to, without computing that mean.
         length = ((attended @ (regions @ regions.transpose(-1, -2))) * attended).sum(-1).sqrt()
-        fits = (attended * found).sum(-1) / length
-        parts = torch.stack([(wholes * sentences).sum(-1), (fits * shares).sum(-1)], dim=-1)
+        word_cosines = (attended * cosines).sum(-1) / length
+        parts = torch.stack([(picture_vectors * text_vectors).sum(-1), (word_cosines * shares).sum(-1)], dim=-1)
         return parts @ self.scales + self.offset
 
-    def all_pairs(self, seen: Seen, read: Read) -> torch.Tensor:
-        """Every picture against every text: logits [M, N]."""
-        wholes, regions = (held[:, None] for held in seen)
-        sentences, words, shares = (held[None] for held in read)
-        return self((wholes, regions), (sentences, words, shares))
+    def all_pairs(self, images: ImageFeatures, texts: TextFeatures) -> torch.Tensor:
+        """Logits [M, N] of every picture and every text."""
+        pictures, regions = (vectors[:, None] for vectors in images)
+        sentences, words, shares = (vectors[None] for vectors in texts)
+        return self((pictures, regions), (sentences, words, shares))

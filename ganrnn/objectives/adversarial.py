@@ -1,6 +1,6 @@
-"""Adversarial objectives: functions of logits, float32 [N] each, to the scalar that a player minimises.
+"""Adversarial objectives: functions from logits, float32 [N] each, to the scalar loss of a player.
 
-Every loss is a mean over rows or pairs of rows, so that the mean over equal parts of a batch is that of the whole.
+Every loss is a mean over rows or pairs of rows, so that the mean over equal parts of a batch is the loss of the batch.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,9 +17,9 @@ ObjectiveName = Literal["minimax", "non_saturating", "least_squares", "hinge", "
 
 @dataclass(frozen=True)
 class Objective:
-    """What either player minimises, given the logits on real and on generated rows.
+    """The losses of both players, given the logits of real and of generated rows.
 
-    Only where `is_relative`, the generator's loss depends on the logits on real rows.
+    The generator's loss depends on the logits of real rows only if `is_relative`.
     """
 
     discriminator: Loss
@@ -28,7 +28,7 @@ class Objective:
 
 
 def cross_entropy_discriminator(on_real: torch.Tensor, on_fake: torch.Tensor) -> torch.Tensor:
-    """-E log D(x) - E log(1 - D(G(z))), D being the sigmoid of the logit.
+    """-E log D(x) - E log(1 - D(G(z))), where D is the sigmoid of the logit.
 
     Goodfellow et al., "Generative adversarial nets" (NeurIPS 2014), equation 1.
     """
@@ -36,12 +36,12 @@ def cross_entropy_discriminator(on_real: torch.Tensor, on_fake: torch.Tensor) ->
 
 
 def minimax_generator(on_real: torch.Tensor, on_fake: torch.Tensor) -> torch.Tensor:
-    """E log(1 - D(G(z))), the other side of equation 1: it has no slope where the discriminator is sure."""
+    """E log(1 - D(G(z))) of equation 1, whose gradient vanishes where the discriminator is certain."""
     return -F.softplus(on_fake).mean()
 
 
 def non_saturating_generator(on_real: torch.Tensor, on_fake: torch.Tensor) -> torch.Tensor:
-    """-E log D(G(z)), what section 3 of the same paper trains by."""
+    """-E log D(G(z)), the loss of section 3 of the same paper."""
     return F.softplus(-on_fake).mean()
 
 
@@ -69,25 +69,25 @@ def wasserstein_discriminator(on_real: torch.Tensor, on_fake: torch.Tensor) -> t
 
 
 def raise_logit_generator(on_real: torch.Tensor, on_fake: torch.Tensor) -> torch.Tensor:
-    """-E D(G(z)), for the Wasserstein critic and beside the hinge."""
+    """-E D(G(z)), for the Wasserstein and the hinge discriminator."""
     return -on_fake.mean()
 
 
 def relativistic_loss(
-    ahead: torch.Tensor,  # [N] logits that should be the larger ones
-    behind: torch.Tensor,  # [N] logits of their partners
+    ahead: torch.Tensor,  # [N] logits that should be larger
+    behind: torch.Tensor,  # [N] logits of the paired rows
 ) -> torch.Tensor:
     """Mean of softplus(behind - ahead).
 
-    The discriminator wants real ahead of generated, the generator the reverse. Jolicoeur-Martineau, "The relativistic
-    discriminator" (ICLR 2019), in the paired form of Huang et al., "The GAN is dead; long live the GAN!" (NeurIPS
-    2024).
+    Real rows are `ahead` for the discriminator, generated rows for the generator. Jolicoeur-Martineau, "The
+    relativistic discriminator" (ICLR 2019), in the paired form of Huang et al., "The GAN is dead; long live the GAN!"
+    (NeurIPS 2024).
     """
     return F.softplus(behind - ahead).mean()
 
 
 def relativistic_generator(on_real: torch.Tensor, on_fake: torch.Tensor) -> torch.Tensor:
-    """`relativistic_loss` with generated rows ahead."""
+    """`relativistic_loss` with generated rows `ahead`."""
     return relativistic_loss(on_fake, on_real)
 
 

@@ -1,6 +1,6 @@
-"""Gradient penalties on the discriminator: of the slope of its logits at real, generated or other points.
+"""Gradient penalties of a discriminator, at real, generated or interpolated points.
 
-All are differentiable and kept in float32. Points are rows of any shape, [N, ...], that require a gradient.
+All are differentiable and in float32. Points are rows of any shape, [N, ...], that require a gradient.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import torch
 
 PenaltyName = Literal["none", "r1", "r1_r2", "gradient", "one_sided_gradient", "dragan", "clip"]
 
-# What the papers multiply a penalty by: gamma (its half), lambda, or the bound of each weight.
+# The papers' weights: gamma (a penalty is multiplied by half of it), lambda, or the bound of each weight.
 USUAL_WEIGHTS = {
     "none": 0.0,
     "r1": 0.5,
@@ -29,18 +29,18 @@ def slope_penalty(
     real: tuple[torch.Tensor, torch.Tensor],  # rows [N, ...], requiring a gradient, and their logits [N]
     fake: tuple[torch.Tensor, torch.Tensor],  # the same of generated rows
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """The weighted penalty of a name, and its parts for the log. Random points come from torch's global generator."""
-    rows, on_rows = real
-    made, on_made = fake
+    """The weighted penalty `name`, and its parts for the log. Random points come from torch's global generator."""
+    real_rows, on_real = real
+    fake_rows, on_fake = fake
     if name in ("r1", "r1_r2"):
-        parts = {"r1": gradient_penalty(on_rows, rows)}
+        parts = {"r1": gradient_penalty(on_real, real_rows)}
         if name == "r1_r2":
-            parts["r2"] = gradient_penalty(on_made, made)
+            parts["r2"] = gradient_penalty(on_fake, fake_rows)
         return weight / 2 * torch.stack([*parts.values()]).sum(), parts
     if name == "dragan":
-        points = around(rows, torch.rand_like(rows))
+        points = around(real_rows, torch.rand_like(real_rows))
     else:
-        points = between(rows, made, torch.rand(len(made), device=made.device))
+        points = between(real_rows, fake_rows, torch.rand(len(fake_rows), device=fake_rows.device))
     penalty = unit_norm_penalty(discriminate(points), points, one_sided=name == "one_sided_gradient")
     return weight * penalty, {"slope_penalty": penalty}
 
@@ -49,7 +49,7 @@ def gradient_penalty(
     logits: torch.Tensor,  # [N]
     points: torch.Tensor,  # [N, ...]
 ) -> torch.Tensor:
-    """Mean squared norm of the slope: R1 at real rows, R2 at generated ones; the caller multiplies by gamma / 2.
+    """Mean squared gradient norm: R1 at real rows, R2 at generated rows; the caller multiplies by gamma / 2.
 
     Mescheder et al., "Which training methods for GANs do actually converge?" (ICML 2018).
     """
@@ -61,13 +61,13 @@ def unit_norm_penalty(
     points: torch.Tensor,  # [N, ...]
     one_sided: bool = False,
 ) -> torch.Tensor:
-    """Mean squared difference of the slope's norm from 1; one-sided, only where it is more.
+    """Mean squared difference of the gradient norm from 1; one-sided, only for norms above 1.
 
     Gulrajani et al., "Improved training of Wasserstein GANs" (NeurIPS 2017), at points `between` real and generated
     rows; the one-sided form is that of Petzka et al., "On the regularization of Wasserstein GANs" (ICLR 2018). The
     caller multiplies by lambda, 10 in both papers.
     """
-    # The root has no slope at 0, where a discriminator may well be flat.
+    # The square root has no derivative at 0, and a discriminator may be flat.
     excess = (_squared_norms(logits, points) + 1e-12).sqrt() - 1
     return (excess.clamp(min=0) if one_sided else excess).square().mean()
 
@@ -86,15 +86,15 @@ def around(
     real: torch.Tensor,  # [N, ...]
     noise: torch.Tensor,  # [N, ...], 0 to 1: uniform in the paper
 ) -> torch.Tensor:
-    """Points near real rows, for `unit_norm_penalty`, as far off as half the spread of the row's values times noise.
+    """Real rows plus noise times half the standard deviation of the row's values, for `unit_norm_penalty`.
 
-    Kodali et al., "On convergence and stability of GANs" (DRAGAN, 2017). The spread is that of the row and not of the
-    batch, so that a row's penalty does not depend on its neighbours.
+    Kodali et al., "On convergence and stability of GANs" (DRAGAN, 2017). The deviation is that of the row and not of
+    the batch, so that a row's penalty does not depend on its neighbours.
     """
-    spread = real.detach().flatten(1).std(1).view(-1, *[1] * (real.dim() - 1))
-    return (real.detach() + 0.5 * spread * noise).requires_grad_()
+    deviation = real.detach().flatten(1).std(1).view(-1, *[1] * (real.dim() - 1))
+    return (real.detach() + 0.5 * deviation * noise).requires_grad_()
 
 
 def _squared_norms(logits: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
-    (slope,) = torch.autograd.grad(logits.sum(), points, create_graph=True)
-    return slope.float().flatten(1).square().sum(1)
+    (gradient,) = torch.autograd.grad(logits.sum(), points, create_graph=True)
+    return gradient.float().flatten(1).square().sum(1)

@@ -1,4 +1,4 @@
-"""What return a text may expect from each of its places on, so that only what is better is praised."""
+"""A baseline for policy gradients: the mean return at each position of a text."""
 
 import torch
 from torch import nn
@@ -9,13 +9,13 @@ _LEAST_RATE = 0.05
 
 
 class ReturnBaseline(nn.Module):
-    """A moving mean of the returns at each place, in buffers [T], the same on all workers.
+    """A moving mean of the returns at each position, in buffers [T], the same on all workers.
 
-    It is the plain mean of the first twenty batches, and forgets after that.
+    It is the plain mean of the first twenty batches and an exponential mean after them.
     """
 
     mean: torch.Tensor
-    num_batches: torch.Tensor  # that had a token at the place
+    num_batches: torch.Tensor  # with a token at the position
 
     def __init__(self, num_tokens: int) -> None:
         super().__init__()
@@ -23,12 +23,12 @@ class ReturnBaseline(nn.Module):
         self.register_buffer("num_batches", torch.zeros(num_tokens))
 
     def forward(self, returns: torch.Tensor) -> torch.Tensor:
-        """How much better than expected returns [N, T] are; batches that were followed decide, so not these."""
+        """Advantages: returns [N, T] minus the mean of earlier batches, without the batch itself."""
         return returns - self.mean[: returns.shape[1]]
 
     @torch.no_grad()
-    def follow(self, returns: torch.Tensor, mask: torch.Tensor) -> None:
-        """Learn from the returns [N, T] of a batch, of which each worker has a part."""
+    def update(self, returns: torch.Tensor, mask: torch.Tensor) -> None:
+        """Update the mean by the returns [N, T] of a batch; each worker has a part of it."""
         sums = self.mean.new_zeros(2, len(self.mean))
         sums[0, : returns.shape[1]] = (returns * mask).sum(0)
         sums[1, : returns.shape[1]] = mask.sum(0)

@@ -1,7 +1,7 @@
-"""Pictures of a kind: unconditional, by class label, or by any table of attributes.
+"""Image GANs: unconditional, by class label, or by attributes.
 
-The step and the sampling are those of ganrnn/training/gan_step.py. The encoder is one linear layer over labels and
-attribute values; it learns with the discriminator, as words do in text_to_image.
+Step and sampling are in ganrnn/training/gan_step.py. The encoder is one linear layer over labels and attribute values;
+it learns with the discriminator, like the text encoder of text_to_image.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -66,21 +66,22 @@ class ImageGan(Gan):
         if config.condition == "label":
             return Conditions.of_labels(label for (label,) in rows)
         if config.condition == "attributes":
-            return Conditions.of_attributes((held for (held,) in rows), config.numeric_attributes)
+            return Conditions.of_attributes((attributes for (attributes,) in rows), config.numeric_attributes)
         return Conditions(0, {}, {})
 
     def collate(self, rows: Rows) -> dict[str, torch.Tensor]:
-        """Data set rows to images uint8 [N, 3, H, W], condition values float32 [N, V], keys of meaning int64 [N]."""
+        """Data set rows to images uint8 [N, 3, H, W], condition values float32 [N, V], meaning keys int64 [N]."""
         images = pictures.to_tensor([image["bytes"] for image in rows["image"]])
-        keys = [meaning_key(str(label), held) for label, held in zip(*self._conditions(rows, len(images)), strict=True)]
+        conditions = zip(*self._conditions(rows, len(images)), strict=True)
+        keys = [meaning_key(str(label), attributes) for label, attributes in conditions]
         return {"images": images, "values": self._encode(rows, len(images)), "keys": torch.tensor(keys)}
 
     def encode_prompts(self, rows: Rows) -> Batch:
-        """`label` or `attributes` of prompts, as far as the model has them: float32 [N, V]."""
+        """`label` or `attributes` of prompts to condition values float32 [N, V]."""
         return {"values": self._encode(rows, len(rows["prompt_id"]))}
 
     def count_unknown(self, rows: Mapping[str, Sequence[Any]]) -> list[int]:
-        """Of each prompt, how much of it the model was never taught."""
+        """For each prompt, how many of its labels or attributes the model does not know."""
         return [
             self.vocabulary.count_unknown(*row)
             for row in zip(*self._conditions(rows, len(rows["prompt_id"])), strict=True)

@@ -1,13 +1,13 @@
-"""A picture in, another one out: edited by words, carried over into another style, or translated pair by pair.
+"""Image-to-image translation: edits by text, style transfer, paired or unpaired data.
 
-The step and the sampling are those of ganrnn/training/gan_step.py; the generator paints over the source picture.
+Step and sampling are in ganrnn/training/gan_step.py; the generator edits the source picture.
 
-`paired` data holds the wanted picture of each source: the generator is held to it in every pixel, and the discriminator
-judges a picture beside its source and what was asked (Isola et al., "Image-to-image translation with conditional
-adversarial networks", CVPR 2017). `unpaired` data holds pictures of several kinds: one generator learns to turn each
-into any other, and is held to giving a picture back when asked for what it was: at once, and after it was something
-else (Zhu et al., "Unpaired image-to-image translation using cycle-consistent adversarial networks", ICCV 2017; one
-generator for all kinds as in Choi et al., "StarGAN", CVPR 2018).
+`paired` data has the target picture of each source: the generator has a pixelwise loss against it, and the
+discriminator judges a picture given its source and the condition (Isola et al., "Image-to-image translation with
+conditional adversarial networks", CVPR 2017). `unpaired` data has pictures of several domains: one generator translates
+between all of them, with an identity loss and a cycle loss (Zhu et al., "Unpaired image-to-image translation using
+cycle-consistent adversarial networks", ICCV 2017; one generator for all domains as in Choi et al., "StarGAN", CVPR
+2018).
 """
 
 import hashlib
@@ -30,7 +30,7 @@ from ganrnn.networks.images.translator import Translator
 from ganrnn.task import Batch, Rows
 from ganrnn.text.captions import SPECIAL_TOKENS, Vocabulary, meaning_key
 from ganrnn.training.gan_config import TextGanConfig
-from ganrnn.training.gan_step import Chunk, Gan
+from ganrnn.training.gan_step import Gan, MicroBatch
 
 
 @dataclass(frozen=True)
@@ -62,21 +62,21 @@ class ImageToImageConfig(TextGanConfig):
 
 @dataclass(frozen=True)
 class EditVocabulary:
-    """What can be asked of a model: words, or labels and attributes."""
+    """The vocabulary of edit conditions: words, or labels and attributes."""
 
     words: Vocabulary
     conditions: Conditions
 
 
 class EditEncoder(nn.Module):
-    """What is asked and, of pairs, of which picture, in one vector."""
+    """Encodes the condition and, for paired data, the source picture as one vector."""
 
-    def __init__(self, asked: nn.Module, source: ImageEncoder | None, feature_dim: int) -> None:
+    def __init__(self, condition_encoder: nn.Module, source: ImageEncoder | None, feature_dim: int) -> None:
         super().__init__()
-        self.asked, self.source = asked, source
-        self.out_dim: int = asked.out_dim  # type: ignore[assignment]
+        self.asked, self.source = condition_encoder, source  # names of checkpoints
+        self.out_dim: int = condition_encoder.out_dim  # type: ignore[assignment]
         if source is not None:
-            # What an instruction leaves alone is a question of both together.
+            # What an instruction leaves unchanged depends on both together.
             self.both = nn.Sequential(
                 nn.Linear(self.out_dim + feature_dim, feature_dim),
                 nn.LeakyReLU(SLOPE),
@@ -84,9 +84,9 @@ class EditEncoder(nn.Module):
             )
             self.out_dim = feature_dim
 
-    def forward(self, sources: torch.Tensor, *asked: torch.Tensor) -> torch.Tensor:
-        """Sources uint8 [N, 3, H, W] and the tensors that say what is asked to float32 [N, out_dim]."""
-        condition: torch.Tensor = self.asked(*asked)
+    def forward(self, sources: torch.Tensor, *condition_inputs: torch.Tensor) -> torch.Tensor:
+        """Sources uint8 [N, 3, H, W] and the tensors of the condition to float32 [N, out_dim]."""
+        condition: torch.Tensor = self.asked(*condition_inputs)
         if self.source is None:
             return condition
         features = self.source.read(pictures.to_float(sources))
@@ -105,20 +105,20 @@ class ImageToImage(Gan):
         torch.manual_seed(seed)
         self.vocabulary = vocabulary
         is_paired, reads_text = config.pairing == "paired", config.condition == "text"
-        self.asked_inputs = ("tokens", "lengths") if reads_text else ("values",)
-        self.encoder_inputs = ("sources", *self.asked_inputs)
-        asked = () if config.condition == "none" else (config.condition,)
-        more = {"source_image"} if is_paired else set()
-        self.input_columns = ("image", *sorted({*more, "text", "attributes", *asked}))
-        self.prompt_columns = ("source_image", *(("prompt",) if reads_text else asked))
+        self.condition_inputs = ("tokens", "lengths") if reads_text else ("values",)
+        self.encoder_inputs = ("sources", *self.condition_inputs)
+        condition_columns = () if config.condition == "none" else (config.condition,)
+        source_column = {"source_image"} if is_paired else set()
+        self.input_columns = ("image", *sorted({*source_column, "text", "attributes", *condition_columns}))
+        self.prompt_columns = ("source_image", *(("prompt",) if reads_text else condition_columns))
         size, channels, wrap = (config.height, config.width), config.base_channels, config.wrap_horizontally
-        reader: nn.Module
+        condition_encoder: nn.Module
         if reads_text:
-            reader = config.text_encoder(len(vocabulary.words))
+            condition_encoder = config.text_encoder(len(vocabulary.words))
         else:
-            reader = ConditionEncoder(len(vocabulary.conditions), config.condition_dim)
+            condition_encoder = ConditionEncoder(len(vocabulary.conditions), config.condition_dim)
         source = ImageEncoder(*size, config.feature_dim, channels, wrap) if is_paired else None
-        encoder = EditEncoder(reader, source, config.feature_dim)
+        encoder = EditEncoder(condition_encoder, source, config.feature_dim)
         generator = Translator(*size, config.z_dim, encoder.out_dim, config.style_dim, channels, wrap)
         super().__init__(config, encoder, generator)
 
@@ -136,64 +136,65 @@ class ImageToImage(Gan):
         elif config.condition == "label":
             conditions = Conditions.of_labels(label for (label,) in rows)
         elif config.condition == "attributes":
-            conditions = Conditions.of_attributes((held for (held,) in rows), config.numeric_attributes)
+            conditions = Conditions.of_attributes((attributes for (attributes,) in rows), config.numeric_attributes)
         return EditVocabulary(words, conditions)
 
     def collate(self, rows: Rows) -> dict[str, torch.Tensor]:
-        """Data set rows to images and sources uint8 [N, 3, H, W], what is asked [N, ...], keys of meaning int64 [N].
+        """Data set rows to images and sources uint8 [N, 3, H, W], conditions [N, ...], meaning keys int64 [N].
 
-        Sources of unpaired rows are the pictures of their neighbours in the batch, which come with what would be asked
-        to have them as they are.
+        The source of an unpaired row is the next picture of the batch; `own_` tensors are the source's own condition.
         """
         images = pictures.to_tensor([image["bytes"] for image in rows["image"]])
-        asked = self._asked(rows, "text", len(images))
+        condition = self._condition_tensors(rows, "text", len(images))
         meanings = [self._meaning(*row) for row in zip(*self._columns(rows, "text", len(images)), strict=True)]
         if self.config.pairing == "unpaired":
-            batch = {"images": images, "sources": images.roll(-1, 0), **asked}
-            batch |= {f"own_{name}": tensor.roll(-1, 0) for name, tensor in asked.items()}
+            batch = {"images": images, "sources": images.roll(-1, 0), **condition}
+            batch |= {f"own_{name}": tensor.roll(-1, 0) for name, tensor in condition.items()}
             return batch | {"keys": torch.tensor([meaning_key(*meaning) for meaning in meanings])}
         if None in rows["source_image"]:
             raise BadInput("a training row has no source_image, which task.pairing paired needs; use unpaired")
         encoded = [image["bytes"] for image in rows["source_image"]]
-        # The same words to another picture ask for something else.
+        # The same instruction means another target for another source.
         keys = [
             meaning_key(text, [*dict(attributes or {}).items(), ("source", hashlib.sha256(data).hexdigest())])
             for (text, attributes), data in zip(meanings, encoded, strict=True)
         ]
-        return {"images": images, "sources": pictures.to_tensor(encoded), **asked, "keys": torch.tensor(keys)}
+        return {"images": images, "sources": pictures.to_tensor(encoded), **condition, "keys": torch.tensor(keys)}
 
     def encode_prompts(self, rows: Rows) -> Batch:
-        """`source_image` of any size to sources uint8 [N, 3, H, W], and what is asked."""
+        """`source_image` of any size to sources uint8 [N, 3, H, W], and the condition."""
         size = (self.config.height, self.config.width)
         sources = pictures.to_tensor([image["bytes"] for image in rows["source_image"]], size)
-        return {"sources": sources, **self._asked(rows, "prompt", len(sources))}
+        return {"sources": sources, **self._condition_tensors(rows, "prompt", len(sources))}
 
-    def drawn_from(self, batch: Batch, encoder: nn.Module) -> tuple[torch.Tensor, ...]:
+    def generator_inputs(self, batch: Batch, encoder: nn.Module) -> tuple[torch.Tensor, ...]:
         """The source pictures."""
         return (pictures.to_float(batch["sources"]),)
 
-    def further_losses(self, chunk: Chunk, fake: torch.Tensor) -> Mapping[str, tuple[float, torch.Tensor]]:
-        """How far pictures are from those that are known."""
+    def auxiliary_losses(self, micro_batch: MicroBatch, fake: torch.Tensor) -> Mapping[str, tuple[float, torch.Tensor]]:
+        """The pixelwise loss against targets, or the cycle and identity losses."""
         weight = self.config.reconstruction_weight
         if self.config.pairing == "paired":
-            return {"reconstruction": (weight, F.l1_loss(fake, chunk.real))}
-        (source,) = self.drawn_from(chunk.batch, self.encoder)
+            return {"reconstruction": (weight, F.l1_loss(fake, micro_batch.real))}
+        (source,) = self.generator_inputs(micro_batch.batch, self.encoder)
         with torch.no_grad():
-            inputs = ("sources", *(f"own_{name}" for name in self.asked_inputs))
-            own = self.encoder(*(chunk.batch[name] for name in inputs))
-        back = self.painted(chunk.z.repeat(2, 1), own.repeat(2, 1), torch.cat([fake, source]))
-        return {"reconstruction": (weight, F.l1_loss(back, source.repeat(2, 1, 1, 1)))}
+            inputs = ("sources", *(f"own_{name}" for name in self.condition_inputs))
+            source_condition = self.encoder(*(micro_batch.batch[name] for name in inputs))
+        reconstructed = self.generated(
+            micro_batch.z.repeat(2, 1), source_condition.repeat(2, 1), torch.cat([fake, source])
+        )
+        return {"reconstruction": (weight, F.l1_loss(reconstructed, source.repeat(2, 1, 1, 1)))}
 
     def count_unknown(self, rows: Mapping[str, Sequence[Any]]) -> list[int]:
-        """Of each prompt, how much of it the model was never taught."""
+        """For each prompt, how many of its words, labels or attributes the model does not know."""
         num_rows = len(rows["source_image"])
         if self.config.condition == "text":
             return [self.vocabulary.words.count_unknown(text) for text in rows["prompt"]]
         _, labels, attributes = self._columns(rows, "prompt", num_rows)
         return [self.vocabulary.conditions.count_unknown(*row) for row in zip(labels, attributes, strict=True)]
 
-    def _asked(self, rows: Rows, text_column: str, num_rows: int) -> dict[str, torch.Tensor]:
-        """What the encoder reads beside sources, by name."""
+    def _condition_tensors(self, rows: Rows, text_column: str, num_rows: int) -> dict[str, torch.Tensor]:
+        """The condition's tensors by name."""
         if self.config.condition == "text":
             tokens, lengths = self.vocabulary.words.encode(rows[text_column], self.config.max_tokens)
             return {"tokens": tokens, "lengths": lengths}

@@ -1,7 +1,7 @@
-"""Writing on: an RNN that has read many texts, poems, prose or molecules, and gives one more, or ends one begun.
+"""A recurrent language model of texts, poems or molecules, which generates new texts or continues prompts.
 
-Rows are texts of their own, read whole (full back-propagation through time), or with `stream` one long text in lanes,
-read `num_tokens` at a time, the state being carried from each step to the next (truncated back-propagation).
+Rows are separate texts (full backpropagation through time), or with `stream` one long text in lanes, read `num_tokens`
+at a time with the state carried from step to step (truncated backpropagation).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -59,9 +59,9 @@ class LanguageModel(OneTextTask):
     def batches(
         self, rows: Rows, num_rows: int, seed: int, rank: int = 0, world_size: int = 1
     ) -> RowBatches | StreamBatches:
-        """What each step reads of the training rows; `num_rows` is train.global_batch_size."""
-        kind = StreamBatches if self.config.stream else RowBatches
-        return kind(
+        """The batches of the training rows; `num_rows` is train.global_batch_size."""
+        batches_type = StreamBatches if self.config.stream else RowBatches
+        return batches_type(
             [self.vocabulary.encode(text) for text in rows["text"]],
             num_rows=num_rows,
             num_tokens=self.config.num_tokens,
@@ -89,12 +89,12 @@ class LanguageModel(OneTextTask):
     def _state(self, batch: Batch) -> torch.Tensor:
         if self.config.stream and not batch["begins"]:
             return self.carried["state"]
-        begun: torch.Tensor = self.network.stack.begin(len(batch["tokens"]))
-        return begun
+        initial: torch.Tensor = self.network.stack.begin(len(batch["tokens"]))
+        return initial
 
     @torch.no_grad()
     def negative_log_likelihood(self, rows: Rows) -> tuple[float, int]:
-        """Of rows as the averaged network reads them, in nats, and the number of tokens that this is the sum over."""
+        """The negative log-likelihood of rows under the EMA network, in nats, and the number of tokens."""
         encoded = [self.vocabulary.encode(text) for text in rows["text"]]
         total, count, state = 0.0, 0, None
         for tokens in self._read_once(encoded):
@@ -107,7 +107,7 @@ class LanguageModel(OneTextTask):
         return total, count
 
     def _read_once(self, encoded: Sequence[Sequence[int]]) -> Iterable[torch.Tensor]:
-        """Rows of about one length together; of a stream so many lanes, window after window."""
+        """Batches of tokens: rows of similar length, or the windows of a stream's lanes in order."""
         num_tokens = self.config.num_tokens
         if not self.config.stream:
             batches = RowBatches(encoded, num_rows=_VALIDATION_LANES, num_tokens=num_tokens, seed=0)
@@ -121,13 +121,13 @@ class LanguageModel(OneTextTask):
 
     @torch.no_grad()
     def sample(self, rows: Rows, keys: Keys) -> list[GeneratedText]:
-        """Texts that begin with the prompts of rows [N], or freely; `decoding` holds the rules of each."""
-        writer = ExactLanguageNetwork(self.average, self.vocabulary)
-        lines = self.decoding_requests(rows, keys, optional_texts(rows, "prompt", len(keys)))
-        return generate(writer, writer.begin(len(lines)), lines)
+        """Texts for rows [N], which begin with their prompts, by the rules in their column `decoding`."""
+        network = ExactLanguageNetwork(self.average, self.vocabulary)
+        requests = self.decoding_requests(rows, keys, optional_texts(rows, "prompt", len(keys)))
+        return generate(network, network.begin(len(requests)), requests)
 
     def count_unknown(self, rows: Mapping[str, Sequence[Any]]) -> list[int]:
-        """Of each prompt, how many tokens the model was never taught."""
+        """For each prompt, how many of its tokens are unknown."""
         return [self.vocabulary.count_unknown(text) for text in optional_texts(rows, "prompt", len(rows["prompt_id"]))]
 
 

@@ -1,9 +1,9 @@
-"""Dreaming texts: a GAN makes points, an RNN speaks them.
+"""A GAN in the latent space of a text autoencoder.
 
-An RNN reads texts to points on a sphere and writes them again (an autoencoder); in the space of these points a
-Wasserstein GAN learns what they are like. A new text is a point made of noise, spoken; a text between two others is a
-point on the way between theirs. Zhao et al., "Adversarially regularized autoencoders" (ARAE, 2018); Donahue &
-Rumshisky, "Adversarial text generation without reinforcement learning" (LaTextGAN, 2018).
+An autoencoder of RNNs maps texts to latents on a sphere and back; a Wasserstein GAN learns the distribution of the
+latents. A new text is decoded from a generated latent; an interpolation of two texts from a latent between theirs. Zhao
+et al., "Adversarially regularized autoencoders" (ARAE, 2018); Donahue & Rumshisky, "Adversarial text generation without
+reinforcement learning" (LaTextGAN, 2018).
 """
 
 import copy
@@ -18,7 +18,7 @@ from ganrnn import noise
 from ganrnn.config import at_least, within
 from ganrnn.decoding.decode import GeneratedText, generate
 from ganrnn.errors import BadInput
-from ganrnn.networks.texts.latent_sphere import MOST_DIMENSIONS, exact_between, on_sphere, relative_diversity
+from ganrnn.networks.texts.latent_sphere import MAX_DIMENSIONS, exact_between, on_sphere, relative_diversity
 from ganrnn.networks.texts.residual_mlp import ExactLatentGenerator, LatentGenerator, ResidualMlp
 from ganrnn.networks.texts.text_autoencoder import ExactDecoder, ExactEncoder, TextAutoencoder
 from ganrnn.objectives.adversarial import OBJECTIVES
@@ -68,7 +68,7 @@ class LatentTextGanConfig(TextTaskConfig):
         super().__post_init__()
         at_least("task", self, num_tokens=1, num_encoder_layers=1, num_decoder_layers=1, label_dim=1, z_dim=1)
         at_least("task", self, mlp_dim=1, num_blocks=1, critic_steps=1, latent_noise=0, labels=0, penalty_weight=0)
-        within("task", self, latent_dim=(2, MOST_DIMENSIONS))
+        within("task", self, latent_dim=(2, MAX_DIMENSIONS))
         if not 0 <= self.num_autoencoder_steps < self.num_steps:
             raise BadInput(
                 f"task.num_autoencoder_steps is {self.num_autoencoder_steps}; allowed are values from 0 to below "
@@ -80,7 +80,7 @@ class LatentTextGanConfig(TextTaskConfig):
         self.critic.check("task.critic")
 
     def problem_of(self, label: Any) -> str:
-        """What is wrong with a label; empty where nothing is."""
+        """Why a label is invalid; empty for a valid label."""
         if not self.labels or (label is not None and 0 <= label < self.labels):
             return ""
         return f"label is {label}; allowed are whole numbers from 0 to {self.labels - 1}, as task.labels says"
@@ -122,7 +122,7 @@ class LatentTextGan(OneTextTask):
 
     @property
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        """Of the autoencoder and of both players, by name."""
+        """The optimizers of the autoencoder and of both players by name."""
         return super().optimizers | {name: player.optimizer for name, player in self.players.items()}
 
     @staticmethod
@@ -132,7 +132,7 @@ class LatentTextGan(OneTextTask):
 
     @staticmethod
     def build_vocabulary(config: LatentTextGanConfig, rows: Iterable[tuple[Any, ...]]) -> TextVocabulary:
-        """The tokens of the training rows, whose labels are looked at."""
+        """The vocabulary of the training rows. Raises BadInput for an invalid label."""
 
         def checked() -> Iterable[tuple[Any, ...]]:
             for row in rows:
@@ -143,7 +143,7 @@ class LatentTextGan(OneTextTask):
         return OneTextTask.build_vocabulary(config, checked())
 
     def batches(self, rows: Rows, num_rows: int, seed: int, rank: int = 0, world_size: int = 1) -> RowBatches:
-        """What each step reads of the training rows; `num_rows` is train.global_batch_size."""
+        """The batches of the training rows; `num_rows` is train.global_batch_size."""
         return RowBatches(
             [self.vocabulary.encode(text) for text in rows["text"]],
             num_rows=num_rows,
@@ -161,8 +161,8 @@ class LatentTextGan(OneTextTask):
         if self.step_index >= self.config.num_autoencoder_steps:
             metrics = self._play(batch)
         latents = self.network.encode(batch["tokens"][:, 1:])
-        moved = on_sphere(latents + self.config.latent_noise * torch.randn_like(latents))
-        losses = self._losses(self.network, moved, batch, self.config.label_smoothing)
+        noisy_latents = on_sphere(latents + self.config.latent_noise * torch.randn_like(latents))
+        losses = self._losses(self.network, noisy_latents, batch, self.config.label_smoothing)
         return metrics | self.learn(*losses, batch["num_targets"])
 
     @staticmethod
@@ -174,23 +174,23 @@ class LatentTextGan(OneTextTask):
         return linear_cross_entropies(features, decoder.logit_weight, decoder.bias, tokens[:, 1:], smoothing)
 
     def _play(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """Updates of the critic, each on texts of its own as the averaged encoder reads them, and of the generator."""
+        """Updates of the critic, each on other texts encoded by the EMA encoder, and one of the generator."""
         config, num = self.config, self.config.critic_steps
         with torch.no_grad():
             real = self.average.encode(batch["drawn"]).chunk(num)
         labels = batch["drawn_labels"].chunk(num) if config.labels else [None] * num
-        for held, of_held in zip(real, labels, strict=True):
-            metrics = self._critic_step(held, of_held)
+        for latents, latent_labels in zip(real, labels, strict=True):
+            metrics = self._critic_step(latents, latent_labels)
         metrics |= self._generator_step(real[-1], labels[-1])
-        own_step = self.step_index - config.num_autoencoder_steps
-        ema.follow(self.generator_average, self.generator, own_step, config.ema_half_life_steps)
+        gan_step = self.step_index - config.num_autoencoder_steps
+        ema.update(self.generator_average, self.generator, gan_step, config.ema_half_life_steps)
         return metrics
 
     def _begin(self, player: Player) -> None:
-        """The players' schedules begin with them."""
+        """Start an update; the schedules of generator and critic start after the autoencoder steps."""
         config, factor = self.config, 0.25 ** self.backoff.at(self.step_index)
-        before = config.num_autoencoder_steps
-        player.begin(self.step_index - before, config.num_steps - before, factor)
+        num_autoencoder_steps = config.num_autoencoder_steps
+        player.begin(self.step_index - num_autoencoder_steps, config.num_steps - num_autoencoder_steps, factor)
 
     def _generated_latents(self, num: int, labels: torch.Tensor | None) -> torch.Tensor:
         z = torch.randn(num, self.config.z_dim, device=self.device)
@@ -232,21 +232,21 @@ class LatentTextGan(OneTextTask):
 
     @torch.no_grad()
     def negative_log_likelihood(self, rows: Rows) -> tuple[float, int]:
-        """Of rows as the averaged decoder writes them, told their own latents, in nats, and the number of tokens.
+        """The negative log-likelihood of rows given their latents, in nats, and the number of tokens.
 
-        It says how well texts are reconstructed. It is no likelihood of theirs under the model, which would be of
-        latents too, and is not to be compared with that of a language model.
+        It measures reconstruction by the EMA network. It is not the likelihood under the model, which includes the
+        latents, and is not comparable with that of a language model.
         """
         total, count = 0.0, 0
         for batch in self.batches(self._checked(rows), _VALIDATION_ROWS, seed=0).once():
-            held = {name: tensor.to(self.device) for name, tensor in batch.items()}
-            latents = self.average.encode(held["tokens"][:, 1:])
-            total += float(self._losses(self.average, latents, held)[0])
-            count += int((held["tokens"][:, 1:] != PAD).sum())
+            tensors = {name: tensor.to(self.device) for name, tensor in batch.items()}
+            latents = self.average.encode(tensors["tokens"][:, 1:])
+            total += float(self._losses(self.average, latents, tensors)[0])
+            count += int((tensors["tokens"][:, 1:] != PAD).sum())
         return total, count
 
     def _checked(self, rows: Rows) -> Rows:
-        """Rows of the data set; BadInput where a label is none."""
+        """The rows of the data set. Raises BadInput for an invalid label."""
         for label in rows["label"] if self.config.labels else ():
             if problem := self.config.problem_of(label):
                 raise BadInput(problem)
@@ -254,66 +254,69 @@ class LatentTextGan(OneTextTask):
 
     @torch.no_grad()
     def diversity(self, rows: Rows) -> float:
-        """Of dreamt latents, as a share of that of rows of the data set: how much they differ in direction."""
+        """The diversity of generated latents divided by that of rows of the data set, see `relative_diversity`."""
         num = len(rows["text"])
         labels = torch.tensor(rows["label"], device=self.device) if self.config.labels else None
         z = noise.normal([(0, f"diversity/{i}") for i in range(num)], self.config.z_dim).to(self.device)
-        dreamt, real = self.generator_average(z, labels), self.average.encode(self._read(rows["text"]))
-        return float(relative_diversity(dreamt, real))
+        generated, real = self.generator_average(z, labels), self.average.encode(self._read(rows["text"]))
+        return float(relative_diversity(generated, real))
 
     def _read(self, texts: Sequence[str]) -> torch.Tensor:
-        """Tokens int64 [N, S] of texts with their ends, as far as the encoder reads them."""
-        most = self.config.num_tokens - 1
-        return padded([np.array([*self.vocabulary.encode(text)[:most], END]) for text in texts]).to(self.device)
+        """Tokens int64 [N, S] of texts with END, cut to the encoder's length."""
+        max_tokens = self.config.num_tokens - 1
+        return padded([np.array([*self.vocabulary.encode(text)[:max_tokens], END]) for text in texts]).to(self.device)
 
     @torch.no_grad()
     def sample(self, rows: Rows, keys: Keys) -> list[GeneratedText]:
-        """Texts of dreamt latents, which begin with the prompts of rows [N], or freely; `decoding` holds the rules.
+        """Texts for rows [N] from generated latents, which begin with their prompts, by the rules in column `decoding`.
 
-        With `from_text` the latent is that of a text instead, with `to_text` too the one at `share` of the way to it.
+        With `from_text` the latent of that text is decoded, with `to_text` also the latent at `share` of the way to it.
         """
-        made = {i: GeneratedText.failed(found) for i in range(len(keys)) if (found := self._problem(rows, i))}
-        good = [i for i in range(len(keys)) if i not in made]
-        held, of_held = {name: [column[i] for i in good] for name, column in rows.items()}, [keys[i] for i in good]
-        labels = torch.tensor(held["label"], device=self.device) if self.config.labels else None
-        speaker = ExactDecoder(self.average, self.vocabulary)
-        state = speaker.begin(self._latents(held, of_held, labels), labels)
-        lines = self.decoding_requests(held, of_held, optional_texts(held, "prompt", len(good)))
-        made |= zip(good, generate(speaker, state, lines), strict=True)
-        return [made[i] for i in range(len(keys))]
+        texts = {i: GeneratedText.failed(problem) for i in range(len(keys)) if (problem := self._problem(rows, i))}
+        valid_rows = [i for i in range(len(keys)) if i not in texts]
+        good_rows = {name: [column[i] for i in valid_rows] for name, column in rows.items()}
+        good_keys = [keys[i] for i in valid_rows]
+        labels = torch.tensor(good_rows["label"], device=self.device) if self.config.labels else None
+        decoder = ExactDecoder(self.average, self.vocabulary)
+        state = decoder.begin(self._latents(good_rows, good_keys, labels), labels)
+        requests = self.decoding_requests(good_rows, good_keys, optional_texts(good_rows, "prompt", len(valid_rows)))
+        texts |= zip(valid_rows, generate(decoder, state, requests), strict=True)
+        return [texts[i] for i in range(len(keys))]
 
     def _problem(self, rows: Rows, row: int) -> str:
-        """Why no text can be written for a row; empty where one can."""
-        start, end, share = (rows[name][row] if name in rows else None for name in ("from_text", "to_text", "share"))
-        for name, text in (("from_text", start), ("to_text", end)):
-            num_tokens, most = len(self.vocabulary.encode(text or "")), self.config.num_tokens - 1
-            if num_tokens > most:
-                return f"{name} has {num_tokens} tokens; this model reads {most}"
-        if end and not start:
+        """Why a row is invalid; empty for a valid row."""
+        from_text, to_text, share = (
+            rows[name][row] if name in rows else None for name in ("from_text", "to_text", "share")
+        )
+        for name, text in (("from_text", from_text), ("to_text", to_text)):
+            num_tokens, max_tokens = len(self.vocabulary.encode(text or "")), self.config.num_tokens - 1
+            if num_tokens > max_tokens:
+                return f"{name} has {num_tokens} tokens; this model reads {max_tokens}"
+        if to_text and not from_text:
             return "to_text needs from_text: it is where the way to it begins"
-        if end and (share is None or not 0 <= share <= 1):
+        if to_text and (share is None or not 0 <= share <= 1):
             return f"share is {share}; allowed are values from 0 to 1"
         return self.config.problem_of(rows["label"][row]) if self.config.labels else ""
 
     def _latents(self, rows: Rows, keys: Keys, labels: torch.Tensor | None) -> torch.Tensor:
-        """What rows [N] are to say, snapped [N, D]."""
-        # A stream of their own: what is drawn of a latent decides nothing about how it is spoken.
+        """The latents of rows, snapped [N, D]."""
+        # Keys of another stream than decoding's, so that the noise of a latent is independent of the sampled tokens.
         z = noise.normal([(seed, f"latent/{sample_id}") for seed, sample_id in keys], self.config.z_dim)
         latents = ExactLatentGenerator(self.generator_average)(z.to(self.device), labels)
         starts, ends = (optional_texts(rows, name, len(keys)) for name in ("from_text", "to_text"))
         texts = sorted({text for text in (*starts, *ends) if text})
         if not texts:
             return latents
-        known = dict(zip(texts, ExactEncoder(self.average)(self._read(texts)), strict=True))
+        latent_of = dict(zip(texts, ExactEncoder(self.average)(self._read(texts)), strict=True))
         for row, (start, end) in enumerate(zip(starts, ends, strict=True)):
             if end:
-                latents[row] = exact_between(known[start], known[end], rows["share"][row])
+                latents[row] = exact_between(latent_of[start], latent_of[end], rows["share"][row])
             elif start:
-                latents[row] = known[start]
+                latents[row] = latent_of[start]
         return latents
 
     def count_unknown(self, rows: Mapping[str, Sequence[Any]]) -> list[int]:
-        """Of each prompt and of the texts it names, how many tokens the model was never taught."""
+        """For each row, how many tokens of its prompt and of the texts to interpolate are unknown."""
         columns = [optional_texts(rows, name, len(rows["prompt_id"])) for name in self.optional_columns[:3]]
         return [sum(map(self.vocabulary.count_unknown, texts)) for texts in zip(*columns, strict=True)]
 

@@ -1,7 +1,7 @@
-"""Does the picture show what the text says? An RNN reads the words, a convolutional network sees the picture.
+"""A judge of whether a text describes a picture: an RNN encodes the words, a convolutional network the picture.
 
-A discriminator on its own: it learns from true pairs, told apart from all others of a batch, and from false ones where
-the data set has them (`label` 1 for true, 0 for false; without labels every pair is true).
+It is trained without a generator: true pairs against all other pairs of a batch, and against false pairs if the data
+set has them (`label` 1 for true, 0 for false; without labels every pair is true).
 """
 
 import copy
@@ -87,7 +87,7 @@ class MatchJudge:
 
     @property
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        """The only one."""
+        """The only optimizer."""
         return {"network": self.player.optimizer}
 
     @staticmethod
@@ -101,7 +101,7 @@ class MatchJudge:
         return Vocabulary.build((text for (text,) in rows), config.vocabulary)
 
     def collate(self, rows: Rows) -> dict[str, torch.Tensor]:
-        """Data set rows to images uint8 [N, 3, H, W], tokens int64 [N, T], lengths, keys of meaning, labels, [N]."""
+        """Data set rows to images uint8 [N, 3, H, W], tokens int64 [N, T], lengths, meaning keys and labels [N]."""
         keys = [
             meaning_key(text, attributes) for text, attributes in zip(rows["text"], rows["attributes"], strict=True)
         ]
@@ -112,81 +112,85 @@ class MatchJudge:
         }
 
     def _pairs(self, images: Sequence[Any], texts: Sequence[str]) -> dict[str, torch.Tensor]:
-        return {"images": pictures.to_tensor([image["bytes"] for image in images])} | self.read_texts(texts)
+        return {"images": pictures.to_tensor([image["bytes"] for image in images])} | self.encode_texts(texts)
 
-    def read_texts(self, texts: Sequence[str]) -> dict[str, torch.Tensor]:
-        """Tokens int64 [N, T] and lengths int64 [N]."""
+    def encode_texts(self, texts: Sequence[str]) -> dict[str, torch.Tensor]:
+        """Texts to tokens int64 [N, T] and lengths int64 [N]."""
         tokens, lengths = self.vocabulary.encode(texts, self.config.max_tokens)
         return {"tokens": tokens, "lengths": lengths}
 
-    def judged(self, images: torch.Tensor, tokens: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """Pictures float32 [N, 3, H, W], with their graph, each against every text: logits [N, N]."""
-        read = self.average.read(tokens[:, : lengths.max()], lengths)
-        logits: torch.Tensor = self.average.all_pairs(self.average.see(images), read)
+    def pair_logits(self, images: torch.Tensor, tokens: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """Logits [N, N] of every picture float32 [N, 3, H, W], with gradients to them, and every text."""
+        text_features = self.average.encode_texts(tokens[:, : lengths.max()], lengths)
+        logits: torch.Tensor = self.average.all_pairs(self.average.encode_images(images), text_features)
         return logits
 
     def step(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """One update on what `collate` gave."""
+        """One update on a batch of `collate`."""
         config, network, is_true = self.config, self.network, batch["is_true"]
         self.player.begin(self.step_index, config.num_steps, 0.25 ** self.backoff.at(self.step_index))
-        seen = network.see(pictures.to_float(batch["images"]))
-        logits = network.all_pairs(seen, network.read(batch["tokens"][:, : batch["lengths"].max()], batch["lengths"]))
-        own = logits.diagonal()
-        loss = F.binary_cross_entropy_with_logits(own, is_true.float())
-        metrics = {"loss": loss.detach(), "right": ((own > 0) == is_true).float().mean()}
+        image_features = network.encode_images(pictures.to_float(batch["images"]))
+        logits = network.all_pairs(
+            image_features, network.encode_texts(batch["tokens"][:, : batch["lengths"].max()], batch["lengths"])
+        )
+        matching_logits = logits.diagonal()
+        loss = F.binary_cross_entropy_with_logits(matching_logits, is_true.float())
+        metrics = {"loss": loss.detach(), "right": ((matching_logits > 0) == is_true).float().mean()}
         if config.contrast_weight:
             contrast = contrast_loss(logits, batch["keys"], is_true)
             loss = loss + config.contrast_weight * contrast
             metrics["contrast"] = contrast.detach()
         loss.backward()
         metrics["gradient_norm"] = self.player.update()
-        ema.follow(self.average, network, self.step_index, config.ema_half_life_steps)
+        ema.update(self.average, network, self.step_index, config.ema_half_life_steps)
         self.step_index += 1
         return metrics
 
     @torch.no_grad()
     def logits(self, images: Sequence[Any], texts: Sequence[str]) -> torch.Tensor:
-        """Of pictures, structs with their `bytes`, each with its text: float32 [N], above 0 where it seems true."""
-        held = {name: tensor.to(self.average.offset.device) for name, tensor in self._pairs(images, texts).items()}
-        seen = self.average.see(pictures.to_float(held["images"]))
-        found: torch.Tensor = self.average(seen, self.average.read(held["tokens"], held["lengths"]))
-        return found
+        """Logits float32 [N] of pictures, structs with `bytes`, and their texts; above 0 for pairs judged true."""
+        batch = {name: tensor.to(self.average.offset.device) for name, tensor in self._pairs(images, texts).items()}
+        image_features = self.average.encode_images(pictures.to_float(batch["images"]))
+        logits: torch.Tensor = self.average(
+            image_features, self.average.encode_texts(batch["tokens"], batch["lengths"])
+        )
+        return logits
 
     @torch.no_grad()
     def rank(self, images: torch.Tensor, texts: Sequence[str], candidates: torch.Tensor) -> torch.Tensor:
-        """Pictures uint8 [N, 3, H, W] against some of K texts each, int64 [N, C] of 0 to K - 1: logits [N, C].
+        """Logits [N, C] of pictures uint8 [N, 3, H, W] and their candidates, int64 [N, C] indices of K texts.
 
         One picture at a time, so that no logit depends on the other pictures.
         """
         device = self.average.offset.device
-        held = {name: tensor.to(device) for name, tensor in self.read_texts(texts).items()}
-        read = self.average.read(held["tokens"], held["lengths"])
+        tensors = {name: tensor.to(device) for name, tensor in self.encode_texts(texts).items()}
+        text_features = self.average.encode_texts(tensors["tokens"], tensors["lengths"])
         rows = []
-        for image, chosen in zip(images.to(device), candidates.to(device), strict=True):
-            seen = self.average.see(pictures.to_float(image[None]))
-            rows.append(self.average(seen, tuple(part[chosen] for part in read)))
+        for image, indices in zip(images.to(device), candidates.to(device), strict=True):
+            image_features = self.average.encode_images(pictures.to_float(image[None]))
+            rows.append(self.average(image_features, tuple(part[indices] for part in text_features)))
         return torch.stack(rows)
 
     def negative_log_likelihood(self, rows: Rows) -> tuple[float, int]:
-        """Of what is true and what is not, in nats, and the number of pairs that this is the sum over."""
+        """The binary cross-entropy summed over rows, in nats, and the number of rows."""
         total, count = 0.0, len(rows["text"])
         for start in range(0, count, _MICRO_BATCH):
             part = slice(start, start + _MICRO_BATCH)
             labels = [label is None or bool(label) for label in rows["label"][part]]
-            found = self.logits(rows["image"][part], rows["text"][part]).cpu()
-            total += float(F.binary_cross_entropy_with_logits(found, torch.tensor(labels).float(), reduction="sum"))
+            logits = self.logits(rows["image"][part], rows["text"][part]).cpu()
+            total += float(F.binary_cross_entropy_with_logits(logits, torch.tensor(labels).float(), reduction="sum"))
         return total, count
 
     def diversity(self, rows: Rows) -> float:
-        """1: nothing is made."""
+        """1: a judge generates nothing."""
         return 1.0
 
     def sample(self, rows: Rows, keys: Keys) -> torch.Tensor:
-        """How likely it is that the picture `source_image` shows what `prompt` says, float32 [N]; no noise in it."""
+        """The probability that `prompt` describes `source_image`, float32 [N]; deterministic."""
         return self.logits(rows["source_image"], rows["prompt"]).sigmoid()
 
     def count_unknown(self, rows: Mapping[str, Sequence[Any]]) -> list[int]:
-        """How many words of each text the vocabulary does not hold."""
+        """For each text, how many of its words are not in the vocabulary."""
         return [self.vocabulary.count_unknown(text) for text in rows["prompt"]]
 
 

@@ -1,6 +1,6 @@
-"""One text to another: translation, summary, the next turn of a dialogue.
+"""Text to text: translation, summaries, dialogue turns.
 
-An encoder reads the source both ways, a decoder writes the target and attends to the source at each token.
+An encoder reads the source in both directions; a decoder generates the target and attends to the source at each token.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +14,7 @@ from ganrnn import distributed
 from ganrnn.config import at_least, within
 from ganrnn.decoding.decode import GeneratedText, generate
 from ganrnn.errors import BadInput
-from ganrnn.networks.texts.attention import MOST_PLACES, AttentionKind
+from ganrnn.networks.texts.attention import MAX_POSITIONS, AttentionKind
 from ganrnn.networks.texts.recurrent import Cell
 from ganrnn.networks.texts.seq2seq_network import ExactSeq2Seq, Seq2SeqNetwork
 from ganrnn.objectives.sequences import coverage_loss, cross_entropies, linear_cross_entropies
@@ -50,7 +50,7 @@ class Seq2SeqConfig(TextTaskConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         at_least("task", self, num_encoder_layers=1, num_decoder_layers=1, num_target_tokens=1, coverage_weight=0)
-        within("task", self, num_source_tokens=(1, MOST_PLACES))
+        within("task", self, num_source_tokens=(1, MAX_POSITIONS))
         if self.hidden_dim % self.num_directions:
             raise BadInput(f"task.hidden_dim is {self.hidden_dim}; each of 2 directions has half of it: make it even")
         if self.copies and not self.shared_vocabulary:
@@ -95,12 +95,12 @@ class Seq2Seq(TextTask):
 
     @staticmethod
     def build_vocabulary(config: Seq2SeqConfig, rows: Iterable[tuple[Any, ...]]) -> PairVocabulary:
-        """The tokens of the training rows."""
+        """The vocabularies of the training rows."""
         pairs = ((source, target) for source, target in rows)
         return PairVocabulary.build(config.vocabulary, pairs, config.max_vocabulary, config.shared_vocabulary)
 
     def batches(self, rows: Rows, num_rows: int, seed: int, rank: int = 0, world_size: int = 1) -> PairBatches:
-        """What each step reads of the training rows; `num_rows` is train.global_batch_size."""
+        """The batches of the training rows; `num_rows` is train.global_batch_size."""
         return PairBatches(
             [self.vocabulary.source.encode(text) for text in rows["source"]],
             [self.vocabulary.target.encode(text) for text in rows["target"]],
@@ -118,14 +118,14 @@ class Seq2Seq(TextTask):
         loss, objective, shares = self._read(self.network, batch, self.config.label_smoothing)
         if not self.config.covers:
             return self.learn(loss, objective, batch["num_targets"])
-        twice = coverage_loss(shares, tokens[:, 1:])
-        metrics = self.learn(loss, objective + self.config.coverage_weight * twice, batch["num_targets"])
-        return metrics | {"read_twice": twice.detach() * distributed.world_size() / batch["num_targets"]}
+        coverage = coverage_loss(shares, tokens[:, 1:])
+        metrics = self.learn(loss, objective + self.config.coverage_weight * coverage, batch["num_targets"])
+        return metrics | {"read_twice": coverage.detach() * distributed.world_size() / batch["num_targets"]}
 
     def _read(
         self, network: Seq2SeqNetwork, batch: Batch, smoothing: float = 0.0
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The two sums of `cross_entropies` for a batch, and what of the sources was attended to."""
+        """The two sums of `cross_entropies` for a batch, and the attention weights."""
         source, tokens = batch["source"], batch["tokens"]
         features, shares = network(source, batch["source_lengths"], tokens[:, :-1])
         if self.config.copies:
@@ -136,39 +136,39 @@ class Seq2Seq(TextTask):
 
     @torch.no_grad()
     def negative_log_likelihood(self, rows: Rows) -> tuple[float, int]:
-        """Of targets as the averaged network reads them, in nats, and the number of tokens this is the sum over."""
+        """The negative log-likelihood of targets under the EMA network, in nats, and the number of tokens."""
         total, count = 0.0, 0
         for batch in self.batches(rows, _VALIDATION_ROWS, seed=0).once():
-            held = {name: tensor.to(self.device) for name, tensor in batch.items()}
-            total += float(self._read(self.average, held)[0])
-            count += int((held["tokens"][:, 1:] != PAD).sum())
+            tensors = {name: tensor.to(self.device) for name, tensor in batch.items()}
+            total += float(self._read(self.average, tensors)[0])
+            count += int((tensors["tokens"][:, 1:] != PAD).sum())
         return total, count
 
     def sample(self, rows: Rows, keys: Keys) -> list[GeneratedText]:
-        """Targets for the prompts of rows [N], which begin with `prefix` where they have one.
+        """Targets for the prompts of rows [N], which begin with `prefix` if they have one.
 
-        `decoding` holds the rules of each. Rows are read beside others of about their length.
+        The column `decoding` has the rules of each row. Sources of similar length are encoded together.
         """
-        writer = ExactSeq2Seq(self.average, self.vocabulary.target)
+        network = ExactSeq2Seq(self.average, self.vocabulary.target)
         sources = [[*self.vocabulary.source.encode(text), END] for text in rows["prompt"]]
-        lines = self.decoding_requests(rows, keys, optional_texts(rows, "prefix", len(keys)))
-        made: dict[int, GeneratedText] = {}
-        alike: dict[int, list[int]] = {}
+        requests = self.decoding_requests(rows, keys, optional_texts(rows, "prefix", len(keys)))
+        texts: dict[int, GeneratedText] = {}
+        rows_by_length: dict[int, list[int]] = {}
         for row, source in enumerate(sources):
             if len(source) > self.config.num_source_tokens:
-                made[row] = GeneratedText.failed(
+                texts[row] = GeneratedText.failed(
                     f"the source has {len(source) - 1} tokens; this model reads {self.config.num_source_tokens - 1}"
                 )
             else:
-                alike.setdefault(len(source).bit_length(), []).append(row)
-        for held in alike.values():
-            tokens = padded([np.array(sources[row]) for row in held]).to(self.device)
-            state = writer.begin(tokens, (tokens != PAD).sum(1))
-            made |= zip(held, generate(writer, state, [lines[row] for row in held]), strict=True)
-        return [made[row] for row in range(len(keys))]
+                rows_by_length.setdefault(len(source).bit_length(), []).append(row)
+        for length_rows in rows_by_length.values():
+            tokens = padded([np.array(sources[row]) for row in length_rows]).to(self.device)
+            state = network.begin(tokens, (tokens != PAD).sum(1))
+            texts |= zip(length_rows, generate(network, state, [requests[row] for row in length_rows]), strict=True)
+        return [texts[row] for row in range(len(keys))]
 
     def count_unknown(self, rows: Mapping[str, Sequence[Any]]) -> list[int]:
-        """Of each source and prefix, how many tokens the model was never taught."""
+        """For each source and prefix, how many of their tokens are unknown."""
         prefixes = optional_texts(rows, "prefix", len(rows["prompt"]))
         return [
             self.vocabulary.source.count_unknown(text) + self.vocabulary.target.count_unknown(prefix)

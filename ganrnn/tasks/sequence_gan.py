@@ -1,9 +1,8 @@
-"""Writing for a reader that is hard to deceive: a language model rewarded by a discriminator of texts.
+"""A GAN of texts: a language model trained by policy gradients with rewards from a discriminator.
 
-It learns from texts first as `language_model` does. Then it writes texts of its own, a discriminator says after each
-token whether people would have come that far, and the generator makes choices likelier that were followed by more
-of its approval than usual: SeqGAN (Yu et al. 2017) with the dense rewards of ScratchGAN (de Masson d'Autume et al.
-2019) instead of rollouts.
+The generator is pretrained like `language_model`. Then it samples texts, a discriminator rewards every prefix, and the
+generator is updated by REINFORCE with a baseline: SeqGAN (Yu et al. 2017) with the dense rewards of ScratchGAN (de
+Masson d'Autume et al. 2019) instead of rollouts.
 """
 
 from collections.abc import Sequence
@@ -99,7 +98,7 @@ class SequenceGan(LanguageModel):
 
     @property
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        """Of pretraining, of the generator after it and of the discriminator."""
+        """The optimizers of pretraining, of the generator after it, and of the discriminator."""
         return {
             "network": self.player.optimizer,
             "policy": self.policy_player.optimizer,
@@ -107,7 +106,7 @@ class SequenceGan(LanguageModel):
         }
 
     def batches(self, rows: Rows, num_rows: int, seed: int, rank: int = 0, world_size: int = 1) -> RowBatches:
-        """What each step reads: after pretraining texts of all lengths, lest a length look like a sign of people."""
+        """The batches; after pretraining rows of all lengths, so that the length of a batch reveals nothing."""
         return RowBatches(
             [self.vocabulary.encode(text) for text in rows["text"]],
             num_rows=num_rows,
@@ -119,29 +118,31 @@ class SequenceGan(LanguageModel):
         )
 
     def step(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """One update on a batch of `ganrnn/text/batches.py`; after pretraining, one of each player."""
+        """One update on a batch of `ganrnn/text/batches.py`; after pretraining, one update of each player."""
         config = self.config
         if self.step_index < config.num_pretraining_steps:
             return super().step(batch)
-        self.network.eval()  # what was dropped in writing would not be what is dropped in learning from it
-        made = self.network.draw(len(batch["tokens"]), config.num_tokens)
-        metrics = self._discriminator_step(batch, made) | self._generator_step(batch, made)
-        ema.follow(self.average, self.network, self.step_index, config.ema_half_life_steps)
+        self.network.eval()  # without dropout, whose masks would differ between sampling and learning
+        samples = self.network.draw(len(batch["tokens"]), config.num_tokens)
+        metrics = self._discriminator_step(batch, samples) | self._generator_step(batch, samples)
+        ema.update(self.average, self.network, self.step_index, config.ema_half_life_steps)
         self.step_index += 1
         return metrics
 
     def _begin(self, player: Player) -> None:
-        done, before = self.step_index, self.config.num_pretraining_steps
-        player.begin(done - before, self.config.num_steps - before, 0.25 ** self.backoff.at(done))
+        step, num_pretraining_steps = self.step_index, self.config.num_pretraining_steps
+        player.begin(
+            step - num_pretraining_steps, self.config.num_steps - num_pretraining_steps, 0.25 ** self.backoff.at(step)
+        )
 
-    def _discriminator_step(self, batch: Batch, made: torch.Tensor) -> dict[str, torch.Tensor]:
-        """An update by the mean over real tokens and that over generated ones."""
+    def _discriminator_step(self, batch: Batch, samples: torch.Tensor) -> dict[str, torch.Tensor]:
+        """An update of the discriminator by the mean losses over real and over generated tokens."""
         self._begin(self.discriminator_player)
-        real, fake = batch["tokens"][:, 1:], made[:, 1:]
+        real, fake = batch["tokens"][:, 1:], samples[:, 1:]
         width = max(real.shape[1], fake.shape[1])
-        both = torch.cat([F.pad(rows, (0, width - rows.shape[1]), value=PAD) for rows in (real, fake)])
-        is_real, is_fake = (both != PAD).chunk(2)
-        on_real, on_fake = self.discriminator.train()(both).chunk(2)
+        tokens = torch.cat([F.pad(rows, (0, width - rows.shape[1]), value=PAD) for rows in (real, fake)])
+        is_real, is_fake = (tokens != PAD).chunk(2)
+        on_real, on_fake = self.discriminator.train()(tokens).chunk(2)
         num_fake = distributed.sum_over_workers(is_fake.sum())
         loss = policy.token_cross_entropy(on_real, is_real, True) / batch["num_targets"]
         loss = (loss + policy.token_cross_entropy(on_fake, is_fake, False) / num_fake) * distributed.world_size()
@@ -153,42 +154,42 @@ class SequenceGan(LanguageModel):
             "gradient_norm_d": self.discriminator_player.update(),
         }
 
-    def _generator_step(self, batch: Batch, made: torch.Tensor) -> dict[str, torch.Tensor]:
-        """An update by what the discriminator thinks of the texts that were made."""
-        config, targets = self.config, made[:, 1:]
+    def _generator_step(self, batch: Batch, samples: torch.Tensor) -> dict[str, torch.Tensor]:
+        """An update of the generator by the discriminator's rewards of its samples."""
+        config, targets = self.config, samples[:, 1:]
         self._begin(self.policy_player)
         mask = targets != PAD
         with torch.no_grad():
             rewards = policy.rewards(self.discriminator.eval()(targets), mask)
-        forever = policy.extended_rewards(rewards, mask, config.num_tokens)
-        returns = policy.returns(forever, config.discount)[:, : targets.shape[1]]
-        features, _ = self.network(made[:, :-1], self.network.stack.begin(len(made)))
-        choices = self.network.choice_logits(features).log_softmax(2)
-        chosen = choices.gather(2, (targets - END).clamp_min(0)[:, :, None])[:, :, 0]
-        loss_g = policy.policy_gradient_loss(chosen, self.baseline(returns), mask)
-        entropy = (policy.entropies(choices) * mask).sum()
-        self.baseline.follow(returns, mask)
-        num_made, num_fake = distributed.sum_over_workers(torch.stack([mask[:, 0].sum(), mask.sum()]))
+        rewards_to_end = policy.extended_rewards(rewards, mask, config.num_tokens)
+        returns = policy.returns(rewards_to_end, config.discount)[:, : targets.shape[1]]
+        features, _ = self.network(samples[:, :-1], self.network.stack.begin(len(samples)))
+        log_probabilities = self.network.choice_logits(features).log_softmax(2)
+        sample_log_probabilities = log_probabilities.gather(2, (targets - END).clamp_min(0)[:, :, None])[:, :, 0]
+        loss_g = policy.policy_gradient_loss(sample_log_probabilities, self.baseline(returns), mask)
+        entropy = (policy.entropies(log_probabilities) * mask).sum()
+        self.baseline.update(returns, mask)
+        num_samples, num_sample_tokens = distributed.sum_over_workers(torch.stack([mask[:, 0].sum(), mask.sum()]))
         loss, likelihood = self._likelihood_losses(batch)
         num_real = distributed.sum_over_workers((batch["tokens"] == END).sum())
-        share = distributed.world_size() / num_made
+        share = distributed.world_size() / num_samples
         objective = (loss_g - config.entropy_weight * entropy) * share
         if config.likelihood_weight:
             objective = objective + config.likelihood_weight * likelihood * distributed.world_size() / num_real
         objective.backward()
-        by_token = distributed.world_size() / num_fake
+        token_share = distributed.world_size() / num_sample_tokens
         return {
             "loss": loss.detach() * distributed.world_size() / batch["num_targets"],
             "loss_g": loss_g.detach() * share,
-            "reward": rewards.sum() * by_token,
-            "entropy": entropy.detach() * by_token,
+            "reward": rewards.sum() * token_share,
+            "entropy": entropy.detach() * token_share,
             "length": mask.sum() * share,
             "gradient_norm_g": self.policy_player.update(),
             "tokens": batch["num_targets"].float(),
         }
 
     def _likelihood_losses(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """The two sums of `cross_entropies` for real texts, with a graph if the generator is to learn from them."""
+        """The two sums of `cross_entropies` for real texts, with gradients if `likelihood_weight` is above 0."""
         tokens = batch["tokens"]
         with torch.set_grad_enabled(self.config.likelihood_weight > 0):
             features, _ = self.network.train()(tokens[:, :-1], self._state(batch))
@@ -196,10 +197,10 @@ class SequenceGan(LanguageModel):
 
     @torch.no_grad()
     def reward(self, tokens: Sequence[int]) -> float:
-        """Of the last of the tokens of a text so far, END being one: what the discriminator gives, -1 to 1."""
-        held = torch.tensor([list(tokens)], device=self.device)
-        logits = self.discriminator.eval()(held)
-        return float(policy.rewards(logits, held != PAD)[0, -1])
+        """The discriminator's reward, -1 to 1, of the last token of a text so far, which may be END."""
+        text = torch.tensor([list(tokens)], device=self.device)
+        logits = self.discriminator.eval()(text)
+        return float(policy.rewards(logits, text != PAD)[0, -1])
 
 
 def _row_means(logits: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -1,7 +1,7 @@
-"""Text in, matching picture out: an RNN reads the prompt, a GAN paints it.
+"""Text to image: an RNN encodes the prompt, a GAN generates the picture.
 
-The step and the sampling are those of ganrnn/training/gan_step.py. The text encoder learns with the discriminator,
-where true and false captions of real pictures teach it words, and the generator reads its state.
+Step and sampling are in ganrnn/training/gan_step.py. The text encoder learns with the discriminator, from matching and
+mismatched captions of real pictures; the generator reads its output.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +23,7 @@ from ganrnn.task import Batch, Rows
 from ganrnn.tasks.match_judge import MatchJudge
 from ganrnn.text.captions import Vocabulary, meaning_key
 from ganrnn.training.gan_config import TextGanConfig
-from ganrnn.training.gan_step import Chunk, Gan
+from ganrnn.training.gan_step import Gan, MicroBatch
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class TextToImage(Gan):
         self.vocabulary = vocabulary
         self.judge: MatchJudge | None = None
         encoder = config.text_encoder(len(vocabulary))
-        super().__init__(config, encoder, _attentive(config, encoder) if config.word_attention else None)
+        super().__init__(config, encoder, _attention_generator(config, encoder) if config.word_attention else None)
 
     @staticmethod
     def vocabulary_columns(config: TextToImageConfig) -> Sequence[str]:
@@ -71,29 +71,29 @@ class TextToImage(Gan):
         return Vocabulary.build((text for (text,) in rows), config.vocabulary)
 
     def collate(self, rows: Rows) -> dict[str, torch.Tensor]:
-        """Data set rows to images uint8 [N, 3, H, W], tokens int64 [N, T], lengths and keys of meaning int64 [N]."""
+        """Data set rows to images uint8 [N, 3, H, W], tokens int64 [N, T], lengths and meaning keys int64 [N]."""
         tokens, lengths = self.vocabulary.encode(rows["text"], self.config.max_tokens)
         keys = [meaning_key(t, a) for t, a in zip(rows["text"], rows["attributes"], strict=True)]
         images = pictures.to_tensor([image["bytes"] for image in rows["image"]])
         batch = {"images": images, "tokens": tokens, "lengths": lengths, "keys": torch.tensor(keys)}
-        if self.judge:  # which has words of its own
-            batch |= {f"judge_{name}": tensor for name, tensor in self.judge.read_texts(rows["text"]).items()}
+        if self.judge:  # which has its own vocabulary
+            batch |= {f"judge_{name}": tensor for name, tensor in self.judge.encode_texts(rows["text"]).items()}
         return batch
 
-    def drawn_from(self, batch: Batch, encoder: nn.Module) -> tuple[Any, ...]:
-        """The words, where the generator looks at them."""
+    def generator_inputs(self, batch: Batch, encoder: nn.Module) -> tuple[Any, ...]:
+        """The words, if the generator attends to them."""
         if not self.config.word_attention:
             return ()
         assert isinstance(encoder, TextEncoder)
         with torch.no_grad():
             return (), Words.of(encoder.words(batch["tokens"], batch["lengths"]), batch["lengths"])
 
-    def further_losses(self, chunk: Chunk, fake: torch.Tensor) -> Mapping[str, tuple[float, torch.Tensor]]:
-        """What a judge says that does not learn: which text a picture shows, and whether it does."""
+    def auxiliary_losses(self, micro_batch: MicroBatch, fake: torch.Tensor) -> Mapping[str, tuple[float, torch.Tensor]]:
+        """The matching and the binary loss by a judge with fixed weights, if there is one."""
         if not self.judge:
             return {}
-        logits = self.judge.judged(fake, chunk.batch["judge_tokens"], chunk.batch["judge_lengths"])
-        loss = matching_loss(logits, chunk.batch["keys"]) + F.softplus(-logits.diagonal()).mean()
+        logits = self.judge.pair_logits(fake, micro_batch.batch["judge_tokens"], micro_batch.batch["judge_lengths"])
+        loss = matching_loss(logits, micro_batch.batch["keys"]) + F.softplus(-logits.diagonal()).mean()
         return {"judged": (self.config.judge_weight, loss)}
 
     def encode_prompts(self, rows: Rows) -> Batch:
@@ -102,11 +102,11 @@ class TextToImage(Gan):
         return {"tokens": tokens, "lengths": lengths}
 
     def count_unknown(self, rows: Mapping[str, Sequence[Any]]) -> list[int]:
-        """How many words of each prompt the vocabulary does not hold."""
+        """For each prompt, how many of its words are not in the vocabulary."""
         return [self.vocabulary.count_unknown(text) for text in rows["prompt"]]
 
 
-def _attentive(config: TextToImageConfig, encoder: TextEncoder) -> StyleGenerator:
+def _attention_generator(config: TextToImageConfig, encoder: TextEncoder) -> StyleGenerator:
     return StyleGenerator(
         config.height,
         config.width,

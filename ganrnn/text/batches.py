@@ -146,16 +146,16 @@ class PairBatches:
     ) -> None:
         self.sources = [np.array([*row[: num_source_tokens - 1], END], np.int32) for row in sources]
         self.targets = [np.array([BEGIN, *row[: num_target_tokens - 1], END], np.int32) for row in targets]
-        self.widths = np.array([len(row) - 1 for row in self.targets])
-        both = np.stack([np.array([len(row) for row in self.sources]), self.widths], axis=1)
-        self.buckets = _Buckets(both, num_rows * (num_source_tokens + num_target_tokens), seed, world_size)
+        self.target_widths = np.array([len(row) - 1 for row in self.targets])
+        widths = np.stack([np.array([len(row) for row in self.sources]), self.target_widths], axis=1)
+        self.buckets = _Buckets(widths, num_rows * (num_source_tokens + num_target_tokens), seed, world_size)
         self.rank, self.world_size = rank, world_size
 
     def at(self, step: int) -> dict[str, torch.Tensor]:
         """The worker's part of a step's batch."""
         rows = self.buckets.at(step)
         worker_rows = rows[self.rank :: self.world_size]
-        return self._batch(worker_rows) | {"num_targets": torch.tensor(int(self.widths[rows].sum()))}
+        return self._batch(worker_rows) | {"num_targets": torch.tensor(int(self.target_widths[rows].sum()))}
 
     def once(self) -> Iterator[dict[str, torch.Tensor]]:
         """All pairs once, in batches of similar lengths."""
@@ -194,10 +194,10 @@ class StreamBatches:
         self.lane = (len(self.stream) - num_tokens - 1) // num_rows
         self.steps_per_epoch = self.lane // num_tokens
         if self.steps_per_epoch < 1:
-            least = (num_rows + 1) * num_tokens + 1
+            min_tokens = (num_rows + 1) * num_tokens + 1
             raise BadInput(
                 f"the training texts have {len(self.stream)} tokens; train.global_batch_size ({num_rows}) lanes of "
-                f"task.num_tokens ({num_tokens}) need {least} at least"
+                f"task.num_tokens ({num_tokens}) need {min_tokens} at least"
             )
 
     def at(self, step: int) -> dict[str, torch.Tensor]:

@@ -1,1 +1,1 @@
-"""One step of a GAN and of a text model, and what a training needs around it: optimizer, EMA, guard."""
+"""The training steps of GANs and text models, with optimizer, augmentation, EMA and guard."""

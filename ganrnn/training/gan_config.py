@@ -1,4 +1,4 @@
-"""What a GAN of pictures is made of and trained by, and which combinations make no sense."""
+"""Configuration of GANs of pictures, with checks of contradictory settings."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -78,7 +78,7 @@ class GanConfig:
             above("task", self, penalty_weight=0)
 
     def _contradictions(self) -> Iterator[str]:
-        """Combinations that would train nothing, and why."""
+        """Messages for combinations that cannot train."""
         if self.objective == "wasserstein" and self.penalty == "none" and not self.spectral_norm:
             yield (
                 "task.objective is wasserstein and nothing bounds the critic's slope; set task.penalty to clip, "
@@ -111,12 +111,12 @@ class GanConfig:
 
     @property
     def weight_of_penalty(self) -> float:
-        """`penalty_weight`, or the usual one."""
+        """`penalty_weight`, or the usual weight of the penalty."""
         return USUAL_WEIGHTS[self.penalty] if self.penalty_weight is None else self.penalty_weight
 
     @property
     def penalises_slopes(self) -> bool:
-        """Whether the penalty is one of the discriminator's slope."""
+        """Whether the penalty is a gradient penalty."""
         return self.penalty not in ("none", "clip")
 
 
@@ -136,5 +136,5 @@ class TextGanConfig(GanConfig):
         above("task", self, max_tokens=0)
 
     def text_encoder(self, num_tokens: int) -> TextEncoder:
-        """A new one, for a vocabulary of so many tokens."""
+        """A new text encoder for a vocabulary of `num_tokens`."""
         return TextEncoder(num_tokens, self.embedding_dim, self.hidden_dim, self.cell, self.bidirectional)

@@ -1,7 +1,7 @@
-"""Is a training still on its way? A judge of what it reports, with no hand in it.
+"""Decides from reported metrics whether training has gone wrong; it never changes the training itself.
 
-Watched are numbers that are not finite, gradient norms far above their usual size, samples that have become alike or
-far worse than they were, and a discriminator that is always right while nothing improves.
+It detects metrics that are not finite, gradient norms far above their usual size, samples that have collapsed or become
+far worse, and a discriminator that is always right while the samples do not improve.
 """
 
 import math
@@ -15,7 +15,7 @@ from ganrnn.config import above, at_least
 
 @dataclass(frozen=True)
 class Quality:
-    """`distance` of the samples' features from the real ones, and the samples' `diversity` as a share of the real."""
+    """The `distance` of the samples' features from real ones, and the samples' `diversity` divided by the real one."""
 
     distance: float
     diversity: float
@@ -25,8 +25,8 @@ _NORMS = ("gradient_norm_d", "gradient_norm_g", "gradient_norm")
 _DISTANCES = ("first_distance", "best_distance", "last_distance")
 _FEWEST_WINDOWS = 5
 _REMEMBERED = 50
-_ALWAYS = 0.999  # of the pairs of a window
-_LEARNT = 0.25  # of the untrained distance
+_ALWAYS = 0.999  # share of the pairs of a window
+_LEARNT = 0.25  # share of the distance before training
 
 
 class Accident(str):
@@ -54,11 +54,11 @@ class GuardConfig:
 
 @dataclass
 class Memory:
-    """What the guard knows of a training; plain values, since it lies in the checkpoint.
+    """The history of a training that the guard needs; plain values, which are stored in the checkpoint.
 
-    Distances are those of samples from real pictures: before the first step, at the checkpoint `best_step` where they
-    were nearest, and at the newest. `always_right` says that the discriminator was, in every window since the samples
-    were last looked at.
+    Distances are those of samples from real pictures: before the first step, at the best checkpoint (`best_step`), and
+    at the newest. `always_right` is whether the discriminator was always right in every window since the last check of
+    samples.
     """
 
     norms: dict[str, list[float]] = field(default_factory=dict)
@@ -71,26 +71,26 @@ class Memory:
 
     @property
     def has_learnt(self) -> bool:
-        """Whether the samples ever came near to real pictures, or none are looked at."""
+        """Whether samples ever came near real pictures; true if samples are not checked."""
         return self.first_distance == math.inf or self.best_distance < _LEARNT * self.first_distance
 
     def is_stale(self, step: int, most_steps: int) -> bool:
-        """Whether the best checkpoint is `most_steps` old or more."""
+        """Whether the best checkpoint is at least `most_steps` old."""
         return self.best_step is not None and step - self.best_step >= most_steps
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON, which has no infinity."""
-        held = asdict(self)
-        return held | {name: None for name in _DISTANCES if held[name] == math.inf}
+        """Plain values for JSON, with None for infinity."""
+        values = asdict(self)
+        return values | {name: None for name in _DISTANCES if values[name] == math.inf}
 
     @classmethod
-    def from_dict(cls, held: Mapping[str, Any]) -> "Memory":
-        """Back."""
-        return cls(**dict(held) | {name: math.inf for name in _DISTANCES if held[name] is None})
+    def from_dict(cls, values: Mapping[str, Any]) -> "Memory":
+        """Inverse of `as_dict`."""
+        return cls(**dict(values) | {name: math.inf for name in _DISTANCES if values[name] is None})
 
 
 class Guard:
-    """Judges one window of steps after the other."""
+    """Judges consecutive windows of steps."""
 
     def __init__(self, config: GuardConfig, memory: Memory | None = None) -> None:
         self.config, self.memory = config, memory or Memory()
@@ -98,9 +98,9 @@ class Guard:
     def judge(
         self, step: int, means: Mapping[str, float], largest: Mapping[str, float], quality: Quality | None = None
     ) -> str | None:
-        """What is wrong, or None, after the mean and largest metrics since the last look and, perhaps, the samples.
+        """What is wrong, or None, by mean and largest metrics since the last check and, if given, the samples' quality.
 
-        What is wrong leaves no trace in the memory.
+        Metrics of a window with trouble are not added to the memory.
         """
         trouble = self._not_finite(largest) or self._too_steep(largest)
         if quality and not trouble:
@@ -115,9 +115,9 @@ class Guard:
 
     def _too_steep(self, largest: Mapping[str, float]) -> str | None:
         for name in _NORMS:
-            before = self.memory.norms.get(name, [])
-            if name in largest and len(before) >= _FEWEST_WINDOWS:
-                usual = median(before)
+            recent_norms = self.memory.norms.get(name, [])
+            if name in largest and len(recent_norms) >= _FEWEST_WINDOWS:
+                usual = median(recent_norms)
                 if largest[name] > self.config.most_gradient_ratio * usual:
                     return f"{name} is {largest[name]:.3g}, usual are {usual:.3g}"
         return None

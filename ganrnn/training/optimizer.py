@@ -1,4 +1,4 @@
-"""How one player of a game is updated: learning rate by step, averaged and clipped gradients, Adam."""
+"""The update of one player of a GAN: learning rate by step, averaged and clipped gradients, Adam."""
 
 import math
 from collections.abc import Iterable
@@ -25,16 +25,18 @@ class PlayerConfig:
     max_gradient_norm: float = 0.0  #: Norm to which gradients are clipped; 0 does not clip.
 
     def check(self, section: str) -> None:
-        """Raise BadInput for a value that makes no sense; `section` precedes its key."""
+        """Raise BadInput for a value out of range; `section` precedes its key in the message."""
         above(section, self, learning_rate=0)
         below(section, self, beta1=1, beta2=1)
         at_least(section, self, warmup_steps=0, max_gradient_norm=0)
 
     def rate_at(self, step: int, num_steps: int) -> float:
-        """The learning rate of a step; `linear` and `cosine` end at 0 after `num_steps`."""
-        done = step / num_steps
-        falling = {"linear": 1 - done, "cosine": (1 + math.cos(math.pi * done)) / 2, "constant": 1.0}[self.schedule]
-        return self.learning_rate * falling * min(1.0, (step + 1) / max(1, self.warmup_steps))
+        """The learning rate at a step; `linear` and `cosine` decay to 0 at `num_steps`."""
+        progress = step / num_steps
+        decay = {"linear": 1 - progress, "cosine": (1 + math.cos(math.pi * progress)) / 2, "constant": 1.0}[
+            self.schedule
+        ]
+        return self.learning_rate * decay * min(1.0, (step + 1) / max(1, self.warmup_steps))
 
 
 class Player:
@@ -43,20 +45,25 @@ class Player:
     def __init__(self, config: PlayerConfig, parameters: Iterable[nn.Parameter]) -> None:
         self.config, self.parameters = config, list(parameters)
         betas = (config.beta1, config.beta2)
-        # On a CPU the fused kernel takes weights, gradients and moments to lie alike in memory, and does not look.
-        is_plain = all(parameter.is_contiguous() for parameter in self.parameters)
+        # On a CPU the fused kernel assumes that weights, gradients and moments have the same memory layout.
+        is_contiguous = all(parameter.is_contiguous() for parameter in self.parameters)
         self.optimizer = torch.optim.Adam(
-            self.parameters, lr=config.learning_rate, betas=betas, eps=1e-8, fused=is_plain, foreach=not is_plain
+            self.parameters,
+            lr=config.learning_rate,
+            betas=betas,
+            eps=1e-8,
+            fused=is_contiguous,
+            foreach=not is_contiguous,
         )
 
     def begin(self, step: int, num_steps: int, factor: float) -> None:
-        """Forget the gradients and set the learning rate of a step, times a factor."""
+        """Zero the gradients and set the learning rate of a step, times a factor."""
         self.optimizer.zero_grad(set_to_none=True)
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.rate_at(step, num_steps) * factor
 
     def update(self) -> torch.Tensor:
-        """One step with the gradients' mean over the workers, clipped; returns their norm before that, a scalar."""
+        """One step with gradients averaged over the workers and clipped; returns their norm before clipping."""
         average_gradients(self.parameters)
         norm = nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None], foreach=True)
         if self.config.max_gradient_norm:

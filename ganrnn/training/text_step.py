@@ -1,4 +1,4 @@
-"""What systems that write texts have in common: a recurrent network, its average, an update, lines to be written."""
+"""Shared by all tasks that generate texts: a recurrent network, its EMA, the update, decoding requests."""
 
 import copy
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,7 @@ from ganrnn.config import at_least, at_most, below
 from ganrnn.decoding.decode import DecodingRequest
 from ganrnn.decoding.row_constraints import RowConstraints
 from ganrnn.decoding.rules import decodings
-from ganrnn.exact import MOST_TOKENS
+from ganrnn.exact import MAX_TOKENS
 from ganrnn.networks.texts.recurrent import Cell
 from ganrnn.task import BackoffState, Keys, Rows
 from ganrnn.text.vocabulary import Kind, TextVocabulary
@@ -51,28 +51,28 @@ class TextTaskConfig:
     def __post_init__(self) -> None:
         at_least("task", self, embedding_dim=1, hidden_dim=1, ema_half_life_steps=1, num_steps=1)
         below("task", self, dropout=1, weight_drop=1, label_smoothing=1)
-        at_most("task", self, max_vocabulary=MOST_TOKENS)
+        at_most("task", self, max_vocabulary=MAX_TOKENS)
         self.optimiser.check("task.optimiser")
 
     @property
     def rules(self) -> dict[str, Any]:
-        """What all recurrent layers of a network have in common, for `RecurrentStack`."""
+        """The settings of all recurrent layers of a network, for `RecurrentStack`."""
         return {name: getattr(self, name) for name in ("dropout", "variational", "weight_drop", "layer_norm")}
 
 
 class TextTask:
-    """One network that learns to foretell the next token; `written` is the vocabulary of these."""
+    """A task whose network learns to predict the next token, from `output_vocabulary`."""
 
     dataset_kind: Literal["images", "texts", "pairs"]
     output_modality = "texts"
     headline = ("loss",)
 
-    def __init__(self, config: Any, network: nn.Module, written: TextVocabulary) -> None:
-        self.config, self.output_vocabulary = config, written
+    def __init__(self, config: Any, network: nn.Module, output_vocabulary: TextVocabulary) -> None:
+        self.config, self.output_vocabulary = config, output_vocabulary
         self.network: Any = network
         self.average: Any = copy.deepcopy(network).requires_grad_(False).eval()
         self.networks: dict[str, nn.Module] = {"network": self.network, "network_ema": self.average}
-        self.constraints = RowConstraints(written)
+        self.constraints = RowConstraints(output_vocabulary)
         self.player = Player(config.optimiser, network.parameters())
         self.carried: dict[str, torch.Tensor] = {}
         self.backoff = BackoffState()
@@ -81,29 +81,29 @@ class TextTask:
 
     @property
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        """The only one."""
+        """The only optimizer."""
         return {"network": self.player.optimizer}
 
     @property
     def device(self) -> torch.device:
-        """Where the networks are."""
+        """The device of the networks."""
         device: torch.device = next(self.average.parameters()).device
         return device
 
     def learn(self, loss: torch.Tensor, objective: torch.Tensor, num_targets: torch.Tensor) -> dict[str, torch.Tensor]:
-        """One update by an objective; it and the loss are sums over a worker's part of `num_targets` targets."""
+        """One update by `objective`, which is like `loss` a sum over the worker's part of `num_targets` targets."""
         config = self.config
         self.player.begin(self.step_index, self.num_likelihood_steps, 0.25 ** self.backoff.at(self.step_index))
-        # The mean over workers of these is the mean over the targets of all of them.
+        # Averaged over the workers, these are means over the targets of all workers.
         share = distributed.world_size() / num_targets
         (objective * share).backward()
         metrics = {"loss": loss.detach() * share, "gradient_norm": self.player.update(), "tokens": num_targets.float()}
-        ema.follow(self.average, self.network, self.step_index, config.ema_half_life_steps)
+        ema.update(self.average, self.network, self.step_index, config.ema_half_life_steps)
         self.step_index += 1
         return metrics
 
     def decoding_requests(self, rows: Rows, keys: Keys, prefixes: Sequence[str]) -> list[DecodingRequest]:
-        """What is to be written for rows [N], by the rules of their `decoding`, each text beginning with its prefix."""
+        """The decoding requests of rows [N], by their column `decoding`; each text begins with its prefix."""
         return [
             DecodingRequest(
                 rules,
@@ -115,12 +115,12 @@ class TextTask:
         ]
 
     def diversity(self, rows: Rows) -> float:
-        """Of what is made of noise alone, as a share of that of rows of the data set; 1 where nothing is."""
+        """Diversity of samples from noise divided by that of rows of the data set; 1 for tasks without noise."""
         return 1.0
 
 
 class OneTextTask(TextTask):
-    """One whose rows are single texts."""
+    """A text task whose rows are single texts."""
 
     vocabulary_type = TextVocabulary
     dataset_kind = "texts"
@@ -137,10 +137,10 @@ class OneTextTask(TextTask):
 
     @staticmethod
     def build_vocabulary(config: Any, rows: Iterable[tuple[Any, ...]]) -> TextVocabulary:
-        """The tokens of the training rows."""
+        """The vocabulary of the training rows."""
         return TextVocabulary.build(config.vocabulary, (row[0] for row in rows), config.max_vocabulary)
 
 
 def optional_texts(rows: Rows, name: str, num_rows: int) -> list[str]:
-    """A column of prompts that may be missing, as may any of its values."""
+    """A column of prompts; a missing column or value becomes an empty text."""
     return [text or "" for text in rows.get(name, [""] * num_rows)]

@@ -11,12 +11,12 @@ from ganrnn.networks.images.inception import shapes
 def random_weights(seed: int = 0) -> dict[str, torch.Tensor]:
     """He initialisation, and statistics of batch normalisation that are neither 0 nor 1."""
     generator = torch.Generator().manual_seed(seed)
-    made = {}
+    tensors = {}
     for key, shape in shapes().items():
         if key.endswith(("conv.weight", "fc.weight")):
-            made[key] = torch.randn(shape, generator=generator) * (2 / torch.Size(shape[1:]).numel()) ** 0.5
+            tensors[key] = torch.randn(shape, generator=generator) * (2 / torch.Size(shape[1:]).numel()) ** 0.5
         elif key.endswith(("bn.weight", "running_var")):
-            made[key] = 0.5 + torch.rand(shape, generator=generator)
+            tensors[key] = 0.5 + torch.rand(shape, generator=generator)
         else:
-            made[key] = 0.1 * torch.randn(shape, generator=generator)
-    return made
+            tensors[key] = 0.1 * torch.randn(shape, generator=generator)
+    return tensors

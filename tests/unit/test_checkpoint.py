@@ -34,8 +34,8 @@ def files() -> Files:
 
 
 def description_of(files: Files) -> dict[str, Any]:
-    held: dict[str, Any] = json.loads(files[checkpoint.DESCRIPTION])
-    return held
+    changed: dict[str, Any] = json.loads(files[checkpoint.DESCRIPTION])
+    return changed
 
 
 def redescribed(files: Files, change: Callable[[dict[str, Any]], Any], consistent: bool = True) -> Files:
@@ -103,9 +103,9 @@ def test_the_digest_is_of_what_samples(files: Files) -> None:
 
 @pytest.mark.parametrize("name", checkpoint.TRAINING_FILES)
 def test_an_altered_byte_is_refused(files: Files, name: str) -> None:
-    for place in (0, len(files[name]) // 2, len(files[name]) - 1):
+    for byte_index in (0, len(files[name]) // 2, len(files[name]) - 1):
         data = bytearray(files[name])
-        data[place] ^= 1
+        data[byte_index] ^= 1
         with pytest.raises(BadInput, match=f"folder: {name} has sha256 .* the file is damaged"):
             checkpoint.restore(tiny.task(), files | {name: bytes(data)}, "folder")
     with pytest.raises(BadInput, match="the file is damaged"):

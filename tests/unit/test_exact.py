@@ -158,12 +158,12 @@ def test_neither_batch_layout_nor_threads_change_a_bit(
 @pytest.mark.parametrize("largest", [1e-8, 0.3, 1.0, 0.99999999, 1.5, 777.0])
 def test_sums_stay_exact_at_the_extremes(largest: float) -> None:
     # All weights of the largest size, all inputs clipped: no sum may reach 2^53 of the smallest steps.
-    weight = torch.full((2, exact.MOST_INPUTS), largest, dtype=torch.float64)
+    weight = torch.full((2, exact.MAX_INPUTS), largest, dtype=torch.float64)
     weight[1, ::2] *= -1
     step = math.ldexp(1.0, math.frexp(largest)[1] - exact.WEIGHT_BITS - exact.VALUE_BITS)
     bias = torch.tensor([2.0**52 - 1, 2.0**51 + 1], dtype=torch.float64) * step
     linear = exact.Linear(weight, bias)
-    x = exact.snapped(torch.full((1, exact.MOST_INPUTS), 1e6))
+    x = exact.snapped(torch.full((1, exact.MAX_INPUTS), 1e6))
     assert x.unique().tolist() == [32.0]
     units = [round(value / step) for value in (32.0 * linear.weight[0]).tolist()]
     assert max(units) <= 2**37 and sum(units) + 2**52 - 1 < 2**53
@@ -176,7 +176,7 @@ def test_sums_stay_exact_at_the_extremes(largest: float) -> None:
 
 def test_too_many_inputs_and_a_bias_that_drowns_its_weights_are_our_bugs() -> None:
     with pytest.raises(AssertionError):
-        exact.Linear(torch.ones(1, exact.MOST_INPUTS + 1))
+        exact.Linear(torch.ones(1, exact.MAX_INPUTS + 1))
     with pytest.raises(AssertionError, match="a million times"):
         exact.Linear(torch.full((1, 4), 1e-6), torch.full((1,), 10.0))
 
@@ -199,7 +199,7 @@ def test_shares_and_softmax() -> None:
 
 def test_sums_of_the_most_shares_are_exact() -> None:
     # One share in full and 2^16 - 1 that differ in their last bits.
-    logits = exact.snapped_logits(normal(1, exact.MOST_TOKENS, scale=0.01))
+    logits = exact.snapped_logits(normal(1, exact.MAX_TOKENS, scale=0.01))
     shares = exact.shares(logits)
     units = sum(int(value * 2.0**36) for value in shares[0].tolist())
     assert units < 2**53
@@ -232,17 +232,17 @@ def test_ranks_order_by_logit_and_then_by_place() -> None:
         keys = exact.ranks(logits)
         for row, key in zip(logits.tolist(), keys.tolist(), strict=True):
             assert len(set(row)) < len(row) / 2 and len(set(key)) == len(key)
-            order = sorted(range(len(row)), key=lambda place: (-row[place], place))
-            assert sorted(range(len(key)), key=lambda place: -key[place]) == order
+            order = sorted(range(len(row)), key=lambda token: (-row[token], token))
+            assert sorted(range(len(key)), key=lambda token: -key[token]) == order
         assert keys.argmax(1).tolist() == [row.index(max(row)) for row in logits.tolist()]
 
 
 def test_ranks_of_the_most_tokens_at_the_largest_logits_are_unique() -> None:
     for value in (exact.LARGEST_LOGIT, -exact.LARGEST_LOGIT, exact.LARGEST_LOGIT - 2.0**-20):
-        keys = exact.ranks(torch.full((1, exact.MOST_TOKENS), value, dtype=torch.float64))
+        keys = exact.ranks(torch.full((1, exact.MAX_TOKENS), value, dtype=torch.float64))
         assert (keys.diff() == -1).all()
-    lower = exact.ranks(torch.full((1, exact.MOST_TOKENS), 3.0 - 2.0**-20, dtype=torch.float64))
-    upper = exact.ranks(torch.full((1, exact.MOST_TOKENS), 3.0, dtype=torch.float64))
+    lower = exact.ranks(torch.full((1, exact.MAX_TOKENS), 3.0 - 2.0**-20, dtype=torch.float64))
+    upper = exact.ranks(torch.full((1, exact.MAX_TOKENS), 3.0, dtype=torch.float64))
     assert lower.max() < upper.min()
 
 
@@ -258,8 +258,8 @@ def test_drawn_places_come_as_often_as_their_weights() -> None:
     u = (torch.arange(num, dtype=torch.float64) + 0.5) / num
     for row in weights:
         places = exact.sampled_indices(row.expand(num, -1), u)
-        found = np.bincount(places.numpy(), minlength=6) / num
-        np.testing.assert_allclose(found, (row / row.sum()).numpy(), rtol=0, atol=1.5 / num)
+        frequencies = np.bincount(places.numpy(), minlength=6) / num
+        np.testing.assert_allclose(frequencies, (row / row.sum()).numpy(), rtol=0, atol=1.5 / num)
         assert (places.diff() >= 0).all()  # u is a place on the line of weights
 
 

@@ -99,7 +99,7 @@ def _influences(x: NDArray[np.float64], reference: Moments) -> NDArray[np.float6
     eigenvalues, vectors = np.linalg.eigh((product + product.T) / 2)
     is_positive = eigenvalues > max(eigenvalues[-1], 0.0) * len(eigenvalues) * np.finfo(np.float64).eps
     y = x - moments.mean
-    moved = y @ (root @ vectors[:, is_positive]) * eigenvalues[is_positive] ** -0.25
-    influences = 2 * y @ (moments.mean - reference.mean) + (y * y).sum(axis=1) - (moved * moved).sum(axis=1)
+    transported = y @ (root @ vectors[:, is_positive]) * eigenvalues[is_positive] ** -0.25
+    influences = 2 * y @ (moments.mean - reference.mean) + (y * y).sum(axis=1) - (transported * transported).sum(axis=1)
     centred: NDArray[np.float64] = influences - influences.mean()
     return centred

@@ -47,8 +47,10 @@ class InceptionSums:
         p = probabilities.astype(np.float64)
         valid = (p >= 0).all(axis=1) & (np.abs(p.sum(axis=1) - 1) < 1e-3)
         if not valid.all():
-            bad = sample_ids[int(np.argmin(valid))]
-            raise BadInput(f"inception score: sample {bad!r} has class probabilities below 0 or of a sum other than 1")
+            bad_id = sample_ids[int(np.argmin(valid))]
+            raise BadInput(
+                f"inception score: sample {bad_id!r} has class probabilities below 0 or of a sum other than 1"
+            )
         p_log_p = (p * np.log(np.where(p > 0, p, 1.0))).sum(axis=1)
         splits = np.array([_split(sample_id, num_splits) for sample_id in sample_ids], np.int64)
         members = [splits == split for split in range(num_splits)]

@@ -54,8 +54,8 @@ def manifold_scores(
     x, y = checked(samples, "samples", 2), checked(reference, "reference", 2)
     require_same_width(x, y, "precision and recall")
     require_variance(y, "reference")
-    most = max(precision_neighbours, density_neighbours)
-    around_reference, _ = nearest(y, y, most, among_themselves=True)
+    max_neighbours = max(precision_neighbours, density_neighbours)
+    around_reference, _ = nearest(y, y, max_neighbours, among_themselves=True)
     around_samples, _ = nearest(x, x, precision_neighbours, among_themselves=True)
     closed, opened = (around_reference[:, k - 1] for k in (precision_neighbours, density_neighbours))
     of_samples = around_samples[:, -1:]

@@ -33,8 +33,8 @@ class QuickScore:
             raise BadInput(f"quick score: {len(real)} real pictures of which no two differ, at least 2 have to")
         generator = torch.Generator().manual_seed(_SEED)
         self.weights = [
-            torch.randn(after, before, 3, 3, generator=generator) * (2 / (9 * before)) ** 0.5
-            for before, after in pairwise(_CHANNELS)
+            torch.randn(out_channels, in_channels, 3, 3, generator=generator) * (2 / (9 * in_channels)) ** 0.5
+            for in_channels, out_channels in pairwise(_CHANNELS)
         ]
         features = self._features(real)
         # Features are divided by their standard deviation over real pictures, so that none dominates.

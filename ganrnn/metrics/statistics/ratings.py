@@ -123,5 +123,5 @@ def _require_connected(is_compared: NDArray[np.bool_]) -> None:
     while more := {int(j) for i in reached for j in np.flatnonzero(is_compared[i])} - reached:
         reached |= more
     if len(reached) < len(is_compared):
-        apart = sorted(set(range(len(is_compared))) - reached)
-        raise BadInput(f"Bradley-Terry: players {apart} were never compared with player 0, nor with any who was")
+        disconnected = sorted(set(range(len(is_compared))) - reached)
+        raise BadInput(f"Bradley-Terry: players {disconnected} were never compared with player 0, nor with any who was")

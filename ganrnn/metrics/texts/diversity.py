@@ -45,7 +45,7 @@ def distinct(texts: Sequence[str], n: int, level: Level) -> float:
 
 
 def self_bleu(texts: Sequence[str], num_sampled: int, seed: int) -> Overlap:
-    """Mean sentence BLEU, 0 to 100, of each sampled text against all other sampled ones: high when they are alike.
+    """Mean sentence BLEU, 0 to 100, of each sampled text against all other sampled ones: high if texts are similar.
 
     texts:        [N] texts, in any order
     num_sampled:  number S of texts drawn, 2 to N. More references match more: compare only scores of the same S.
@@ -126,8 +126,8 @@ def duplicates(texts: Sequence[str], training_texts: Iterable[str]) -> Share:
     Raises BadInput if there is no text.
     """
     _check_any("duplicates", texts)
-    known = {_normalised(text) for text in training_texts}
-    return Share(sum(_normalised(text) in known for text in texts), len(texts))
+    normalised_training_texts = {_normalised(text) for text in training_texts}
+    return Share(sum(_normalised(text) in normalised_training_texts for text in texts), len(texts))
 
 
 def _all_ngrams(tokens: Sequence[str]) -> Counter[tuple[str, ...]]:

@@ -1,11 +1,11 @@
-"""The reader of labels and attributes: one linear layer."""
+"""The encoder of labels and attributes: one linear layer."""
 
 import torch
 from torch import nn
 
 
 class ConditionEncoder(nn.Module):
-    """A linear layer over what `Conditions.encode` gives; without conditions, vectors of no element."""
+    """A linear layer on the vectors of `Conditions.encode`; without conditions its output has no elements."""
 
     def __init__(self, num_values: int, out_dim: int) -> None:
         super().__init__()
@@ -13,5 +13,5 @@ class ConditionEncoder(nn.Module):
         self.linear = nn.Linear(num_values, out_dim) if num_values else None
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:  # float32 [N, num_values] -> [N, out_dim]
-        # A one-hot vector is shorter than noise of as many elements: the gain keeps the layer's variance at 1.
+        # A one-hot vector has a smaller norm than noise of the same size: the gain keeps the layer's variance at 1.
         return self.linear(values) * values.shape[1] ** 0.5 if self.linear else values[:, :0]

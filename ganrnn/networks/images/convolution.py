@@ -1,19 +1,19 @@
-"""Convolutions and doublings of all networks, on pictures that end at their edges or go once around.
+"""Convolutions and upsampling of all networks, for ordinary pictures and for panoramas.
 
-With `wrap` the left edge continues at the right one, as in a panorama: columns are padded circularly, rows with zeros.
-Everything here then commutes with rolling the columns, so no network made of it can know where the seam is.
+With `wrap` the picture is a panorama that continues from the right edge at the left: columns are padded circularly,
+rows with zeros. All layers here then commute with rolling the columns, so networks of them cannot know the seam.
 """
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-SLOPE = 0.2  # of the leaky ReLU
-GAIN = (2 / (1 + SLOPE**2)) ** 0.5  # keeps the variance through it
+SLOPE = 0.2  # negative slope of the leaky ReLU
+GAIN = (2 / (1 + SLOPE**2)) ** 0.5  # keeps the variance through the leaky ReLU
 
 
 class Conv(nn.Conv2d):
-    """Convolution by an odd kernel, [N, C, H, W] -> [N, C', H, W]; without `wrap` nn.Conv2d with zeros around."""
+    """Convolution with an odd kernel, [N, C, H, W] -> [N, C', H, W]; without `wrap` nn.Conv2d with zero padding."""
 
     def __init__(
         self, in_channels: int, out_channels: int, kernel_size: int, wrap: bool = False, bias: bool = True
@@ -43,7 +43,7 @@ class DoublingConv(nn.ConvTranspose2d):
     """Fractionally strided convolution of 4 x 4, [N, C, H, W] -> [N, C', 2 H, 2 W]."""
 
     def __init__(self, in_channels: int, out_channels: int, wrap: bool = False, bias: bool = True) -> None:
-        # Padding crops here: a column more on each side of the input makes two more of the output, which fall away.
+        # Padding crops here: one more input column on each side makes two more output columns, which are cropped.
         super().__init__(in_channels, out_channels, 4, stride=2, padding=(1, 1 + 2 * int(wrap)), bias=bias)
         self.num_columns = int(wrap)
 
@@ -65,8 +65,8 @@ def conv(
 def double(x: torch.Tensor, wrap: bool = False) -> torch.Tensor:
     """Feature maps [N, C, H, W] to [N, C, 2 H, 2 W], bilinear.
 
-    Smooth fields, out of which the nonlinearity after the next layer cuts sharp edges; pixels filled in by weights of
-    their own would leave a checkerboard (Odena et al., "Deconvolution and checkerboard artifacts", Distill, 2016).
+    Bilinear maps are smooth, and nonlinearities make sharp edges of them; a transposed convolution would instead leave
+    a checkerboard (Odena et al., "Deconvolution and checkerboard artifacts", Distill, 2016).
     """
     if wrap:
         return double(continued(x, 1))[..., 2:-2]
@@ -74,5 +74,5 @@ def double(x: torch.Tensor, wrap: bool = False) -> torch.Tensor:
 
 
 def continued(x: torch.Tensor, num_columns: int) -> torch.Tensor:
-    """[N, C, H, W] to [N, C, H, W + 2 num_columns]: beyond each edge the columns inside the other one."""
+    """Circular padding of columns, [N, C, H, W] to [N, C, H, W + 2 num_columns]."""
     return F.pad(x, (num_columns, num_columns, 0, 0), mode="circular") if num_columns else x

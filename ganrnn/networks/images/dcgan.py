@@ -2,7 +2,7 @@
 
 Radford et al., "Unsupervised representation learning with deep convolutional generative adversarial networks" (ICLR
 2016), for any height x width that are multiples of 4 from 16 up. The paper has no conditions: here the generator reads
-them beside the noise, and the discriminator projects them onto its features.
+them with the noise, and the discriminator projects them onto its features.
 """
 
 from itertools import pairwise
@@ -50,8 +50,8 @@ class DcganGenerator(nn.Module):
 class DcganDiscriminator(ProjectionLogits):
     """Pictures to features, features and conditions to logits.
 
-    Its features are linear in the last maps, as the one logit of the paper is. In training mode a picture's features
-    depend on its neighbours in the batch, so its logit has no slope of its own that a gradient penalty could measure.
+    Its features are linear in the last maps, like the logit of the paper. In training mode a picture's features
+    depend on the other pictures of the batch, so a gradient penalty of a single picture's logit is not defined.
     """
 
     def __init__(

@@ -1,9 +1,9 @@
-"""Inception-v3 as the reference scores use it, the graph of 5 December 2015: pictures to 2048 features and 1008 logits.
+"""Inception-v3 of the reference scores, the graph of 5 December 2015: pictures to 2048 features and 1008 logits.
 
 Szegedy et al. 2016, "Rethinking the Inception Architecture for Computer Vision". The published graph differs from the
-paper, and FID, KID and Inception Score are defined by what it does: its average pools leave the border out of the mean,
+paper, and FID, KID and Inception Score are defined by the graph: its average pools leave the border out of the mean,
 the last block has a maximum pool where the one before has an average, and a network trained on 1,000 classes has 1,008
-logits. It only computes: batch normalisation is folded into the convolutions, and the weights are constants.
+logits. It is for inference only: batch normalisation is folded into the convolutions, and the weights are constants.
 """
 
 from collections.abc import Mapping
@@ -15,14 +15,14 @@ from torch.nn import functional as F
 
 NUM_FEATURES, NUM_LOGITS = 2048, 1008
 SIZE = 299  # height and width of the pictures
-# At once through the stem, whose activations are four times as large as those of any block: 21 MiB a layer.
+# Pictures per pass of the stem, whose activations are four times as large as those of any block: 21 MiB a layer.
 STEM_PICTURES = 4
 _NORM_EPSILON = 1e-3
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A convolution, its batch normalisation and a ReLU. With stride 1 it keeps the size unless `valid`."""
+    """A convolution, its batch normalisation and a ReLU. With stride 1 the size stays the same unless `valid`."""
 
     name: str
     out_channels: int
@@ -38,7 +38,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Branch:
-    """What becomes of a block's input: a pool, layers one after the other, then the layers of `ends` side by side."""
+    """One branch of a block: a pool, layers one after the other, then the layers of `ends` in parallel."""
 
     layers: tuple[Layer, ...] = ()
     pool: str = ""  # "average" or "maximum" of 3 x 3, or "halving" for a maximum with stride 2
@@ -127,13 +127,13 @@ BLOCKS: dict[str, tuple[Branch, ...]] = {
 
 def shapes() -> dict[str, tuple[int, ...]]:
     """The tensors that `Inception` needs by key, and their shapes."""
-    found: dict[str, tuple[int, ...]] = {}
+    tensor_shapes: dict[str, tuple[int, ...]] = {}
 
     def add(prefix: str, in_channels: int, layers: tuple[Layer, ...]) -> int:
         for layer in layers:
-            found[f"{prefix}{layer.name}.conv.weight"] = (layer.out_channels, in_channels, *layer.kernel)
+            tensor_shapes[f"{prefix}{layer.name}.conv.weight"] = (layer.out_channels, in_channels, *layer.kernel)
             for name in ("weight", "bias", "running_mean", "running_var"):
-                found[f"{prefix}{layer.name}.bn.{name}"] = (layer.out_channels,)
+                tensor_shapes[f"{prefix}{layer.name}.bn.{name}"] = (layer.out_channels,)
             in_channels = layer.out_channels
         return in_channels
 
@@ -144,13 +144,13 @@ def shapes() -> dict[str, tuple[int, ...]]:
             last = add(f"{block}.", channels, branch.layers)
             widths += [add(f"{block}.", last, (end,)) for end in branch.ends] or [last]
         channels = sum(widths)
-    return found | {"fc.weight": (NUM_LOGITS, channels), "fc.bias": (NUM_LOGITS,)}
+    return tensor_shapes | {"fc.weight": (NUM_LOGITS, channels), "fc.bias": (NUM_LOGITS,)}
 
 
 class Inception(nn.Module):
-    """The network with given weights, ready to compute and not to be trained.
+    """The network with given weights, for inference.
 
-    weights: key -> tensor of the shape that `shapes` gives; further keys are not looked at
+    weights: key -> tensor of the shape in `shapes`; other keys are ignored
     """
 
     def __init__(self, weights: Mapping[str, torch.Tensor]) -> None:
@@ -164,17 +164,17 @@ class Inception(nn.Module):
         self,
         x: torch.Tensor,  # [N, 3, 299, 299] float32, (grey level - 128) / 128
     ) -> tuple[torch.Tensor, torch.Tensor]:  # features [N, 2048], logits [N, 1008] without bias, both float32
-        x = torch.cat([self._stemmed(part) for part in x.split(STEM_PICTURES)])
+        x = torch.cat([self._stem_output(part) for part in x.split(STEM_PICTURES)])
         for block in self.blocks:
             x = block(x)
         features = x.mean((2, 3))
         return features, features @ self.to_logits
 
-    def _stemmed(self, x: torch.Tensor) -> torch.Tensor:
+    def _stem_output(self, x: torch.Tensor) -> torch.Tensor:
         x = x.contiguous(memory_format=torch.channels_last)
         for layer, convolution in zip(STEM, self.stem, strict=True):
             x = convolution(x)
-            # A maximum and a ReLU can change places, and there is less left to go through after the maximum.
+            # A maximum commutes with a ReLU, which has fewer values to process after it.
             x = F.relu_(_halved(x) if layer.name in _HALVED_AFTER else x)
         return x
 
@@ -205,7 +205,7 @@ class _Branch(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.pool == "average":
-            # A mean and a convolution of 1 x 1 can change places, and there are fewer channels after the convolution.
+            # A mean commutes with a convolution of 1 x 1, after which there are fewer channels.
             return F.relu_(F.avg_pool2d(self.layers[0](x), 3, 1, 1, count_include_pad=False))
         if self.pool:
             x = _halved(x) if self.pool == "halving" else F.max_pool2d(x, 3, 1, 1)

@@ -1,7 +1,7 @@
-"""A projection discriminator: realism and agreement with the condition, added up in one logit.
+"""A projection discriminator: its logit is the sum of realism and agreement with the condition.
 
-Miyato and Koyama, "cGANs with projection discriminator" (ICLR 2018). The picture is read once; any number of
-conditions can then be held against it for the price of a matrix product.
+Miyato and Koyama, "cGANs with projection discriminator" (ICLR 2018). Features of a picture are computed once; logits
+for any number of conditions then cost a matrix product.
 """
 
 from itertools import pairwise
@@ -15,18 +15,18 @@ from ganrnn.networks.images.pyramid import Pyramid
 
 
 class ProjectionLogits(nn.Module):
-    """What all discriminators end in. A base class, so that the layers have the same names in every state_dict."""
+    """The last layers of all discriminators. A base class, so that they have the same names in every state_dict."""
 
     realism: nn.Linear
     project: nn.Linear | None
 
     def add_projection(self, condition_dim: int, feature_dim: int) -> None:
-        """Make the layers of `logits`; without conditions there is nothing to project."""
+        """Create the layers of `logits`; without conditions there is no projection."""
         self.realism = nn.Linear(feature_dim, 1)
         self.project = nn.Linear(condition_dim, feature_dim) if condition_dim else None
 
     def logits(self, features: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
-        """Every picture against every condition: [N, feature_dim], [M, condition_dim] -> [N, M]."""
+        """Logits of every picture and every condition: [N, feature_dim], [M, condition_dim] -> [N, M]."""
         if self.project is None:
             return self.realism(features).expand(-1, len(condition))
         agreement = features @ self.project(condition).T * features.shape[1] ** -0.5
@@ -50,7 +50,7 @@ class DownBlock(nn.Module):
 
 
 class ImageEncoder(nn.Module):
-    """Pictures to features."""
+    """Pictures to maps of every size and to features."""
 
     def __init__(self, height: int, width: int, feature_dim: int, base_channels: int, wrap: bool = False) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""How a picture of any size is halved: shared by generators, which walk it upwards, and discriminators, downwards."""
+"""The feature map sizes of generators, from small to large, and of discriminators, from large to small."""
 
 from dataclasses import dataclass
 
@@ -9,8 +9,8 @@ from ganrnn.errors import BadInput
 class Pyramid:
     """Feature map sizes from the smallest to the largest, in pixels, with the number of channels of each.
 
-    The largest map is half the picture, which spares both networks their outermost, most expensive layers: pictures
-    enter a discriminator as 2 x 2 patches folded into channels, and leave a generator by one doubling.
+    The largest map has half the size of the picture, which saves both networks their most expensive layers: pictures
+    enter a discriminator as 2 x 2 patches folded into channels, and a generator ends in one upsampling.
     """
 
     sizes: tuple[tuple[int, int], ...]
@@ -18,7 +18,7 @@ class Pyramid:
 
     @classmethod
     def of(cls, height: int, width: int, base_channels: int) -> "Pyramid":
-        """Halve while both sides stay whole and at least 4; channels double each time, up to eight times the base."""
+        """Halve while both sides are even and stay at least 4; channels double each time, up to 8 x `base_channels`."""
         check_image_size(height, width)
         sizes = [(height // 2, width // 2), (height // 4, width // 4)]
         while sizes[-1][0] % 2 == 0 and sizes[-1][1] % 2 == 0 and min(sizes[-1]) >= 8:

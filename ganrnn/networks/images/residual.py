@@ -38,7 +38,7 @@ class ConditionalBatchNorm(nn.Module):
 
 
 class UpBlock(nn.Module):
-    """Residual block that doubles the picture; its convolutions need no biases, which the next norm would take out."""
+    """Residual block that doubles the size; its convolutions have no biases, which the next norm would remove."""
 
     def __init__(self, in_channels: int, out_channels: int, style_dim: int, wrap: bool = False) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ class ResidualGenerator(nn.Module):
 
 
 class DownBlock(nn.Module):
-    """Residual block without normalisation that halves the picture or, with `halve` off, keeps its size."""
+    """Residual block without normalisation that halves the size unless `halve` is off."""
 
     def __init__(
         self, in_channels: int, hidden_channels: int, out_channels: int, wrap: bool = False, halve: bool = True
@@ -97,14 +97,14 @@ class DownBlock(nn.Module):
         super().__init__()
         self.halve = halve
         self.first = conv(in_channels, hidden_channels, 3, RELU_GAIN, wrap)
-        # Half of the variance each: nothing else would keep the logits of a deep stack small at first.
+        # Each branch has half of the variance, which keeps the initial logits of a deep stack small.
         self.second = conv(hidden_channels, out_channels, 3, RELU_GAIN * 0.5**0.5, wrap)
         self.skip = conv(in_channels, out_channels, 1, 0.5**0.5)
 
     def forward(
         self,
         x: torch.Tensor,  # [N, in_channels, H, W]
-        is_picture: bool = False,  # whose dark half a ReLU would cut off
+        is_picture: bool = False,  # a ReLU would cut off the dark half of a picture
     ) -> torch.Tensor:  # [N, out_channels, H/2, W/2] or [N, out_channels, H, W]
         y = self.second(F.relu(self.first(x if is_picture else F.relu(x))))
         if self.halve:
@@ -113,7 +113,7 @@ class DownBlock(nn.Module):
 
 
 class ResidualDiscriminator(ProjectionLogits):
-    """Pictures to features, features and conditions to logits. The features are sums over the last maps."""
+    """Pictures to features, features and conditions to logits. The features are scaled means over the last maps."""
 
     def __init__(
         self, height: int, width: int, condition_dim: int, feature_dim: int, base_channels: int, wrap: bool = False
@@ -134,7 +134,7 @@ class ResidualDiscriminator(ProjectionLogits):
 
     def read(self, images: torch.Tensor) -> torch.Tensor:
         """Pictures float32 [N, 3, H, W] in -1 to 1 to features [N, feature_dim]."""
-        # The paper's sum over a map of 4 x 4; maps of other sizes count as much as that one.
+        # The paper sums over a map of 4 x 4; 16 times the mean is the same for maps of any size.
         return self.trunk(images).mean((2, 3)) * 16
 
 

@@ -1,4 +1,4 @@
-"""Spectral normalisation of a discriminator: no layer stretches any direction of its input by more than one.
+"""Spectral normalisation of a discriminator: every layer has a Lipschitz constant of at most one.
 
 Miyato et al., "Spectral normalization for generative adversarial networks" (ICLR 2018).
 """
@@ -8,10 +8,10 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 
 def normalise_spectrally(module: nn.Module) -> None:
-    """Divide, from now on, the weight of every Conv2d and Linear in `module` by its largest singular value.
+    """Parametrise the weight of every Conv2d and Linear in `module` as itself divided by its largest singular value.
 
-    The value is followed by one power iteration at each forward pass in training mode. The vectors of these iterations
-    are buffers, so the state_dict holds all of the state; `weight` is in it as `parametrizations.weight.original`.
+    The value is estimated by one power iteration at each forward pass in training mode. The vectors of the iterations
+    are buffers, so the state_dict has all of the state; `weight` is in it as `parametrizations.weight.original`.
     """
     for layer in list(module.modules()):
         if isinstance(layer, nn.Conv2d | nn.Linear):

@@ -1,6 +1,7 @@
-"""A style-modulated generator without normalisation layers: noise and condition become a style, the style a picture.
+"""A style-modulated generator without normalisation layers: noise and condition give a style, which modulates layers.
 
-A picture that wraps begins at an angle of its own: only the smallest maps know of places, and they are turned by noise.
+With `wrap` the noise also rolls the columns of the smallest maps, the only ones with absolute positions, so that a
+panorama may start anywhere.
 
 Modulation scales a convolution's input channels and demodulation restores unit variance of its output, as in Karras
 et al., "Analyzing and improving the image quality of StyleGAN" (CVPR 2020), applied to the activations so that one
@@ -15,7 +16,7 @@ from torch.nn import functional as F
 
 from ganrnn.networks.images.convolution import GAIN, SLOPE, Conv, continued, double
 from ganrnn.networks.images.pyramid import Pyramid
-from ganrnn.networks.images.word_attention import MOST_PLACES, WordAttention, Words
+from ganrnn.networks.images.word_attention import MAX_POSITIONS, WordAttention, Words
 
 
 class ModulatedConv(nn.Module):
@@ -50,7 +51,7 @@ class ModulatedConv(nn.Module):
 class StyleGenerator(nn.Module):
     """Noise and condition to pictures of any height x width that are multiples of 4 from 16 up.
 
-    With `word_dim` the places of the smaller maps look at the words of a text as well.
+    With `word_dim` the smaller maps also attend to the words of a text.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class StyleGenerator(nn.Module):
         self.second = nn.ModuleList()
         in_channels = pyramid.channels[0]
         for (height, width), channels in zip(pyramid.sizes, pyramid.channels, strict=True):
-            if word_dim and height * width <= MOST_PLACES:
+            if word_dim and height * width <= MAX_POSITIONS:
                 self.looking.append(WordAttention(channels, word_dim))
             self.first.append(ModulatedConv(in_channels, channels, style_dim, wrap=wrap))
             self.second.append(ModulatedConv(channels, channels, style_dim, wrap=wrap))
@@ -92,13 +93,13 @@ class StyleGenerator(nn.Module):
         self,
         z: torch.Tensor,  # float32 [N, z_dim], standard normal
         condition: torch.Tensor,  # float32 [N, condition_dim]
-        maps: Sequence[torch.Tensor] = (),  # to draw over, [N, C, h, w] of each size, the smallest first
-        words: Words | None = None,  # to look at, where there is a `word_dim`
+        maps: Sequence[torch.Tensor] = (),  # added to the generator's own, [N, C, h, w] per size, the smallest first
+        words: Words | None = None,  # attended to, if there is a `word_dim`
     ) -> torch.Tensor:  # float32 [N, out_channels, height, width], about -1 to 1, not clipped
         style = self.style(torch.cat([z, condition], dim=1))
         x = self.ground(style).view(len(z), -1, *self.smallest)
         if self.wrap:
-            x = _turned(x, z)
+            x = _rolled(x, z)
         for level, (first, second) in enumerate(zip(self.first, self.second, strict=True)):
             if level:
                 x = double(x, self.wrap)
@@ -112,8 +113,8 @@ class StyleGenerator(nn.Module):
         return self.to_rgb(x)
 
 
-def _turned(x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-    """Maps [N, C, h, w] turned by any number of columns, each as likely as any other; z[:, 0] decides."""
+def _rolled(x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+    """Maps [N, C, h, w] rolled by a number of columns that is uniform and determined by z[:, 0]."""
     width = x.shape[3]
     turns = (torch.special.ndtr(z[:, :1]) * width).long()
     columns = (torch.arange(width, device=x.device) - turns) % width  # [N, w]

@@ -1,9 +1,9 @@
-"""A generator that starts from a picture: what it should become is painted over it, where it has to change.
+"""A generator that edits a source picture: it generates new colours and a mask of where they replace the source.
 
-The source is read into maps of every size, over which a style generator paints, as the skips of a U-Net (Isola et al.,
-"Image-to-image translation with conditional adversarial networks", CVPR 2017). Beside colours it paints a mask, and
-where that is near 0 the source stays as it is (Pumarola et al., "GANimation", ECCV 2018). The mask is no sigmoid:
-copying is the first thing learnt, and a sigmoid that is shut for it does not open again.
+An encoder computes maps of the source at every size, and a style generator adds them to its own, like the skips of a
+U-Net (Isola et al., "Image-to-image translation with conditional adversarial networks", CVPR 2017). Where the mask is
+near 0 the source stays unchanged (Pumarola et al., "GANimation", ECCV 2018). The mask is a softsign and not a sigmoid:
+copying is learnt first, and a saturated sigmoid would not open again.
 """
 
 import torch
@@ -41,6 +41,6 @@ class Translator(nn.Module):
     ) -> torch.Tensor:  # float32 [N, 3, height, width], about -1 to 1, not clipped
         maps = self.reader.maps(source)
         condition = torch.cat([condition, self.reader.summary(maps[-1])], dim=1)
-        painted = self.painter(z, condition, maps[::-1])
-        mask = (1 + F.softsign(painted[:, 3:])) / 2
-        return torch.lerp(source, painted[:, :3], mask)
+        output = self.painter(z, condition, maps[::-1])
+        mask = (1 + F.softsign(output[:, 3:])) / 2
+        return torch.lerp(source, output[:, :3], mask)

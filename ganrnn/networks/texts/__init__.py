@@ -1,1 +1,1 @@
-"""Recurrent cells, encoders, decoders and language models."""
+"""Recurrent layers, encoders, decoders, language models, discriminators of texts."""

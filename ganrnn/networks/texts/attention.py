@@ -1,4 +1,4 @@
-"""Attention: what of a source counts just now, as shares of its places. In one go for all steps, and in exact sums."""
+"""Attention over the positions of a source: for all steps in one pass, and for one step in exact sums."""
 
 from typing import Literal
 
@@ -9,18 +9,18 @@ from torch.nn import functional as F
 from ganrnn import exact
 
 AttentionKind = Literal["additive", "multiplicative"]
-READ_BITS = 20  # of a share, after the point: with values of 19 bits, 2^14 places still add up exactly
-MOST_PLACES = 2**14
-LEAST_COPIED = 1e-30  # the probability of a token that is neither written nor copied, since it has a logarithm
+READ_BITS = 20  # of an attention weight, after the point: with values of 19 bits, 2^14 positions still add up exactly
+MAX_POSITIONS = 2**14
+LEAST_PROBABILITY = 1e-30  # the least probability of a token, so that its logarithm is finite
 
 
 class Attention(nn.Module):
-    """Softmax over the places of a memory by their energy for a query.
+    """Softmax over the positions of a memory by their energy for a query.
 
     additive:        v · tanh(W_q q + b + W_m m + w c)        (Bahdanau et al. 2015)
     multiplicative:  q · W_m m + w c                          (Luong et al. 2015, "general")
 
-    where c, with `covers`, is how much of the place was attended to at all steps before (See et al. 2017).
+    where c, with `covers`, is the sum of the attention weights of the position at all earlier steps (See et al. 2017).
     """
 
     def __init__(self, kind: AttentionKind, query_dim: int, memory_dim: int, covers: bool) -> None:
@@ -37,7 +37,7 @@ class Attention(nn.Module):
         queries: torch.Tensor,  # [N, T, Q]
         memory: torch.Tensor,  # [N, S, M]
         mask: torch.Tensor,  # bool [N, S], False at padding
-    ) -> torch.Tensor:  # shares [N, T, S]
+    ) -> torch.Tensor:  # weights [N, T, S]
         keys = self.to_key(memory)
         if self.covering is None:
             return self._energies(queries, keys, None).masked_fill(~mask[:, None], -torch.inf).softmax(2)
@@ -52,15 +52,15 @@ class Attention(nn.Module):
     def _energies(self, queries: torch.Tensor, keys: torch.Tensor, covered: torch.Tensor | None) -> torch.Tensor:
         """[N, T, S]; `covered` [N, S] is for a single step."""
         if self.to_query is None or self.energy is None:
-            made = queries @ keys.transpose(1, 2)
-            return made if covered is None or self.covering is None else made + self.covering * covered[:, None]
+            energies = queries @ keys.transpose(1, 2)
+            return energies if covered is None or self.covering is None else energies + self.covering * covered[:, None]
         if covered is not None and self.covering is not None:
             keys = keys + self.covering * covered[:, :, None]
         return torch.tanh(self.to_query(queries)[:, :, None] + keys[:, None]) @ self.energy
 
 
 class ExactAttention:
-    """The same for one step, its sums independent of their order and of the padding."""
+    """`Attention` for one step, in sums that neither their order nor the padding changes."""
 
     def __init__(self, attention: Attention) -> None:
         self.to_key = exact.Linear(attention.to_key.weight)
@@ -78,7 +78,7 @@ class ExactAttention:
         query: torch.Tensor,  # snapped [N, Q]
         keys: torch.Tensor,  # snapped [N, S, Q]
         mask: torch.Tensor,  # bool [N, S]
-        covered: torch.Tensor,  # [N, S], the sum of all shares before
+        covered: torch.Tensor,  # [N, S], the sum of all earlier weights
     ) -> torch.Tensor:  # multiples of 2^-20, [N, S]
         if self.to_query is None or self.to_energy is None:
             energies = (keys @ query[:, :, None])[:, :, 0]
@@ -95,11 +95,12 @@ class ExactAttention:
 
 def mixed(
     logits: torch.Tensor,  # [N, T, V]
-    written: torch.Tensor,  # logits of the odds that a token is written and not copied, [N, T]
+    generation_logits: torch.Tensor,  # logits of the probability that a token is generated and not copied, [N, T]
     shares: torch.Tensor,  # [N, T, S]
     source: torch.Tensor,  # tokens int64 [N, S] of the same vocabulary
 ) -> torch.Tensor:  # log-probabilities [N, T, V]
-    """Tokens written anew or copied from where attention lies (See et al., "Get to the point", 2017)."""
-    written = written.sigmoid()[:, :, None]
-    places = source[:, None].expand(-1, logits.shape[1], -1)
-    return (written * F.softmax(logits, 2)).scatter_add(2, places, (1 - written) * shares).clamp_min(LEAST_COPIED).log()
+    """Mixture of generated tokens and tokens copied by attention (See et al., "Get to the point", 2017)."""
+    p_generated = generation_logits.sigmoid()[:, :, None]
+    tokens = source[:, None].expand(-1, logits.shape[1], -1)
+    mixture = (p_generated * F.softmax(logits, 2)).scatter_add(2, tokens, (1 - p_generated) * shares)
+    return mixture.clamp_min(LEAST_PROBABILITY).log()

@@ -1,6 +1,6 @@
-"""A recurrent stack, step by step, in exact sums: what rows come with a row changes no bit of its states.
+"""A recurrent stack, step by step, in exact sums: the other rows of a batch change no bit of a row's states.
 
-The equations are those of `ganrnn/networks/texts/recurrent.py`, the weights too, rounded as `exact` says.
+Equations and weights are those of `ganrnn/networks/texts/recurrent.py`, the weights rounded as in `exact`.
 """
 
 import torch
@@ -11,7 +11,7 @@ from ganrnn.networks.texts.recurrent import RecurrentLayer, RecurrentStack
 
 
 class ExactLayer:
-    """One layer."""
+    """One recurrent layer."""
 
     def __init__(self, layer: RecurrentLayer) -> None:
         self.cell, self.num_states = layer.cell, layer.num_states
@@ -19,7 +19,7 @@ class ExactLayer:
         self.from_state = None if layer.weight_h is None else exact.Linear(layer.weight_h, layer.bias_h)
 
     def step(self, x: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
-        """Inputs [N, I] and states [S, N, H], snapped both, to the states after; the output is the first of them."""
+        """Snapped inputs [N, I] and states [S, N, H] to the next states, of which the first is the output."""
         gates = self.from_input(x)
         if self.from_state is None:
             n = gates.chunk(2, dim=1)[1]
@@ -53,7 +53,7 @@ class ExactNorm:
 
 
 class ExactStack:
-    """All layers."""
+    """All layers of a recurrent stack."""
 
     def __init__(self, stack: RecurrentStack) -> None:
         self.layers = [ExactLayer(layer) for layer in stack.layers]  # type: ignore[arg-type]
@@ -61,16 +61,16 @@ class ExactStack:
         self.hidden_dim = stack.hidden_dim
 
     def step(self, x: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Inputs [N, I] and states [L, S, N, H] to outputs [N, H] and the states after."""
-        after = []
-        for layer, norm, before in zip(self.layers, self.norms, state, strict=True):
-            held = layer.step(x, before)
-            x = norm(held[0]) if norm else held[0]
-            after.append(held)
-        return x, torch.stack(after)
+        """Inputs [N, I] and states [L, S, N, H] to outputs [N, H] and the next states."""
+        next_states = []
+        for layer, norm, layer_state in zip(self.layers, self.norms, state, strict=True):
+            next_layer_state = layer.step(x, layer_state)
+            x = norm(next_layer_state[0]) if norm else next_layer_state[0]
+            next_states.append(next_layer_state)
+        return x, torch.stack(next_states)
 
     def read(self, x: torch.Tensor) -> torch.Tensor:
-        """Whole rows [N, T, I], snapped, to outputs [N, T, H]."""
+        """Snapped rows [N, T, I] to outputs [N, T, H], from zero states."""
         state = x.new_zeros(len(self.layers), self.layers[0].num_states, len(x), self.hidden_dim)
         outputs = []
         for step in range(x.shape[1]):

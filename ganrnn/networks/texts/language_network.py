@@ -1,4 +1,4 @@
-"""An RNN that reads tokens and says of each place what may come next, and the same in exact sums, a step at a time."""
+"""A recurrent network that predicts the next token: for training, and in exact sums for decoding."""
 
 from typing import Any
 
@@ -13,10 +13,10 @@ from ganrnn.text.vocabulary import BEGIN, END, PAD, TextVocabulary
 
 
 class LanguageNetwork(nn.Module):
-    """Embedding, recurrent stack, logits; with `tied` the embeddings give the logits too (Press & Wolf 2017).
+    """Embedding, recurrent stack, logits; with `tied` the embeddings are also the output weights (Press & Wolf 2017).
 
-    With `condition_dim` the stack reads so many numbers beside each token, the same for all tokens of a row. `rules`
-    are those of `RecurrentStack`.
+    With `condition_dim` the stack also reads a condition vector at each token, the same for all tokens of a row.
+    `rules` are those of `RecurrentStack`.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class LanguageNetwork(nn.Module):
 
     @property
     def logit_weight(self) -> torch.Tensor:
-        """Of the last layer, [V, D]."""
+        """The weight of the last layer, [V, D]."""
         return self.embedding.weight if self.own_weight is None else self.own_weight
 
     def forward(
@@ -49,29 +49,29 @@ class LanguageNetwork(nn.Module):
         tokens: torch.Tensor,  # int64 [N, T]
         state: torch.Tensor,  # [L, S, N, H]
         condition: torch.Tensor | None = None,  # [N, C]
-    ) -> tuple[torch.Tensor, torch.Tensor]:  # features [N, T, D], of which `logits` are made; [L, S, N, H]
+    ) -> tuple[torch.Tensor, torch.Tensor]:  # features [N, T, D] for `logits`, next state [L, S, N, H]
         x = self.embedding(tokens)
         if condition is not None:
             x = torch.cat([x, condition[:, None].expand(-1, x.shape[1], -1)], dim=2)
-        outputs, after = self.stack(x, state)
+        outputs, next_state = self.stack(x, state)
         outputs = self.stack.drop(outputs)
         if self.projection is not None:
             outputs = self.projection(outputs)
-        return outputs, after
+        return outputs, next_state
 
     def logits(self, features: torch.Tensor) -> torch.Tensor:
-        """Features [N, T, D] to [N, T, V]."""
+        """Features [N, T, D] to logits [N, T, V]."""
         return F.linear(features, self.logit_weight, self.bias)
 
     def choice_logits(self, features: torch.Tensor) -> torch.Tensor:
-        """Features [N, T, D] to [N, T, V - END]: of END and what stands after it, which alone is ever written."""
+        """Features [N, T, D] to logits [N, T, V - END] of END and later tokens, the only ones that are generated."""
         return F.linear(features, self.logit_weight[END:], self.bias[END:])
 
     @torch.no_grad()
     def draw(self, num_rows: int, num_tokens: int) -> torch.Tensor:
-        """Texts to learn from, int64 [N, T + 1] with T up to `num_tokens`: BEGIN, tokens, END, PAD behind it.
+        """Samples for training, int64 [N, T + 1] with T up to `num_tokens`: BEGIN, tokens, END, then PAD.
 
-        Choices come from torch's global generator, and sums are not exact: a row may depend on its neighbours.
+        Random numbers come from torch's global generator, and sums are not exact: a row may depend on the other rows.
         """
         state = self.stack.begin(num_rows)
         last = torch.full((num_rows,), BEGIN, device=state.device)
@@ -105,19 +105,19 @@ class ExactLanguageNetwork:
     def step(
         self, tokens: torch.Tensor, state: torch.Tensor, condition: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Tokens int64 [N], and a snapped condition [N, C] of each, to logits float64 [N, V] of what follows."""
+        """Tokens int64 [N] and snapped conditions [N, C] to logits float64 [N, V] and the next states."""
         x = F.embedding(tokens.to(self.embedding.device), self.embedding)
         if condition is not None:
             x = torch.cat([x, condition], dim=1)
-        x, after = self.stack.step(x, state)
+        x, next_state = self.stack.step(x, state)
         if self.projection is not None:
             x = exact.snapped(self.projection(x))
-        return self.to_logits(x), after
+        return self.to_logits(x), next_state
 
     def select_rows(self, state: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-        """The states of some rows."""
+        """The states of the rows int64 [M]."""
         return state.index_select(2, rows)
 
     def log_coverage(self, state: Any) -> list[float]:
-        """There is no source."""
+        """Zeros: there is no source."""
         return [0.0] * state.shape[2]

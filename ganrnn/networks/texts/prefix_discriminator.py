@@ -1,4 +1,4 @@
-"""Discriminators that say of every prefix of a text whether people wrote it: no logit sees a later token."""
+"""Discriminators with a logit for every prefix of a text: no logit depends on a later token."""
 
 from typing import Literal
 
@@ -10,11 +10,11 @@ from ganrnn.networks.texts.recurrent import Cell, RecurrentStack
 from ganrnn.text.vocabulary import PAD
 
 PrefixDiscriminatorName = Literal["rnn", "cnn"]
-_WIDTHS = (1, 2, 4, 8)  # of filters, in tokens
+_WIDTHS = (1, 2, 4, 8)  # of convolution filters, in tokens
 
 
 class RecurrentPrefixDiscriminator(nn.Module):
-    """Embedding, one recurrent layer in reading direction, a logit after each token."""
+    """Embedding, one recurrent layer from left to right, a logit after each token."""
 
     def __init__(self, num_tokens: int, cell: Cell, embedding_dim: int, hidden_dim: int, dropout: float) -> None:
         super().__init__()
@@ -23,13 +23,13 @@ class RecurrentPrefixDiscriminator(nn.Module):
         self.to_logit = nn.Linear(hidden_dim, 1)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Texts int64 [N, T], without BEGIN, PAD behind their ends, to logits [N, T]."""
+        """Texts int64 [N, T], without BEGIN, padded at the end, to logits [N, T]."""
         logits: torch.Tensor = self.to_logit(self.stack.drop(self.stack.read(self.embedding(tokens))))
         return logits[:, :, 0]
 
 
 class ConvolutionalPrefixDiscriminator(nn.Module):
-    """Embedding, filters of many widths, the highest answer of each so far, a logit after each token.
+    """Embedding, convolution filters of several widths, their maximum over the prefix, a logit after each token.
 
     The sentence classifier of Kim, "Convolutional neural networks for sentence classification" (EMNLP 2014), which is
     the discriminator of Yu et al., "SeqGAN" (AAAI 2017), with padding on the left and a maximum over the prefix.
@@ -43,10 +43,10 @@ class ConvolutionalPrefixDiscriminator(nn.Module):
         self.to_logit = nn.Linear(hidden_dim * len(_WIDTHS), 1)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Texts int64 [N, T], without BEGIN, PAD behind their ends, to logits [N, T]."""
+        """Texts int64 [N, T], without BEGIN, padded at the end, to logits [N, T]."""
         words = self.drop(self.embedding(tokens)).transpose(1, 2)
-        found = [answer(F.pad(words, (width - 1, 0))) for width, answer in zip(_WIDTHS, self.filters, strict=True)]
-        features = F.relu(torch.cat(found, dim=1)).cummax(2).values.transpose(1, 2)
+        responses = [f(F.pad(words, (width - 1, 0))) for width, f in zip(_WIDTHS, self.filters, strict=True)]
+        features = F.relu(torch.cat(responses, dim=1)).cummax(2).values.transpose(1, 2)
         logits: torch.Tensor = self.to_logit(self.drop(features))
         return logits[:, :, 0]
 
@@ -54,7 +54,7 @@ class ConvolutionalPrefixDiscriminator(nn.Module):
 def prefix_discriminator(
     name: PrefixDiscriminatorName, num_tokens: int, cell: Cell, embedding_dim: int, hidden_dim: int, dropout: float
 ) -> nn.Module:
-    """A new one; the cell is that of `rnn`, `hidden_dim` its state or the filters of each width."""
+    """A new discriminator; `cell` is for `rnn`, `hidden_dim` the size of its state or the filters of each width."""
     if name == "rnn":
         return RecurrentPrefixDiscriminator(num_tokens, cell, embedding_dim, hidden_dim, dropout)
     return ConvolutionalPrefixDiscriminator(num_tokens, embedding_dim, hidden_dim, dropout)

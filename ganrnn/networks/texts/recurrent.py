@@ -1,6 +1,6 @@
 """Recurrent layers on the kernels of torch, and minGRU as a parallel scan.
 
-States are float [S, N, H] with S = 2 for an LSTM, hidden and cell, and 1 for all others; those of a stack [L, S, N, H].
+States are float [S, N, H], with S = 2 for an LSTM (hidden and cell) and 1 otherwise; those of a stack [L, S, N, H].
 """
 
 from typing import Literal
@@ -17,7 +17,7 @@ _LEAST = 1e-30
 
 
 class RecurrentLayer(nn.Module):
-    """One layer in one direction; gates stand in the order that torch has.
+    """One layer in one direction; gates are in torch's order.
 
     rnn_tanh, rnn_relu:  h_t = f(W_x x_t + W_h h_{t-1} + b)                            (Elman 1990)
     lstm:  i, f, g, o;  c_t = f c_{t-1} + i g,  h_t = o tanh(c_t)                       (Hochreiter & Schmidhuber 1997)
@@ -43,7 +43,7 @@ class RecurrentLayer(nn.Module):
 
     @property
     def num_states(self) -> int:
-        """S."""
+        """S, the number of states."""
         return 2 if self.cell == "lstm" else 1
 
     def forward(
@@ -56,33 +56,35 @@ class RecurrentLayer(nn.Module):
             return outputs, outputs[None, :, -1]
         assert self.bias_h is not None
         weights = [self.weight_x, self._dropped(self.weight_h), self.bias_x, self.bias_h]
-        learns = torch.is_grad_enabled()  # what cuDNN calls training; its own dropout is not used
+        is_training = torch.is_grad_enabled()  # cuDNN's training mode; its dropout is not used
         if self.cell == "lstm":
-            before = (state[:1], state[1:])
-            outputs, hidden, memory = torch.lstm(x, before, weights, True, 1, 0.0, learns, False, True)
-            return outputs, torch.cat([hidden, memory])
+            hidden_and_cell = (state[:1], state[1:])
+            outputs, hidden, cell_state = torch.lstm(
+                x, hidden_and_cell, weights, True, 1, 0.0, is_training, False, True
+            )
+            return outputs, torch.cat([hidden, cell_state])
         kernel = {"gru": torch.gru, "rnn_tanh": torch.rnn_tanh, "rnn_relu": torch.rnn_relu}[self.cell]
-        return kernel(x, state, weights, True, 1, 0.0, learns, False, True)
+        return kernel(x, state, weights, True, 1, 0.0, is_training, False, True)
 
     def _dropped(self, weight: torch.Tensor) -> torch.Tensor:
         return F.dropout(weight, self.weight_drop, self.training) if self.weight_drop else weight
 
 
 def _scanned(gates: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
-    """All steps of a minGRU at once, from gates [N, T, 2 H] and the state before [N, H], by sums of logarithms.
+    """All steps of a minGRU at once, from gates [N, T, 2 H] and the initial state [N, H], by a scan of logarithms.
 
     Feng et al., "Were RNNs all we needed?" (2024), after Heinsen, "Efficient parallelization of a ubiquitous sequential
     computation" (2023).
     """
     z, n = gates.chunk(2, dim=2)
-    kept = F.logsigmoid(-z).cumsum(1)
+    log_kept = F.logsigmoid(-z).cumsum(1)
     log_n = torch.where(n >= 0, (n.clamp_min(0) + 0.5).log(), F.logsigmoid(n))
-    added = torch.cat([before.clamp_min(_LEAST).log()[:, None], F.logsigmoid(z) + log_n - kept], dim=1)
-    return (kept + added.logcumsumexp(1)[:, 1:]).exp()
+    log_added = torch.cat([before.clamp_min(_LEAST).log()[:, None], F.logsigmoid(z) + log_n - log_kept], dim=1)
+    return (log_kept + log_added.logcumsumexp(1)[:, 1:]).exp()
 
 
 class RecurrentStack(nn.Module):
-    """Layers one on top of the other, with dropout before each and layer normalisation after each where asked for.
+    """A stack of layers, with optional dropout before and layer normalisation after each layer.
 
     `variational` drops the same features at all steps of a sequence (Gal & Ghahramani 2016).
     """
@@ -114,20 +116,20 @@ class RecurrentStack(nn.Module):
         x: torch.Tensor,  # [N, T, I]
         state: torch.Tensor,  # [L, S, N, H]
     ) -> tuple[torch.Tensor, torch.Tensor]:  # [N, T, H], [L, S, N, H]
-        after = []
-        for layer, norm, before in zip(self.layers, self.norms, state, strict=True):
-            x, held = layer(self.drop(x), before)
+        next_states = []
+        for layer, norm, layer_state in zip(self.layers, self.norms, state, strict=True):
+            x, next_layer_state = layer(self.drop(x), layer_state)
             x = norm(x)
-            after.append(held)
-        return x, torch.stack(after)
+            next_states.append(next_layer_state)
+        return x, torch.stack(next_states)
 
     def read(self, x: torch.Tensor) -> torch.Tensor:
-        """Whole rows [N, T, I] to outputs [N, T, H]."""
+        """Rows [N, T, I] to outputs [N, T, H], from zero states."""
         outputs: torch.Tensor = self(x, self.begin(len(x)))[0]
         return outputs
 
     def drop(self, x: torch.Tensor) -> torch.Tensor:
-        """Features [N, T, D] with some set to 0 while training."""
+        """Dropout of features [N, T, D] in training mode."""
         if not self.variational:
             return F.dropout(x, self.dropout, self.training)
         return x * F.dropout(torch.ones_like(x[:, :1]), self.dropout, self.training)

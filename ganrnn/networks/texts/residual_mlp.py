@@ -1,4 +1,4 @@
-"""Layers of points, each added to what it reads: generator and critic of latents. In one go, and in exact sums."""
+"""Residual multilayer perceptrons, the generator and critic of latents: with torch's kernels, and in exact sums."""
 
 import torch
 from torch import nn
@@ -11,9 +11,9 @@ _SLOPE = 0.2
 
 
 class ResidualMlp(nn.Module):
-    """[N, I] and, with `num_labels`, a label of each to [N, O]; `num_blocks` blocks of two layers.
+    """Vectors [N, I] and, with `num_labels`, labels int64 [N] to [N, O]; `num_blocks` residual blocks of two layers.
 
-    With residual connections as in Donahue & Rumshisky, "Adversarial text generation without reinforcement learning"
+    Residual connections as in Donahue & Rumshisky, "Adversarial text generation without reinforcement learning"
     (2018).
     """
 
@@ -38,33 +38,33 @@ class ResidualMlp(nn.Module):
         x = self.begin(x)
         for first, second in self.layers():
             x = x + second(F.leaky_relu(first(F.leaky_relu(x, _SLOPE)), _SLOPE))
-        made: torch.Tensor = self.end(F.leaky_relu(x, _SLOPE))
-        return made
+        output: torch.Tensor = self.end(F.leaky_relu(x, _SLOPE))
+        return output
 
     def layers(self) -> list[list[nn.Linear]]:
-        """Of each block, the two."""
+        """The two layers of each block."""
         return [list(block) for block in self.blocks]  # type: ignore[call-overload]
 
 
 class LatentGenerator(ResidualMlp):
-    """Noise to points on the sphere."""
+    """Noise [N, Z] to latents on the sphere [N, D]."""
 
     def forward(self, x: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
         return on_sphere(super().forward(x, labels))
 
 
 class ExactLatentGenerator:
-    """The same in sums that no neighbour changes."""
+    """`LatentGenerator` in sums that no other row changes."""
 
     @torch.no_grad()
     def __init__(self, generator: LatentGenerator) -> None:
         embedding = generator.embedding
         self.embedding = None if embedding is None else exact.snapped(embedding.weight)
         self.begin, self.end = (exact.Linear(layer.weight, layer.bias) for layer in (generator.begin, generator.end))
-        self.blocks = [[exact.Linear(own.weight, own.bias) for own in pair] for pair in generator.layers()]
+        self.blocks = [[exact.Linear(layer.weight, layer.bias) for layer in pair] for pair in generator.layers()]
 
     def __call__(self, z: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
-        """Noise [N, Z] and labels int64 [N] to snapped [N, D]."""
+        """Noise [N, Z] and labels int64 [N] to snapped latents [N, D]."""
         x = exact.snapped(z)
         if self.embedding is not None:
             x = torch.cat([x, self.embedding[labels]], dim=1)

@@ -1,7 +1,8 @@
-"""An RNN that writes a text while it looks at another: encoder, attention, decoder; and the same in exact sums.
+"""An encoder-decoder network with attention: for training, and in exact sums for decoding.
 
-The first layer of the decoder reads what was written and asks for what of the source counts now; the layers above read
-its answer. Nothing of a step's attention goes back into the first layer, so that a training reads all steps at once.
+The first layer of the decoder reads the target tokens and its outputs are the queries of attention; the layers above
+also read the attended memory. Attention does not feed back into the first layer, so that training processes all steps
+in parallel.
 """
 
 from dataclasses import dataclass, fields
@@ -12,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ganrnn import exact
-from ganrnn.networks.texts.attention import LEAST_COPIED, Attention, AttentionKind, ExactAttention, mixed
+from ganrnn.networks.texts.attention import LEAST_PROBABILITY, Attention, AttentionKind, ExactAttention, mixed
 from ganrnn.networks.texts.bidirectional_encoder import BidirectionalEncoder, ExactBidirectionalEncoder
 from ganrnn.networks.texts.bridge import Bridge, ExactBridge
 from ganrnn.networks.texts.exact_rnn import ExactStack
@@ -21,11 +22,11 @@ from ganrnn.text.vocabulary import PAD, TextVocabulary
 
 
 class Seq2SeqNetwork(nn.Module):
-    """Bahdanau et al., "Neural machine translation by jointly learning to align and translate" (2015), and kin.
+    """Bahdanau et al., "Neural machine translation by jointly learning to align and translate" (2015), and variants.
 
-    With `shared` both sides have one vocabulary and one embedding; with `tied` the embeddings give the logits too.
-    With `copies` a token may come from the source (See et al. 2017), which needs one vocabulary for both. `rules` are
-    those of `RecurrentStack`.
+    With `shared` both sides have one vocabulary and one embedding; with `tied` the embeddings are also the output
+    weights. With `copies` tokens may be copied from the source (See et al. 2017), which needs a shared vocabulary.
+    `rules` are those of `RecurrentStack`.
     """
 
     def __init__(
@@ -63,33 +64,33 @@ class Seq2SeqNetwork(nn.Module):
 
     @property
     def logit_weight(self) -> torch.Tensor:
-        """Of the last layer, [V, D]."""
+        """The weight of the last layer, [V, D]."""
         return self.target_embedding.weight if self.own_weight is None else self.own_weight
 
     @property
     def embeddings(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Of the source's tokens and the target's, [V, E] each."""
-        own = self.target_embedding if self.source_embedding is None else self.source_embedding
-        return own.weight, self.target_embedding.weight
+        """The embeddings of source tokens and of target tokens, [V, E] each."""
+        source_embedding = self.target_embedding if self.source_embedding is None else self.source_embedding
+        return source_embedding.weight, self.target_embedding.weight
 
     def forward(
         self,
         source: torch.Tensor,  # tokens int64 [N, S]
         lengths: torch.Tensor,  # int64 [N]
         tokens: torch.Tensor,  # int64 [N, T]
-    ) -> tuple[torch.Tensor, torch.Tensor]:  # features [N, T, D], of which `logits` are made, and shares [N, T, S]
+    ) -> tuple[torch.Tensor, torch.Tensor]:  # features [N, T, D] for `logits`, attention weights [N, T, S]
         memory, end = self.reader(F.embedding(source, self.embeddings[0]), lengths)
         states = self.bridge(end)
         queries, _ = self.asking(self.target_embedding(tokens), states[:1])
         shares = self.attention(queries, memory, token_mask(source, lengths))
-        found = torch.cat([queries, shares @ memory], dim=2)
+        outputs, attended = queries, shares @ memory
         if self.above is not None:
-            outputs, _ = self.above(found, states[1:])
-            found = torch.cat([outputs, found[:, :, queries.shape[2] :]], dim=2)
-        return self.asking.drop(torch.tanh(self.joined(self.asking.drop(found)))), shares
+            outputs, _ = self.above(torch.cat([queries, attended], dim=2), states[1:])
+        joined = self.joined(self.asking.drop(torch.cat([outputs, attended], dim=2)))
+        return self.asking.drop(torch.tanh(joined)), shares
 
     def logits(self, features: torch.Tensor, shares: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
-        """What `forward` gives for sources int64 [N, S] to [N, T, V]."""
+        """The results of `forward` and sources int64 [N, S] to logits [N, T, V]."""
         logits = F.linear(features, self.logit_weight, self.bias)
         if self.writes is None:
             return logits
@@ -126,49 +127,51 @@ class ExactSeq2Seq:
         )
 
     @torch.no_grad()
-    def step(self, tokens: torch.Tensor, reading: "Seq2SeqState") -> tuple[torch.Tensor, "Seq2SeqState"]:
-        """Tokens int64 [N] to logits float64 [N, V] of what follows."""
-        states = reading.states.permute(1, 2, 0, 3)
-        queries, asked = self.asking.step(F.embedding(tokens.to(states.device), self.embeddings[1]), states[:1])
-        shares = self.attention.shares(queries, reading.keys, reading.mask, reading.covered)
-        found = exact.snapped((shares[:, None] @ reading.memory)[:, 0])
-        outputs, after = queries, [asked]
+    def step(self, tokens: torch.Tensor, state: "Seq2SeqState") -> tuple[torch.Tensor, "Seq2SeqState"]:
+        """Tokens int64 [N] to logits float64 [N, V] and the next state."""
+        states = state.states.permute(1, 2, 0, 3)
+        queries, query_states = self.asking.step(F.embedding(tokens.to(states.device), self.embeddings[1]), states[:1])
+        shares = self.attention.shares(queries, state.keys, state.mask, state.covered)
+        attended = exact.snapped((shares[:, None] @ state.memory)[:, 0])
+        outputs, layer_states = queries, [query_states]
         if self.above is not None:
-            outputs, above = self.above.step(torch.cat([queries, found], dim=1), states[1:])
-            after.append(above)
-        outputs = exact.snapped(exact.tanh(self.joined(torch.cat([outputs, found], dim=1))))
+            outputs, above_states = self.above.step(torch.cat([queries, attended], dim=1), states[1:])
+            layer_states.append(above_states)
+        outputs = exact.snapped(exact.tanh(self.joined(torch.cat([outputs, attended], dim=1))))
         logits = self.to_logits(outputs)
         if self.writes is not None:
-            written = exact.sigmoid(self.writes(outputs))
-            copied = torch.zeros_like(logits).scatter_add_(1, reading.source, shares)
-            logits = exact.log((written * exact.softmax(logits) + (1.0 - written) * copied).clamp_min(LEAST_COPIED))
-        states = torch.cat(after).permute(2, 0, 1, 3)
-        return logits, reading.following(reading.covered + shares, states)
+            p_generated = exact.sigmoid(self.writes(outputs))
+            copied = torch.zeros_like(logits).scatter_add_(1, state.source, shares)
+            logits = exact.log(
+                (p_generated * exact.softmax(logits) + (1.0 - p_generated) * copied).clamp_min(LEAST_PROBABILITY)
+            )
+        states = torch.cat(layer_states).permute(2, 0, 1, 3)
+        return logits, state.next_state(state.covered + shares, states)
 
-    def select_rows(self, reading: "Seq2SeqState", rows: torch.Tensor) -> "Seq2SeqState":
-        """The states of some rows."""
-        return Seq2SeqState(*(getattr(reading, held.name).index_select(0, rows) for held in fields(reading)))
+    def select_rows(self, state: "Seq2SeqState", rows: torch.Tensor) -> "Seq2SeqState":
+        """The states of the rows int64 [M]."""
+        return Seq2SeqState(*(getattr(state, field.name).index_select(0, rows) for field in fields(state)))
 
-    def log_coverage(self, reading: "Seq2SeqState") -> list[float]:
-        """The sum over a source's places of the logarithm of how much of it was attended to, 1 at most."""
-        parts = exact.log(reading.covered.clamp(2.0**-20, 1.0))
-        parts = exact.snapped(torch.where(reading.mask, parts, 0.0), exact.LOGIT_BITS)
+    def log_coverage(self, state: "Seq2SeqState") -> list[float]:
+        """The sum over a source's positions of the log of their total attention weight, at most 1 each."""
+        parts = exact.log(state.covered.clamp(2.0**-20, 1.0))
+        parts = exact.snapped(torch.where(state.mask, parts, 0.0), exact.LOGIT_BITS)
         return parts.sum(1).tolist()
 
 
 @dataclass(frozen=True)
 class Seq2SeqState:
-    """Where the writing of rows stands."""
+    """The decoder's state for N rows."""
 
     source: torch.Tensor  # tokens int64 [N, S]
     mask: torch.Tensor  # bool [N, S], False at padding
     memory: torch.Tensor  # float64 [N, S, H]
     keys: torch.Tensor  # float64 [N, S, H]
-    covered: torch.Tensor  # float64 [N, S], the sum of all shares
+    covered: torch.Tensor  # float64 [N, S], the sum of the attention weights of all steps
     states: torch.Tensor  # float64 [N, L, S, H]
 
-    def following(self, covered: torch.Tensor, states: torch.Tensor) -> "Seq2SeqState":
-        """One token on."""
+    def next_state(self, covered: torch.Tensor, states: torch.Tensor) -> "Seq2SeqState":
+        """The state after one more token."""
         return Seq2SeqState(self.source, self.mask, self.memory, self.keys, covered, states)
 
 
@@ -178,6 +181,6 @@ def token_mask(source: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
 
 
 def _embedding(num_tokens: int, dim: int) -> nn.Embedding:
-    made = nn.Embedding(num_tokens, dim, padding_idx=PAD)
-    nn.init.normal_(made.weight, std=dim**-0.5)
-    return made
+    embedding = nn.Embedding(num_tokens, dim, padding_idx=PAD)
+    nn.init.normal_(embedding.weight, std=dim**-0.5)
+    return embedding

@@ -1,7 +1,7 @@
-"""Texts to points on a sphere and back: an RNN reads, another writes what the point says. In one go, and in exact sums.
+"""An autoencoder from texts to latents on a sphere and back: for training, and in exact sums for decoding.
 
-The writer reads the point beside each token and begins with what a bridge makes of it; where texts have labels, it
-reads the label's embedding with it.
+The decoder reads the latent and, if texts have labels, the label's embedding at each token; a bridge computes its
+initial state from both.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from ganrnn.text.vocabulary import PAD, TextVocabulary
 
 
 class TextAutoencoder(nn.Module):
-    """Both sides have one embedding; with `tied` it gives the logits too. `rules` are those of `RecurrentStack`."""
+    """Encoder and decoder share an embedding, with `tied` also the output weights. `rules`: see `RecurrentStack`."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class TextAutoencoder(nn.Module):
         )
 
     def encode(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Texts with their END int64 [N, S], PAD behind it, to latents [N, D]."""
+        """Texts int64 [N, S] with END, padded at the end, to latents [N, D]."""
         lengths = (tokens != PAD).sum(1).clamp_min(1)
         _, end = self.reader(self.decoder.embedding(tokens), lengths)
         return on_sphere(self.to_latent(end))
@@ -66,14 +66,14 @@ class TextAutoencoder(nn.Module):
         latents: torch.Tensor,  # [N, D]
         labels: torch.Tensor | None,  # int64 [N]
         tokens: torch.Tensor,  # int64 [N, T], BEGIN first
-    ) -> torch.Tensor:  # features [N, T, H], of which the decoder's `logits` are made
+    ) -> torch.Tensor:  # features [N, T, H] for the decoder's `logits`
         condition = latents if self.labels is None else torch.cat([latents, self.labels(labels)], dim=1)
         features: torch.Tensor = self.decoder(tokens, self.bridge(condition), condition)[0]
         return features
 
 
 class ExactEncoder:
-    """Latents that neither neighbours nor padding change."""
+    """The encoder in sums that neither other rows nor padding change."""
 
     @torch.no_grad()
     def __init__(self, network: TextAutoencoder) -> None:
@@ -83,7 +83,7 @@ class ExactEncoder:
 
     @torch.no_grad()
     def __call__(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Tokens int64 [N, S] to snapped [N, D]."""
+        """Tokens int64 [N, S] to snapped latents [N, D]."""
         lengths = (tokens != PAD).sum(1)
         _, end = self.reader(F.embedding(tokens, self.embedding), lengths)
         return exact_on_sphere(exact.snapped(self.to_latent(end)))
@@ -91,7 +91,7 @@ class ExactEncoder:
 
 @dataclass(frozen=True)
 class DecoderState:
-    """Where the writing of rows stands."""
+    """The decoder's state for N rows."""
 
     condition: torch.Tensor  # float64 [N, C], latent and label
     states: torch.Tensor  # float64 [L, S, N, H]

@@ -1,4 +1,4 @@
-"""The RNN that reads a prompt and leaves one vector: the condition of a generator, a discriminator or a judge."""
+"""An RNN that encodes a prompt as one vector: the condition of a generator, a discriminator or a judge."""
 
 from typing import Literal
 
@@ -9,10 +9,10 @@ Cell = Literal["gru", "lstm"]
 
 
 class TextEncoder(nn.Module):
-    """Embedding, GRU or LSTM in one or two directions, and the state after the last word.
+    """Embedding, GRU or LSTM in one or two directions, then the mean and the last output of each direction.
 
-    The backward direction reads each text reversed within its own length, so padding stands behind every word that
-    matters in both directions and changes no bit of the result.
+    The backward direction reads each text reversed within its length, so padding follows all words in both directions
+    and changes no bit of the result.
     """
 
     def __init__(
@@ -39,12 +39,12 @@ class TextEncoder(nn.Module):
         return torch.cat([_pool(outputs, lengths) for outputs in self._outputs(tokens, lengths)], dim=1)
 
     def words(self, tokens: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """What is known at each word, float32 [N, T, word_dim], and at padding whatever comes."""
+        """The outputs at each word, float32 [N, T, word_dim]; undefined at padding."""
         forward, *backward = self._outputs(tokens, lengths)
         return torch.cat([forward, *(_reverse(outputs, lengths) for outputs in backward)], dim=2)
 
     def _outputs(self, tokens: torch.Tensor, lengths: torch.Tensor) -> list[torch.Tensor]:
-        """[N, T, hidden_dim] of each direction, in the order that it reads in."""
+        """The outputs [N, T, hidden_dim] of each direction, in its reading order."""
         words = self.embedding(tokens)
         outputs = [self.forward_rnn(words)[0]]
         if self.backward_rnn is not None:
@@ -53,7 +53,7 @@ class TextEncoder(nn.Module):
 
 
 def _pool(outputs: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-    """The mean output over each text's words, which words are there, and the last one, in which order: [N, 2 D]."""
+    """The mean output over each text's words, and the last output: [N, 2 D]."""
     position = torch.arange(outputs.shape[1], device=outputs.device)
     mean = (outputs * (position < lengths[:, None])[:, :, None]).sum(1) / lengths[:, None]
     last = outputs[torch.arange(len(outputs), device=outputs.device), lengths - 1]
@@ -61,7 +61,7 @@ def _pool(outputs: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
 
 
 def _reverse(words: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-    """Each text's words in reverse order, padding left at the end: [N, T, D] -> [N, T, D]."""
+    """Each text's words in reverse order, padding at the end: [N, T, D] -> [N, T, D]."""
     position = torch.arange(words.shape[1], device=words.device).expand(words.shape[:2])
     source = torch.where(position < lengths[:, None], lengths[:, None] - 1 - position, position)
     return words.gather(1, source[:, :, None].expand_as(words))

@@ -26,7 +26,7 @@ PLAIN = ("scene_captions", ("task.vocabulary=word", "task.num_tokens=24", "task.
 PLAIN_TRAIN = ("train.global_batch_size=64", "run_uri=runs/scene_captions_words")
 NUM_TEXTS = 1_000
 NUM_SELF_BLEU = 500
-MOST_TOKENS = 32
+MAX_TOKENS = 32
 NUM_WORDINGS = 6
 SHARES = (0.25, 0.5, 0.75)
 
@@ -90,7 +90,7 @@ def _sampler(name: str, settings: Sequence[str]) -> ModelSampler:
 
 def _written(sampler: ModelSampler, temperature: float, **columns: Sequence[Any]) -> list[str]:
     """So many texts, at a temperature, of further columns of prompts."""
-    rules = Decoding(temperature=temperature, max_tokens=MOST_TOKENS)
+    rules = Decoding(temperature=temperature, max_tokens=MAX_TOKENS)
     ids = [str(i) for i in range(NUM_TEXTS)]
     rows: Mapping[str, Sequence[Any]] = {"prompt_id": ids, "decoding": [rules] * NUM_TEXTS, **columns}
     outputs, failed = sampler.sample(rows, [(0, i) for i in ids])

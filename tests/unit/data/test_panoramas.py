@@ -16,16 +16,18 @@ def tensor(arrays: list[np.ndarray]) -> torch.Tensor:
 
 def test_they_are_read_back_and_hold_out_what_others_do() -> None:
     for split in ("train", "test"):
-        found = list(panoramas(CONFIG, split, 0, 32, 64))  # type: ignore[arg-type]
-        assert read_panoramas(tensor([scene.image for scene in found])) == [scene.attributes for scene in found]
-        assert all(is_held_out(scene.attributes) == (split == "test") for scene in found)
+        scene_list = list(panoramas(CONFIG, split, 0, 32, 64))  # type: ignore[arg-type]
+        assert read_panoramas(tensor([scene.image for scene in scene_list])) == [
+            scene.attributes for scene in scene_list
+        ]
+        assert all(is_held_out(scene.attributes) == (split == "test") for scene in scene_list)
 
 
 def test_they_have_no_seam_and_a_cut_does() -> None:
-    found = tensor([scene.image for scene in panoramas(CONFIG, "train", 0, 32, 64)])
-    _, low, high = Seam.of(found).ratio()
+    scene_list = tensor([scene.image for scene in panoramas(CONFIG, "train", 0, 32, 64)])
+    _, low, high = Seam.of(scene_list).ratio()
     assert low < 1 < high
-    assert Seam.of(found[:, :, :, :40]).ratio()[1] > 1.5
+    assert Seam.of(scene_list[:, :, :, :40]).ratio()[1] > 1.5
 
 
 def test_turning_all_turns_the_picture() -> None:

@@ -20,12 +20,12 @@ def order_of(window_rows: int, seed: int = 0, batch_size: int = BATCH) -> RowOrd
 
 def rows_at(order: RowOrder, step: int, rank: int = 0, world_size: int = 1) -> list[int]:
     """Rows as numbers counted through all row groups."""
-    found: list[int] = []
+    row_list: list[int] = []
     for piece in order.slices(step, rank, world_size):
         held = np.concatenate([np.arange(FIRST[g], FIRST[g + 1]) for g in piece.row_groups])
         assert list(piece.row_groups) == sorted(piece.row_groups)
-        found += held[piece.rows].tolist()
-    return found
+        row_list += held[piece.rows].tolist()
+    return row_list
 
 
 def epoch_of(order: RowOrder, epoch: int) -> list[int]:

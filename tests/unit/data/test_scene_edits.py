@@ -26,15 +26,15 @@ def tensor(arrays: list[np.ndarray]) -> torch.Tensor:
     return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2)
 
 
-def sources(found: list[Scene]) -> torch.Tensor:
-    return tensor([scene.source for scene in found if scene.source is not None])
+def sources(scene_list: list[Scene]) -> torch.Tensor:
+    return tensor([scene.source for scene in scene_list if scene.source is not None])
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_an_edit_changes_what_its_words_name_and_nothing_else(split: str) -> None:
-    found = list(edits(CONFIG, split, 3, 32, 32))  # type: ignore[arg-type]
-    before, after = read_edited(sources(found)), read_edited(tensor([scene.image for scene in found]))
-    for scene, old, new in zip(found, before, after, strict=True):
+    scene_list = list(edits(CONFIG, split, 3, 32, 32))  # type: ignore[arg-type]
+    before, after = read_edited(sources(scene_list)), read_edited(tensor([scene.image for scene in scene_list]))
+    for scene, old, new in zip(scene_list, before, after, strict=True):
         assert new == scene.attributes
         (name,) = [name for name in VALUES if old[name] != new[name]]
         said = [instruct(name, new[name], language, k) for language in ("en", "zh") for k in (0, 1)]
@@ -44,16 +44,16 @@ def test_an_edit_changes_what_its_words_name_and_nothing_else(split: str) -> Non
 
 
 def test_every_attribute_is_edited_about_equally_often() -> None:
-    found = list(edits(CONFIG, "train", 0, 16, 16))
-    before = read_edited(sources(found))
-    counts = Counter(n for s, old in zip(found, before, strict=True) for n in VALUES if old[n] != s.attributes[n])
+    scene_list = list(edits(CONFIG, "train", 0, 16, 16))
+    before = read_edited(sources(scene_list))
+    counts = Counter(n for s, old in zip(scene_list, before, strict=True) for n in VALUES if old[n] != s.attributes[n])
     assert min(counts.values()) > 50
 
 
 def test_a_style_changes_and_all_else_stays() -> None:
-    found = list(styles(CONFIG, "test", 1, 32, 32))
-    before, after = read_styled(sources(found)), read_styled(tensor([scene.image for scene in found]))
-    for scene, old, new in zip(found, before, after, strict=True):
+    scene_list = list(styles(CONFIG, "test", 1, 32, 32))
+    before, after = read_styled(sources(scene_list)), read_styled(tensor([scene.image for scene in scene_list]))
+    for scene, old, new in zip(scene_list, before, after, strict=True):
         assert new == scene.attributes and scene.label is not None
         assert new["style"] == STYLES[scene.label] != old["style"]
         assert old | {"style": new["style"]} == new
@@ -72,9 +72,9 @@ def test_a_scene_depends_on_seed_split_and_index_alone(kind: str) -> None:
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_a_statement_is_true_or_false_in_one_attribute(split: str) -> None:
     config = ScenesConfig(num_train=400, num_test=400, pair_share=0.4)
-    found = list(statements(config, split, 2, 32, 32))  # type: ignore[arg-type]
+    scene_list = list(statements(config, split, 2, 32, 32))  # type: ignore[arg-type]
     wrong = Counter[str]()
-    for scene, shown in zip(found, read_attributes(tensor([scene.image for scene in found])), strict=True):
+    for scene, shown in zip(scene_list, read_attributes(tensor([scene.image for scene in scene_list])), strict=True):
         assert shown == scene.attributes and is_held_out(shown) == (split == "test")
         assert scene.source is not None and np.array_equal(scene.source, scene.image)
         said = MEANINGS[scene.text]

@@ -35,8 +35,8 @@ PAIR = {
 }
 
 
-def tensor(found: list[Scene]) -> torch.Tensor:
-    return torch.from_numpy(np.stack([scene.image for scene in found])).permute(0, 3, 1, 2)
+def tensor(scene_list: list[Scene]) -> torch.Tensor:
+    return torch.from_numpy(np.stack([scene.image for scene in scene_list])).permute(0, 3, 1, 2)
 
 
 def test_about_a_tenth_of_the_combinations_is_held_out_and_always_the_same() -> None:
@@ -61,15 +61,15 @@ def test_every_value_occurs_in_train_and_in_what_is_held_out() -> None:
 
 @pytest.mark.parametrize("side", [32, 64])
 def test_pictures_are_read_back_without_an_error(side: int) -> None:
-    found = [*scenes(CONFIG, "train", 5, side, side)][:400] + [*scenes(CONFIG, "test", 5, side, side)][:100]
-    assert {"relation" in scene.attributes for scene in found} == {True, False}
-    assert read_attributes(tensor(found)) == [scene.attributes for scene in found]
+    scene_list = [*scenes(CONFIG, "train", 5, side, side)][:400] + [*scenes(CONFIG, "test", 5, side, side)][:100]
+    assert {"relation" in scene.attributes for scene in scene_list} == {True, False}
+    assert read_attributes(tensor(scene_list)) == [scene.attributes for scene in scene_list]
 
 
 def test_accuracy_counts_each_attribute_of_the_scenes_that_have_it() -> None:
-    found = [Scene("a", "", BIG_RED, draw(BIG_RED, 32, 32)), Scene("b", "", PAIR, draw(PAIR, 32, 32))]
+    scene_list = [Scene("a", "", BIG_RED, draw(BIG_RED, 32, 32)), Scene("b", "", PAIR, draw(PAIR, 32, 32))]
     wrong = {**BIG_RED, "colour": "blue"}
-    assert attribute_accuracy(tensor(found), [wrong, PAIR]) == {
+    assert attribute_accuracy(tensor(scene_list), [wrong, PAIR]) == {
         **{"colour": (1, 2), "shape": (2, 2), "size": (1, 1), "position": (1, 1), "background": (2, 2)},
         **{"relation": (1, 1), "other_colour": (1, 1), "other_shape": (1, 1)},
     }
@@ -121,13 +121,13 @@ def test_languages_are_those_of_the_config() -> None:
 
 def test_pairs_have_their_share_and_values_are_even() -> None:
     config = ScenesConfig(num_train=3_000, num_val=1, num_test=1, pair_share=0.1)
-    found = [scene.attributes for scene in scenes(config, "train", 0, 16, 16)]
-    assert np.mean(["relation" in a for a in found]) == pytest.approx(0.1, abs=0.02)
+    scene_list = [scene.attributes for scene in scenes(config, "train", 0, 16, 16)]
+    assert np.mean(["relation" in a for a in scene_list]) == pytest.approx(0.1, abs=0.02)
     for name, values in {"colour": COLOURS, "shape": SHAPES, "size": SIZES, "position": POSITIONS}.items():
-        counts = Counter(a[name] for a in found if name in a)
+        counts = Counter(a[name] for a in scene_list if name in a)
         assert counts.keys() == set(values)
         assert max(counts.values()) < 1.4 * min(counts.values())
-    assert {a["relation"] for a in found if "relation" in a} == set(RELATIONS)
+    assert {a["relation"] for a in scene_list if "relation" in a} == set(RELATIONS)
 
 
 @pytest.mark.parametrize(

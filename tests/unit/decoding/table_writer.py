@@ -37,12 +37,12 @@ class Table:
     def log_coverage(self, state: torch.Tensor) -> list[float]:
         return [-0.2 * (token % 5) for token in state.tolist()]
 
-    def generate(self, lines: Sequence[DecodingRequest], best: Sequence[int] = ()) -> list[GeneratedText]:
+    def generate(self, requests: Sequence[DecodingRequest], best: Sequence[int] = ()) -> list[GeneratedText]:
         """Lines, of each the text after `best` better ones."""
         if best:
-            placed = zip(lines, best, strict=True)
-            lines = [replace(line, decoding=replace(line.decoding, best=place)) for line, place in placed]
-        return generate(self, torch.full((len(lines),), PAD), lines)
+            placed = zip(requests, best, strict=True)
+            requests = [replace(request, decoding=replace(request.decoding, best=rank)) for request, rank in placed]
+        return generate(self, torch.full((len(requests),), PAD), requests)
 
     def after(self, tokens: Sequence[int]) -> np.ndarray:
         """Logits [V] after tokens."""
@@ -63,7 +63,7 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
     return shifted - np.log(np.exp(shifted).sum())
 
 
-def line_of(
+def request_of(
     model: Table | ExactLanguageNetwork,
     prefix: Sequence[str] = (),
     key: int = 0,
@@ -88,8 +88,8 @@ class Fixed(Table):
     def frequencies(self, rules: Sequence[Decoding], num: int) -> list[np.ndarray]:
         """How often each token comes over a grid of `num` numbers u, by each of some rules, in one batch."""
         uniform = [np.array([(i + 0.5) / num, 0.0]) for i in range(num)]
-        written = self.generate([DecodingRequest(each, (), u) for each in rules for u in uniform])
-        drawn = [(*w.tokens, END)[0] for w in written]
+        generated = self.generate([DecodingRequest(each, (), u) for each in rules for u in uniform])
+        drawn = [(*w.tokens, END)[0] for w in generated]
         counts = [np.bincount(drawn[k * num :][:num], minlength=len(self.fixed)) for k in range(len(rules))]
         return [count / num for count in counts]
 

@@ -78,14 +78,14 @@ def test_the_fewest_tokens_are_what_a_search_finds_and_longer_tokens_only_make_i
     for tokens in (["", "<end>", "(", ")"], ["", "<end>", "(", ")", "))"]):
         constraint = Nested(tokens, END)
         for state in range(4):
-            depths, found = {state}, 0
+            depths, deepest = {state}, 0
             while 0 not in depths:
                 moves = [constraint.step(depth, c) for depth in depths for c in "()"]
                 if "))" in tokens:
                     moves += [depth - 2 for depth in depths if depth >= 2]
-                depths, found = {depth for depth in moves if depth is not None}, found + 1
-            assert found <= constraint.fewest(state) == state
-            assert found == state or "))" in tokens
+                depths, deepest = {depth for depth in moves if depth is not None}, deepest + 1
+            assert deepest <= constraint.fewest(state) == state
+            assert deepest == state or "))" in tokens
 
 
 def test_all_texts_within_the_room_get_through_and_nothing_else_does() -> None:

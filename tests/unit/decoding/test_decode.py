@@ -13,7 +13,7 @@ from ganrnn.decoding.decode import DecodingRequest
 from ganrnn.decoding.rules import Decoding
 from ganrnn.errors import BadInput
 from ganrnn.text.vocabulary import BEGIN, END
-from tests.unit.decoding.table_writer import LETTERS, Fixed, Pairs, Table, is_paired, line_of, log_softmax
+from tests.unit.decoding.table_writer import LETTERS, Fixed, Pairs, Table, is_paired, log_softmax, request_of
 
 INF = math.inf
 
@@ -32,10 +32,10 @@ def weights_of(logits: np.ndarray, rules: Decoding) -> tuple[np.ndarray, np.ndar
     return order, weights / weights.sum()
 
 
-def by_hand(model: Table, line: DecodingRequest) -> tuple[list[int], float, str]:
+def by_hand(model: Table, request: DecodingRequest) -> tuple[list[int], float, str]:
     """Tokens, log-probability and finish of a line without beams, one token after the other."""
-    rules, tokens, total = line.decoding, list(line.prefix), 0.0
-    for place in range(rules.max_tokens):
+    rules, tokens, total = request.decoding, list(request.prefix), 0.0
+    for position in range(rules.max_tokens):
         raw = model.after(tokens)
         logits = raw.copy()
         for token in set(tokens):
@@ -49,17 +49,17 @@ def by_hand(model: Table, line: DecodingRequest) -> tuple[list[int], float, str]
         for start in range(len(tokens) - size + 1 if size else 0):
             if tokens[start : start + size - 1] == tokens[len(tokens) - size + 1 :]:
                 logits[tokens[start + size - 1]] = -INF
-        if place < rules.min_tokens:
+        if position < rules.min_tokens:
             logits[END] = -INF
         token = int(logits.argmax())
         if rules.temperature:
             order, weights = weights_of(logits, rules)
-            token = int(order[(np.cumsum(weights) > line.uniform[place]).argmax()])
+            token = int(order[(np.cumsum(weights) > request.uniform[position]).argmax()])
         total += log_softmax(raw)[token]
         if token == END:
             return tokens, total, "end"
         tokens.append(token)
-        if any(stop in model.vocabulary.decode(tokens[len(line.prefix) :]) for stop in rules.stop):
+        if any(stop in model.vocabulary.decode(tokens[len(request.prefix) :]) for stop in rules.stop):
             return tokens, total, "stop"
     return tokens, total, "length"
 
@@ -103,39 +103,39 @@ def model() -> Table:
     return Table(LETTERS, seed=3, end=-2.0)
 
 
-def lines_of(model: Table, rules: dict[str, Any]) -> list[DecodingRequest]:
+def requests_of(model: Table, rules: dict[str, Any]) -> list[DecodingRequest]:
     rules = {"max_tokens": 20, **rules}
     prefixes: list[tuple[str, ...]] = [(), (), (), (), (), ("a",), ("e", "f"), ("a", "cc", "dd"), ("cc", "a")]
-    return [line_of(model, prefix, key, **rules) for key, prefix in enumerate(prefixes)]
+    return [request_of(model, prefix, key, **rules) for key, prefix in enumerate(prefixes)]
 
 
 @pytest.mark.parametrize("rules", RULES.values(), ids=RULES)
 def test_each_rule_is_that_written_by_hand(model: Table, rules: dict[str, Any]) -> None:
-    lines = lines_of(model, rules)
+    requests = requests_of(model, rules)
     finishes = set()
-    for line, written in zip(lines, model.generate(lines), strict=True):
-        tokens, total, finish = by_hand(model, line)
-        assert (list(written.tokens), written.finish, written.problem) == (tokens, finish, "")
-        assert written.log_probability == pytest.approx(total, abs=1e-5)
-        assert written.constraint_cost == 0.0
+    for request, generated in zip(requests, model.generate(requests), strict=True):
+        tokens, total, finish = by_hand(model, request)
+        assert (list(generated.tokens), generated.finish, generated.problem) == (tokens, finish, "")
+        assert generated.log_probability == pytest.approx(total, abs=1e-5)
+        assert generated.constraint_cost == 0.0
         if finish != "stop":
-            assert written.text == model.vocabulary.decode(tokens)
+            assert generated.text == model.vocabulary.decode(tokens)
         finishes.add(finish)
-    plain = model.generate(lines_of(model, {"temperature": 0.0} if rules.get("temperature") == 0 else {}))
-    assert rules in ({"temperature": 0.0}, {}) or [w.text for w in plain] != [w.text for w in model.generate(lines)]
+    plain = model.generate(requests_of(model, {"temperature": 0.0} if rules.get("temperature") == 0 else {}))
+    assert rules in ({"temperature": 0.0}, {}) or [w.text for w in plain] != [w.text for w in model.generate(requests)]
     assert "stop" in finishes or "stop" not in rules or len(rules) > 1
 
 
 def test_rows_with_rules_of_their_own_are_written_as_alone(model: Table) -> None:
     beams: list[dict[str, Any]] = [{"num_beams": 3}, {"num_beams": 2, "length_penalty": 1.0, "no_repeat_ngram": 2}]
-    lines = [line for rules in [*RULES.values(), *beams] for line in lines_of(model, rules)]
-    alone = [model.generate([line])[0] for line in lines]
-    order = noise.permutation(len(lines), 0, "order").tolist()
-    for size in (7, len(lines)):
+    requests = [request for rules in [*RULES.values(), *beams] for request in requests_of(model, rules)]
+    alone = [model.generate([request])[0] for request in requests]
+    order = noise.permutation(len(requests), 0, "order").tolist()
+    for size in (7, len(requests)):
         for start in range(0, len(order), size):
             part = order[start : start + size]
-            for i, written in zip(part, model.generate([lines[i] for i in part]), strict=True):
-                assert repr(written) == repr(alone[i])
+            for i, generated in zip(part, model.generate([requests[i] for i in part]), strict=True):
+                assert repr(generated) == repr(alone[i])
 
 
 def test_no_lines_give_no_texts(model: Table) -> None:
@@ -155,22 +155,22 @@ def test_tokens_are_drawn_from_what_the_rules_leave(logits: torch.Tensor) -> Non
     names: tuple[str, ...] = ("temperature", "top_k", "top_p", "min_p")
     values: list[tuple[Any, ...]] = [(0.5, 1.0, 2.0), (0, 1, 4, 50), (1.0, 0.35, 0.9), (0.0, 0.15, 1.0)]
     rules = [Decoding(max_tokens=1, **dict(zip(names, of, strict=True))) for of in itertools.product(*values)]
-    made = Fixed(logits)
+    table = Fixed(logits)
     num = 150
-    allowed = made.fixed.numpy().copy()
+    allowed = table.fixed.numpy().copy()
     allowed[[0, 1, 2]] = -INF
-    for each, found in zip(rules, made.frequencies(rules, num), strict=True):
+    for each, counts in zip(rules, table.frequencies(rules, num), strict=True):
         order, weights = weights_of(allowed, each)
         expected = np.zeros(len(order))
         expected[order] = weights
-        assert set(np.flatnonzero(found)) <= set(np.flatnonzero(expected))
-        assert {i for i, share in enumerate(expected) if share > 1.0 / num} <= set(np.flatnonzero(found))
-        np.testing.assert_allclose(found, expected, rtol=0, atol=1.01 / num)
+        assert set(np.flatnonzero(counts)) <= set(np.flatnonzero(expected))
+        assert {i for i, share in enumerate(expected) if share > 1.0 / num} <= set(np.flatnonzero(counts))
+        np.testing.assert_allclose(counts, expected, rtol=0, atol=1.01 / num)
 
 
 @pytest.mark.parametrize("scale", [0.05, 2.0, 6.0])
 def test_so_they_are_of_more_tokens_than_are_looked_at_first(scale: float) -> None:
-    made = Fixed(drawn_logits(700, scale))
+    table = Fixed(drawn_logits(700, scale))
     rules = [
         Decoding(max_tokens=1, top_k=top_k, top_p=top_p, min_p=min_p)
         for top_k, top_p, min_p in [
@@ -178,25 +178,25 @@ def test_so_they_are_of_more_tokens_than_are_looked_at_first(scale: float) -> No
             (650, 0.95, 1e-3), (5_000, 0.4, 0.0), (0, 0.4, 0.0), (0, 0.99, 0.0), (0, 0.9, 0.01), (30, 0.5, 0.0),
         ]
     ]  # fmt: skip
-    logits = made.fixed.numpy().copy()
+    logits = table.fixed.numpy().copy()
     logits[[0, 1, 2]] = -INF
-    lines, expected = [], []
+    requests, expected = [], []
     for each in rules:
         order, weights = weights_of(logits, each)
         for u in (np.arange(40) + 0.5) / 40:
-            lines.append(DecodingRequest(each, (), np.array([u, 0.0])))
+            requests.append(DecodingRequest(each, (), np.array([u, 0.0])))
             expected.append(int(order[(np.cumsum(weights) > u).argmax()]))
-    together = made.generate(lines)
-    assert [(*written.tokens, END)[0] for written in together] == expected
+    together = table.generate(requests)
+    assert [(*generated.tokens, END)[0] for generated in together] == expected
     # Whether another row of the batch made it look further changes nothing.
-    for start in range(0, len(lines), 40):
-        assert made.generate(lines[start : start + 40]) == together[start : start + 40]
+    for start in range(0, len(requests), 40):
+        assert table.generate(requests[start : start + 40]) == together[start : start + 40]
 
 
 @pytest.mark.parametrize("temperature", [1e-308, 1e-9])
 def test_the_coldest_draws_are_the_likeliest(model: Table, temperature: float) -> None:
-    greedy = model.generate(lines_of(model, {"temperature": 0.0}))
-    assert model.generate(lines_of(model, {"temperature": temperature})) == greedy
+    greedy = model.generate(requests_of(model, {"temperature": 0.0}))
+    assert model.generate(requests_of(model, {"temperature": temperature})) == greedy
 
 
 def test_least_and_most_tokens_are_those_after_the_prefix() -> None:
@@ -204,32 +204,32 @@ def test_least_and_most_tokens_are_those_after_the_prefix() -> None:
     for prefix in ((), ("a", "cc", "b")):
         for rules in ({}, {"temperature": 0.0}, {"num_beams": 3}):
             for least in (0, 1, 5):
-                written = eager.generate([line_of(eager, prefix, min_tokens=least, max_tokens=8, **rules)])[0]
-                assert (len(written.tokens), written.finish) == (len(prefix) + least, "end")
+                generated = eager.generate([request_of(eager, prefix, min_tokens=least, max_tokens=8, **rules)])[0]
+                assert (len(generated.tokens), generated.finish) == (len(prefix) + least, "end")
             for most in (1, 6):
-                written = endless.generate([line_of(endless, prefix, max_tokens=most, **rules)])[0]
-                assert (len(written.tokens), written.finish) == (len(prefix) + most, "length")
+                generated = endless.generate([request_of(endless, prefix, max_tokens=most, **rules)])[0]
+                assert (len(generated.tokens), generated.finish) == (len(prefix) + most, "length")
 
 
 @pytest.mark.parametrize("rules", [{}, {"temperature": 0.0}, {"num_beams": 2, "max_tokens": 2}], ids=str)
 def test_a_prefix_is_forced_however_long(model: Table, rules: dict[str, Any]) -> None:
     prefix = ("a", "b", "cc", "dd", "e", "f") * 2
-    lines = [line_of(model, prefix[:num], **{"max_tokens": 3, **rules}) for num in range(13)]
-    for num, written in enumerate(model.generate(lines)):
-        assert written.text.startswith("".join(prefix[:num]))
-        more = written.tokens[num:]
-        most = lines[num].decoding.max_tokens
-        assert len(more) <= most and (len(more) < most) == (written.finish == "end")
-        expected = model.log_probability(written.tokens, num, written.finish == "end")
-        assert written.log_probability == pytest.approx(expected, abs=1e-5)
+    requests = [request_of(model, prefix[:num], **{"max_tokens": 3, **rules}) for num in range(13)]
+    for num, generated in enumerate(model.generate(requests)):
+        assert generated.text.startswith("".join(prefix[:num]))
+        more = generated.tokens[num:]
+        most = requests[num].decoding.max_tokens
+        assert len(more) <= most and (len(more) < most) == (generated.finish == "end")
+        expected = model.log_probability(generated.tokens, num, generated.finish == "end")
+        assert generated.log_probability == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_text_ends_before_a_stop() -> None:
     # The likeliest tokens in a row: "one", " two", ", ", "thr", "ee f", "our".
-    made = Table(("one", " two", ", ", "thr", "ee f", "our"), scale=0.1)
+    table = Table(("one", " two", ", ", "thr", "ee f", "our"), scale=0.1)
     for token in range(4, 10):
-        made.logits[:, token, (token + 1) % 10 or 4] = 30.0
-    made.logits[:, BEGIN, 4] = 30.0
+        table.logits[:, token, (token + 1) % 10 or 4] = 30.0
+    table.logits[:, BEGIN, 4] = 30.0
     whole = "one two, three four"
     rules: dict[str, Any] = {"temperature": 0.0, "max_tokens": 6}
     for stops, expected in [
@@ -242,40 +242,42 @@ def test_a_text_ends_before_a_stop() -> None:
         (("ee", "e f"), "one two, thr"),
     ]:
         for form in (rules, {"num_beams": 2, "max_tokens": 6}):
-            written = made.generate([line_of(made, stop=stops, **form)])[0]
-            assert written.text == expected
-            assert written.finish == ("length" if expected == whole else "stop")
+            generated = table.generate([request_of(table, stop=stops, **form)])[0]
+            assert generated.text == expected
+            assert generated.finish == ("length" if expected == whole else "stop")
     # A stop in the prefix is none, nor is one that begins there.
-    written = made.generate([line_of(made, ("one", " two"), stop=("one", "two, "), **{**rules, "max_tokens": 4})])[0]
-    assert (written.text, written.finish) == (whole, "length")
-    written = made.generate([line_of(made, ("one", " two"), stop=("e",), **rules)])[0]
-    assert (written.text, written.finish) == ("one two, thr", "stop")
+    generated = table.generate(
+        [request_of(table, ("one", " two"), stop=("one", "two, "), **{**rules, "max_tokens": 4})]
+    )[0]
+    assert (generated.text, generated.finish) == (whole, "length")
+    generated = table.generate([request_of(table, ("one", " two"), stop=("e",), **rules)])[0]
+    assert (generated.text, generated.finish) == ("one two, thr", "stop")
 
 
 @pytest.mark.parametrize("rules", [{}, {"temperature": 0.0}, {"top_p": 0.7, "repetition_penalty": 1.5}], ids=str)
 def test_a_constraint_is_kept_and_its_cost_counted(model: Table, rules: dict[str, Any]) -> None:
     constraint = Pairs(model)
     prefixes: list[tuple[str, ...]] = [(), ("a",), ("e", "f"), ("a", "cc", "dd")]
-    lines = [line_of(model, prefixes[i % 4], i, constraint, max_tokens=2 + i % 5, **rules) for i in range(20)]
+    requests = [request_of(model, prefixes[i % 4], i, constraint, max_tokens=2 + i % 5, **rules) for i in range(20)]
     lengths, costs = set(), []
-    for line, written in zip(lines, model.generate(lines), strict=True):
-        tokens, num = list(written.tokens), len(line.prefix)
-        assert tokens[:num] == list(line.prefix) and is_paired(tokens)
-        assert (written.finish, written.problem) == ("end", "") and len(tokens) <= num + line.decoding.max_tokens
-        assert written.log_probability == pytest.approx(model.log_probability(tokens, num), abs=1e-5)
+    for request, generated in zip(requests, model.generate(requests), strict=True):
+        tokens, num = list(generated.tokens), len(request.prefix)
+        assert tokens[:num] == list(request.prefix) and is_paired(tokens)
+        assert (generated.finish, generated.problem) == ("end", "") and len(tokens) <= num + request.decoding.max_tokens
+        assert generated.log_probability == pytest.approx(model.log_probability(tokens, num), abs=1e-5)
         cost, state = 0.0, constraint.start()
         for i, token in enumerate([*tokens, END]):
             if i >= num:
                 logits = model.after(tokens[:i]).copy()
                 for seen in set(tokens[:i]):
-                    factor = line.decoding.repetition_penalty
+                    factor = request.decoding.repetition_penalty
                     logits[seen] = logits[seen] / factor if logits[seen] > 0 else logits[seen] * factor
                 weights = np.exp(logits) * (np.arange(len(logits)) > 2)
-                left = constraint.allowed(state, num + line.decoding.max_tokens - i)
+                left = constraint.allowed(state, num + request.decoding.max_tokens - i)
                 cost -= math.log(weights[left].sum() / weights.sum())
             if token != END:
                 state = constraint.advance(state, token)
-        assert written.constraint_cost == pytest.approx(cost, abs=1e-4)
+        assert generated.constraint_cost == pytest.approx(cost, abs=1e-4)
         costs.append(cost)
         lengths.add(len(tokens))
     assert lengths >= {2, 4} and sum(costs) > 5
@@ -283,11 +285,11 @@ def test_a_constraint_is_kept_and_its_cost_counted(model: Table, rules: dict[str
 
 def test_dead_ends_are_told_and_hurt_nobody_else(model: Table) -> None:
     everything: dict[str, Any] = {"banned": LETTERS, "min_tokens": 1}
-    fine = line_of(model, ("a",), 3)
+    fine = request_of(model, ("a",), 3)
     for rules in ({}, {"temperature": 0.0}, {"num_beams": 2}, {"top_k": 3}, {"top_p": 0.5}):
-        nowhere = line_of(model, (), 0, **everything, **rules)
-        broken = line_of(model, ("e", "e", "f"), 0, Pairs(model), **rules)
-        too_short = line_of(model, ("a", "b", "e"), 0, Pairs(model), **{**rules, "max_tokens": 1, "banned": LETTERS})
+        nowhere = request_of(model, (), 0, **everything, **rules)
+        broken = request_of(model, ("e", "e", "f"), 0, Pairs(model), **rules)
+        too_short = request_of(model, ("a", "b", "e"), 0, Pairs(model), **{**rules, "max_tokens": 1, "banned": LETTERS})
         first, second, third, last = model.generate([nowhere, broken, too_short, fine])
         assert [w.finish for w in (first, second, third)] == ["problem"] * 3
         assert first.problem.startswith("nothing may follow '': the constraint, max_tokens (256) and banned tokens")
@@ -331,4 +333,4 @@ def test_rules_that_cannot_be_are_refused(rules: dict[str, Any], message: str) -
 @pytest.mark.parametrize("rules", [{"banned": ("a", "zz")}, {"bias": {"zz": 1.0}}, {"banned": ("<end>",)}], ids=str)
 def test_tokens_that_are_none_are_refused(model: Table, rules: dict[str, Any]) -> None:
     with pytest.raises(BadInput, match=r"'(zz|<end>)' is no token of the vocabulary, whose tokens are words"):
-        model.generate([line_of(model, **rules)])
+        model.generate([request_of(model, **rules)])

@@ -7,13 +7,13 @@ import torch
 
 from ganrnn.decoding.decode import DecodingRequest
 from ganrnn.text.vocabulary import BEGIN, END
-from tests.unit.decoding.table_writer import LETTERS, Fixed, Pairs, Table, is_paired, line_of, log_softmax
+from tests.unit.decoding.table_writer import LETTERS, Fixed, Pairs, Table, is_paired, log_softmax, request_of
 
 
-def every_text(model: Table, line: DecodingRequest) -> list[tuple[float, tuple[int, ...], str]]:
+def every_text(model: Table, request: DecodingRequest) -> list[tuple[float, tuple[int, ...], str]]:
     """All texts up to max_tokens after the prefix, the best first, with their scores."""
-    rules, prefix = line.decoding, list(line.prefix)
-    found = []
+    rules, prefix = request.decoding, list(request.prefix)
+    result = []
     for length in range(rules.max_tokens + 1):
         for more in itertools.product(range(4, len(model.vocabulary)), repeat=length):
             tokens = [*prefix, *more]
@@ -21,8 +21,8 @@ def every_text(model: Table, line: DecodingRequest) -> list[tuple[float, tuple[i
             score = model.log_probability(tokens, len(prefix), ended) / ((5 + length) / 6) ** rules.length_penalty
             read = ([BEGIN, *tokens] if ended else [BEGIN, *tokens[:-1]])[-1]
             score += rules.coverage_penalty * model.log_coverage(torch.tensor([read]))[0]
-            found.append((score, tuple(tokens), "end" if ended else "length"))
-    return sorted(found, key=lambda held: (-held[0], held[1]))
+            result.append((score, tuple(tokens), "end" if ended else "length"))
+    return sorted(result, key=lambda held: (-held[0], held[1]))
 
 
 @pytest.mark.parametrize("prefix", [(), ("b",), ("b", "a", "c", "c", "a", "b")])
@@ -32,27 +32,27 @@ def every_text(model: Table, line: DecodingRequest) -> list[tuple[float, tuple[i
     ids=str,
 )
 def test_a_wide_search_finds_the_best_of_all_texts(prefix: tuple[str, ...], penalties: dict[str, float]) -> None:
-    made = Table(("a", "b", "c"), seed=5, scale=1.0)
+    table = Table(("a", "b", "c"), seed=5, scale=1.0)
     places = [0, 1, 2, 3, 4, 9, 30, 63]
-    lines = [line_of(made, prefix, 0, None, num_beams=64, max_tokens=4, **penalties)] * len(places)
-    expected = every_text(made, lines[0])
-    for place, written in zip(places, made.generate(lines, places), strict=True):
-        _, tokens, finish = expected[place]
-        assert (written.tokens, written.finish) == (tokens, finish), place
+    requests = [request_of(table, prefix, 0, None, num_beams=64, max_tokens=4, **penalties)] * len(places)
+    expected = every_text(table, requests[0])
+    for position, generated in zip(places, table.generate(requests, places), strict=True):
+        _, tokens, finish = expected[position]
+        assert (generated.tokens, generated.finish) == (tokens, finish), position
         ended = finish == "end"
-        assert written.log_probability == pytest.approx(made.log_probability(tokens, len(prefix), ended), abs=1e-5)
+        assert generated.log_probability == pytest.approx(table.log_probability(tokens, len(prefix), ended), abs=1e-5)
     assert len({score for score, _, _ in expected}) == len(expected)
 
 
-def beams_by_hand(model: Table, line: DecodingRequest) -> list[tuple[int, ...]]:
+def beams_by_hand(model: Table, request: DecodingRequest) -> list[tuple[int, ...]]:
     """A search that never stops early: the texts that it finished, the best first."""
-    rules, start = line.decoding, len(line.prefix)
-    drafts, finished = [(0.0, tuple(line.prefix))], []
+    rules, start = request.decoding, len(request.prefix)
+    drafts, finished = [(0.0, tuple(request.prefix))], []
 
     def finish(total: float, tokens: tuple[int, ...]) -> None:
         finished.append((-total / ((5 + len(tokens) - start) / 6) ** rules.length_penalty, tokens))
 
-    for place in range(rules.max_tokens):
+    for position in range(rules.max_tokens):
         longer = []
         for total, tokens in drafts:
             scores = total + log_softmax(model.after(tokens))
@@ -62,7 +62,7 @@ def beams_by_hand(model: Table, line: DecodingRequest) -> list[tuple[int, ...]]:
         for total, tokens, token in longer:
             if token == END:
                 finish(total, tokens)
-            elif place == rules.max_tokens - 1:
+            elif position == rules.max_tokens - 1:
                 finish(total, (*tokens, token))
             else:
                 drafts.append((total, (*tokens, token)))
@@ -75,58 +75,62 @@ def beams_by_hand(model: Table, line: DecodingRequest) -> list[tuple[int, ...]]:
 def test_a_narrow_search_stops_no_sooner_than_it_may(num_beams: int, length_penalty: float) -> None:
     lengths = set()
     for seed in range(6):
-        made = Table(LETTERS, seed, scale=2.0, end=1.0)
+        table = Table(LETTERS, seed, scale=2.0, end=1.0)
         for prefix in ((), ("a", "b", "e", "f") * 3):
             rules = {"num_beams": num_beams, "max_tokens": 9, "length_penalty": length_penalty}
-            lines = [line_of(made, prefix, 0, None, **rules)] * num_beams
-            expected = beams_by_hand(made, lines[0])[:num_beams]
-            found = [written.tokens for written in made.generate(lines, range(num_beams))]
-            assert found == expected
-            lengths |= {len(tokens) - len(prefix) for tokens in found}
+            requests = [request_of(table, prefix, 0, None, **rules)] * num_beams
+            expected = beams_by_hand(table, requests[0])[:num_beams]
+            result = [generated.tokens for generated in table.generate(requests, range(num_beams))]
+            assert result == expected
+            lengths |= {len(tokens) - len(prefix) for tokens in result}
     assert len(lengths) > 2
 
 
 def test_runners_up_beyond_the_last_are_the_last() -> None:
-    made = Table(("a",), seed=0)
-    lines = [line_of(made, num_beams=10, max_tokens=1)] * 4  # only the empty text and "a" are there
-    texts = [written.text for written in made.generate(lines, [0, 1, 2, 9])]
+    table = Table(("a",), seed=0)
+    requests = [request_of(table, num_beams=10, max_tokens=1)] * 4  # only the empty text and "a" are there
+    texts = [generated.text for generated in table.generate(requests, [0, 1, 2, 9])]
     assert sorted(texts[:2]) == ["", "a"] and texts[2:] == [texts[1]] * 2
 
 
 def test_the_likeliest_of_equals_stands_first() -> None:
-    made = Fixed(torch.tensor([5.0, 5.0, 5.0, -9.0, 2.0, 2.0, 2.0, 2.0]))
-    greedy, beam, second, third = made.generate(
-        [line_of(made, temperature=0.0, max_tokens=3), *[line_of(made, num_beams=3, max_tokens=3)] * 3], [0, 0, 1, 2]
+    table = Fixed(torch.tensor([5.0, 5.0, 5.0, -9.0, 2.0, 2.0, 2.0, 2.0]))
+    greedy, beam, second, third = table.generate(
+        [request_of(table, temperature=0.0, max_tokens=3), *[request_of(table, num_beams=3, max_tokens=3)] * 3],
+        [0, 0, 1, 2],
     )
     assert greedy.text == beam.text == "t0t0t0"
     assert [second.text, third.text] == ["t0t0t1", "t0t0t2"]
 
 
 def test_a_wide_search_finds_the_best_of_all_texts_that_a_constraint_leaves() -> None:
-    made = Table(("a", "b", "c"), seed=5, scale=1.0)
-    lines = [line_of(made, (), 0, Pairs(made), num_beams=64, max_tokens=4)] * 6
+    table = Table(("a", "b", "c"), seed=5, scale=1.0)
+    requests = [request_of(table, (), 0, Pairs(table), num_beams=64, max_tokens=4)] * 6
     expected = []
     for length in (0, 2, 4):
         for tokens in itertools.product(range(4, 7), repeat=length):
             if is_paired(tokens):
-                expected.append((-made.log_probability(tokens), tokens))
-    found = made.generate(lines, range(6))
-    assert [written.tokens for written in found] == [tokens for _, tokens in sorted(expected)[:6]]
-    assert {written.finish for written in found} == {"end"}
+                expected.append((-table.log_probability(tokens), tokens))
+    result = table.generate(requests, range(6))
+    assert [generated.tokens for generated in result] == [tokens for _, tokens in sorted(expected)[:6]]
+    assert {generated.finish for generated in result} == {"end"}
 
 
 def test_a_beam_that_comes_to_a_dead_end_loses() -> None:
-    made = Table(("a", "b", "c"), seed=0, scale=0.5)
-    made.logits[:, BEGIN, 4] = 20.0  # the likeliest first token is the one that nothing may follow
-    lines = [line_of(made, (), 0, Pairs(made, dead=4), num_beams=3, max_tokens=4), line_of(made, (), 0, Pairs(made, 4))]
-    searched, sampled = made.generate(lines)
+    table = Table(("a", "b", "c"), seed=0, scale=0.5)
+    table.logits[:, BEGIN, 4] = 20.0  # the likeliest first token is the one that nothing may follow
+    requests = [
+        request_of(table, (), 0, Pairs(table, dead=4), num_beams=3, max_tokens=4),
+        request_of(table, (), 0, Pairs(table, 4)),
+    ]
+    searched, sampled = table.generate(requests)
     assert (searched.finish, searched.problem) == ("end", "") and 4 not in searched.tokens
     assert sampled.finish == "problem" and sampled.text == "a"
 
 
 def test_what_could_not_be_ended_is_not_among_the_best() -> None:
-    made = Table(("a", "b", "c"), seed=0, scale=0.5)
-    made.logits[:, BEGIN, 4] = 20.0
-    lines = [line_of(made, (), 0, Pairs(made, dead=4), num_beams=40, max_tokens=2)] * 2
-    last, beyond = made.generate(lines, [8, 39])  # the empty text, and pairs of the other two letters
+    table = Table(("a", "b", "c"), seed=0, scale=0.5)
+    table.logits[:, BEGIN, 4] = 20.0
+    requests = [request_of(table, (), 0, Pairs(table, dead=4), num_beams=40, max_tokens=2)] * 2
+    last, beyond = table.generate(requests, [8, 39])  # the empty text, and pairs of the other two letters
     assert not last.problem and last == beyond

@@ -22,7 +22,7 @@ HAN = "天地人"
 
 def texts(form: PoemForm) -> list[str]:
     """All texts that the masks let through, with just the room they need; every state must have a way on."""
-    tokens, found = TOKENS, []
+    tokens, result = TOKENS, []
     length = len(form._masks) - 1
     ahead = [(form.start(), "")]
     while ahead:
@@ -32,15 +32,15 @@ def texts(form: PoemForm) -> list[str]:
         assert len(allowed)
         if END in allowed:
             assert len(allowed) == 1 and len(text) == length
-            found.append(text)
+            result.append(text)
             continue
         ahead += [(form.advance(state, int(token)), text + tokens[token]) for token in allowed]
-    return sorted(found)
+    return sorted(result)
 
 
 def expected(num_lines: int, chars_per_line: int, heads: str, sets: list[str]) -> list[str]:
     """All texts in form, found by trying every choice of characters."""
-    found = []
+    result = []
     for chosen in itertools.product(HAN, repeat=num_lines * chars_per_line):
         lines = ["".join(chosen[i * chars_per_line : (i + 1) * chars_per_line]) for i in range(num_lines)]
         rhymes = [line[-1] for line in lines[1::2]]
@@ -48,8 +48,8 @@ def expected(num_lines: int, chars_per_line: int, heads: str, sets: list[str]) -
             continue
         if sets and (len(set(rhymes)) < len(rhymes) or not any(set(rhymes) <= set(rhyming) for rhyming in sets)):
             continue
-        found.append("".join(line + "，。"[i % 2] for i, line in enumerate(lines)))
-    return sorted(found)
+        result.append("".join(line + "，。"[i % 2] for i, line in enumerate(lines)))
+    return sorted(result)
 
 
 @pytest.mark.parametrize(
@@ -75,9 +75,9 @@ def test_the_texts_that_get_through_are_all_those_in_form(
 ) -> None:
     rhymes = RhymeSets(tuple(map(frozenset, sets))) if sets else None
     form = PoemTable(TOKENS, END, rhymes).form(num_lines, chars_per_line, heads)
-    found = texts(form)
-    assert found == expected(num_lines, chars_per_line, heads, sets)
-    assert len(found) == num_texts
+    result = texts(form)
+    assert result == expected(num_lines, chars_per_line, heads, sets)
+    assert len(result) == num_texts
 
 
 def test_the_marks_are_a_choice() -> None:

@@ -98,14 +98,14 @@ def wander(constraint: Smiles, rng: random.Random, num_left: int) -> str:
 @functools.cache
 def states(seed: int, num: int) -> tuple[SmilesState, ...]:
     """States that random characters lead to, with many rings and branches and without regard to the end."""
-    rng, constraint, found = random.Random(seed), Smiles(VOCABULARY, END), set()
-    while len(found) < num:
+    rng, constraint, reached_states = random.Random(seed), Smiles(VOCABULARY, END), set()
+    while len(reached_states) < num:
         state = constraint.start()
         for _ in range(rng.randrange(30)):
             character = rng.choice("CCCN()()112233%%11=/.[CH]" if rng.random() < 0.9 else VOCABULARY[2:])
             state = constraint.step(state, character) or state
-            found.add(state)
-    return tuple(sorted(found))
+            reached_states.add(state)
+    return tuple(sorted(reached_states))
 
 
 TEXTS = r"""
@@ -212,10 +212,10 @@ def test_what_is_allowed_can_be_finished(longer: tuple[str, ...]) -> None:
     constraint = Smiles([*SMALL, *longer], END)
 
     def after_token(state: SmilesState, token: int) -> SmilesState | None:
-        made: SmilesState | None = state
+        next_state: SmilesState | None = state
         for character in constraint.tokens[token]:
-            made = constraint.step(made, character) if made else None
-        return made
+            next_state = constraint.step(next_state, character) if next_state else None
+        return next_state
 
     @functools.cache
     def can_finish(state: SmilesState, num_left: int) -> bool:
@@ -227,14 +227,14 @@ def test_what_is_allowed_can_be_finished(longer: tuple[str, ...]) -> None:
     reached = {constraint.start()}
     for _ in range(3):
         for state, token in itertools.product(tuple(reached), range(2, len(constraint.tokens))):
-            if (made := after_token(state, token)) is not None:
-                reached.add(made)
+            if (next_state := after_token(state, token)) is not None:
+                reached.add(next_state)
     for state, num_left in itertools.product(sorted(reached), range(6)):
         allowed = constraint.allowed(state, num_left)
         assert allowed[END] == (constraint.fewest(state) == 0) and not allowed[0]
         for token in range(2, len(constraint.tokens)):
-            made = after_token(state, token)
-            can = made is not None and num_left > 0 and can_finish(made, num_left - 1)
+            next_state = after_token(state, token)
+            can = next_state is not None and num_left > 0 and can_finish(next_state, num_left - 1)
             # With longer tokens the end may be nearer than it is known to be, never further.
             assert allowed[token] <= can if longer else allowed[token] == can, (state, num_left, token)
 
@@ -273,8 +273,8 @@ def test_states_say_no_more_than_matters() -> None:
         ("C1C(", "C1N(", "C21CC2NC("),
         ("N13", "N31", "C13CN1C3N13"),
     ):
-        found = {after(constraint, text) for text in same}
-        assert len(found) == 1 and None not in found, same
+        reached_states = {after(constraint, text) for text in same}
+        assert len(reached_states) == 1 and None not in reached_states, same
 
 
 def test_no_state_in_brackets_is_a_dead_end() -> None:

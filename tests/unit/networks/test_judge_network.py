@@ -38,7 +38,7 @@ def by_definition(network: JudgeNetwork, image: torch.Tensor, tokens: torch.Tens
 @pytest.mark.parametrize("size", SIZES)
 def test_logits_are_the_definition(size: tuple[int, int]) -> None:
     network, images = network_of(*size).requires_grad_(False), pictures(3, *size)
-    seen, read = network.see(images), network.read(TOKENS, LENGTHS)
+    seen, read = network.encode_images(images), network.encode_texts(TOKENS, LENGTHS)
     pairs, own = network.all_pairs(seen, read), network(seen, read)
     assert pairs.shape == (3, 3)
     for i in range(3):
@@ -51,17 +51,17 @@ def test_logits_are_the_definition(size: tuple[int, int]) -> None:
 
 def test_numbers_of_pictures_and_texts_may_differ() -> None:
     network = network_of().requires_grad_(False)
-    seen, read = network.see(pictures(5)), network.read(TOKENS, LENGTHS)
+    seen, read = network.encode_images(pictures(5)), network.encode_texts(TOKENS, LENGTHS)
     assert network.all_pairs(seen, read).shape == (5, 3)
 
 
 def test_every_weight_learns_and_padding_does_not_matter() -> None:
     network, images = network_of(), pictures(3)
-    logits = network.all_pairs(network.see(images), network.read(TOKENS, LENGTHS))
+    logits = network.all_pairs(network.encode_images(images), network.encode_texts(TOKENS, LENGTHS))
     gradients = torch.autograd.grad(logits.diagonal().sum(), list(network.parameters()))
     for (name, _), gradient in zip(network.named_parameters(), gradients, strict=True):
         assert gradient.abs().max() > 1e-9, name
-    longer = network.all_pairs(network.see(images), network.read(F.pad(TOKENS, (0, 3)), LENGTHS))
+    longer = network.all_pairs(network.encode_images(images), network.encode_texts(F.pad(TOKENS, (0, 3)), LENGTHS))
     torch.testing.assert_close(longer, logits, rtol=0, atol=1e-12)
 
 

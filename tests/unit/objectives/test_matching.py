@@ -10,8 +10,8 @@ from ganrnn.objectives.matching import contrast_loss, matching_loss
 LOGITS = torch.tensor([[2.0, 0.0, 1.0], [0.0, 1.0, 0.0], [3.0, 0.0, 0.0]])
 
 
-def cross_entropy(own: float, *others: float) -> float:
-    return math.log(sum(math.exp(x) for x in (own, *others))) - own
+def cross_entropy(true_logit: float, *others: float) -> float:
+    return math.log(sum(math.exp(x) for x in (true_logit, *others))) - true_logit
 
 
 def test_numbers_by_hand() -> None:

@@ -71,15 +71,15 @@ def test_the_estimator_is_on_average_the_slope_of_the_expected_return(discount: 
 
     texts = list(product(range(3), range(3)))
     logs = weights.log_softmax(1)
-    own = torch.stack([torch.stack([logs[0, a], logs[1 + a, b]]) for a, b in texts])
+    text_log_probs = torch.stack([torch.stack([logs[0, a], logs[1 + a, b]]) for a, b in texts])
     rewards = torch.stack([torch.stack([values[a, 3], values[a, b]]) for a, b in texts])
-    likelihoods = own.detach().sum(1).exp()
+    likelihoods = text_log_probs.detach().sum(1).exp()
 
     returns = policy.returns(rewards, discount)
     mask = torch.ones(1, 2, dtype=torch.bool)
     gradients = [
         torch.autograd.grad(
-            policy.policy_gradient_loss(own[i : i + 1], returns[i : i + 1] - baseline, mask),
+            policy.policy_gradient_loss(text_log_probs[i : i + 1], returns[i : i + 1] - baseline, mask),
             weights,
             retain_graph=True,
         )[0]
@@ -87,10 +87,10 @@ def test_the_estimator_is_on_average_the_slope_of_the_expected_return(discount: 
     ]
     estimate = sum(share * gradient for share, gradient in zip(likelihoods, gradients, strict=True))
     # With a discount each choice climbs to its own return: the first to r_1 + discount r_2, the second to r_2.
-    first, second = own[:, 0].exp(), own[:, 1].exp()
+    first, second = text_log_probs[:, 0].exp(), text_log_probs[:, 1].exp()
     expected = (first * second.detach() * returns[:, 0] + first.detach() * second * returns[:, 1]).sum()
     (slope,) = torch.autograd.grad(-expected, weights, retain_graph=True)
     torch.testing.assert_close(estimate, slope, rtol=1e-10, atol=1e-12)
     if discount == 1.0:
-        (slope,) = torch.autograd.grad(-(own.sum(1).exp() * rewards.sum(1)).sum(), weights)
+        (slope,) = torch.autograd.grad(-(text_log_probs.sum(1).exp() * rewards.sum(1)).sum(), weights)
         torch.testing.assert_close(estimate, slope, rtol=1e-10, atol=1e-12)

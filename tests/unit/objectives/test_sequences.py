@@ -40,8 +40,10 @@ def test_losses_are_sums_over_the_targets(smoothing: float) -> None:
 
 def test_a_loss_is_that_of_torch_by_hand() -> None:
     logits = normal(N, T, V)
-    own = logits.log_softmax(2).gather(2, TARGETS[:, :, None])[:, :, 0]
-    assert cross_entropies(logits, TARGETS)[0].item() == pytest.approx(-own[TARGETS != PAD].sum().item(), rel=1e-12)
+    log_probs = logits.log_softmax(2).gather(2, TARGETS[:, :, None])[:, :, 0]
+    assert cross_entropies(logits, TARGETS)[0].item() == pytest.approx(
+        -log_probs[TARGETS != PAD].sum().item(), rel=1e-12
+    )
     # Without knowledge each of the 11 targets costs log V, whatever the labels are smoothed by.
     for loss in cross_entropies(torch.zeros(N, T, V), TARGETS, 0.3):
         assert loss.item() == pytest.approx(11 * math.log(V), rel=1e-6)
@@ -65,8 +67,8 @@ def test_padding_costs_nothing_and_teaches_nothing(smoothing: float) -> None:
     assert logits.grad[TARGETS == PAD].abs().max() == 0 and logits.grad[TARGETS != PAD].abs().amin() > 0
     longer = torch.cat([logits.detach(), 50.0 * normal(N, 3, V, seed=1)], 1)
     more = cross_entropies(longer, torch.cat([TARGETS, torch.full((N, 3), PAD)], 1), smoothing)
-    for own, same in zip(losses, more, strict=True):
-        assert own.item() == pytest.approx(same.item(), rel=1e-12)
+    for log_probs, same in zip(losses, more, strict=True):
+        assert log_probs.item() == pytest.approx(same.item(), rel=1e-12)
     nothing = cross_entropies(logits.detach(), torch.full((N, T), PAD), smoothing)
     assert [loss.item() for loss in nothing] == [0.0, 0.0]
 
@@ -74,14 +76,14 @@ def test_padding_costs_nothing_and_teaches_nothing(smoothing: float) -> None:
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("most", [1, 4 * V, 10 * V, 11 * V])
 def test_pieces_add_up_to_the_whole(monkeypatch: pytest.MonkeyPatch, most: int, smoothing: float) -> None:
-    held = [tensor.requires_grad_() for tensor in (normal(N, T, S), normal(V, S, seed=1), normal(V, seed=2))]
-    whole = cross_entropies(torch.nn.functional.linear(*held), TARGETS, smoothing)
-    monkeypatch.setattr(sequences, "_MOST_LOGITS", most)
-    loss, objective = linear_cross_entropies(held[0], held[1], held[2], TARGETS, smoothing)
+    inputs = [tensor.requires_grad_() for tensor in (normal(N, T, S), normal(V, S, seed=1), normal(V, seed=2))]
+    whole = cross_entropies(torch.nn.functional.linear(*inputs), TARGETS, smoothing)
+    monkeypatch.setattr(sequences, "_MAX_LOGITS", most)
+    loss, objective = linear_cross_entropies(inputs[0], inputs[1], inputs[2], TARGETS, smoothing)
     assert loss.item() == pytest.approx(whole[0].item(), rel=1e-12) and not loss.requires_grad
     assert objective.item() == pytest.approx(whole[1].item(), rel=1e-12)
-    expected = torch.autograd.grad(3.0 * whole[1], held)
-    for made, wanted in zip(torch.autograd.grad(3.0 * objective, held, retain_graph=True), expected, strict=True):
+    expected = torch.autograd.grad(3.0 * whole[1], inputs)
+    for made, wanted in zip(torch.autograd.grad(3.0 * objective, inputs, retain_graph=True), expected, strict=True):
         torch.testing.assert_close(made, wanted, rtol=1e-10, atol=1e-12)
     with pytest.raises(RuntimeError, match="inplace"):
         objective.backward()
@@ -89,7 +91,7 @@ def test_pieces_add_up_to_the_whole(monkeypatch: pytest.MonkeyPatch, most: int, 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_pieces_need_no_gradients_and_no_targets(monkeypatch: pytest.MonkeyPatch, smoothing: float) -> None:
-    monkeypatch.setattr(sequences, "_MOST_LOGITS", V)
+    monkeypatch.setattr(sequences, "_MAX_LOGITS", V)
     features, weight, bias = normal(N, T, S), normal(V, S, seed=1), normal(V, seed=2)
     whole = cross_entropies(torch.nn.functional.linear(features, weight, bias), TARGETS, smoothing)
     for made, wanted in zip(linear_cross_entropies(features, weight, bias, TARGETS, smoothing), whole, strict=True):
@@ -147,7 +149,7 @@ def test_attention_that_stays_reads_all_but_the_first_step_twice() -> None:
 def test_descending_turns_attention_away_from_where_it_was() -> None:
     logits, targets = normal(N, T, S).requires_grad_(), torch.full((N, T), 5)
     before = coverage_loss(logits.softmax(2), targets)
-    assert torch.autograd.gradcheck(lambda held: coverage_loss(held.softmax(2), targets), logits)
+    assert torch.autograd.gradcheck(lambda inputs: coverage_loss(inputs.softmax(2), targets), logits)
     for _ in range(200):
         (gradient,) = torch.autograd.grad(coverage_loss(logits.softmax(2), targets), logits)
         logits = (logits - gradient).detach().requires_grad_()

@@ -50,26 +50,26 @@ def batch(num_rows: int = 8, seed: int = 0) -> dict[str, torch.Tensor]:
 _COLLATING = task()
 
 
-def trained(held: ImageGan, num_steps: int = 3, num_rows: int = 8) -> dict[str, torch.Tensor]:
+def trained(gan: ImageGan, num_steps: int = 3, num_rows: int = 8) -> dict[str, torch.Tensor]:
     torch.manual_seed(1)
     for step in range(num_steps):
-        metrics = held.step(batch(num_rows, step))
+        metrics = gan.step(batch(num_rows, step))
         assert all(torch.isfinite(m) and m.shape == () and not m.requires_grad for m in metrics.values())
-    return tiny.weights(held)
+    return tiny.weights(gan)
 
 
-def moved(held: ImageGan, before: dict[str, torch.Tensor], network: str) -> list[str]:
-    after = tiny.weights(held)
+def moved(gan: ImageGan, before: dict[str, torch.Tensor], network: str) -> list[str]:
+    after = tiny.weights(gan)
     return [n for n in before if n.startswith(f"{network}/") and not torch.equal(before[n], after[n])]
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_every_objective_trains_both_players(objective: str) -> None:
-    held = task(objective=objective, **PARTNERS.get(objective, {}))
-    before = tiny.weights(held)
-    trained(held)
+    gan = task(objective=objective, **PARTNERS.get(objective, {}))
+    before = tiny.weights(gan)
+    trained(gan)
     for network in ("generator", "discriminator", "encoder", "generator_ema"):
-        assert moved(held, before, network), network
+        assert moved(gan, before, network), network
 
 
 @pytest.mark.parametrize(
@@ -84,16 +84,16 @@ def test_every_objective_trains_both_players(objective: str) -> None:
     ],
 )
 def test_every_penalty_comes_at_its_steps(penalty: str, logged: set[str]) -> None:
-    held = task(penalty=penalty, objective="hinge")
+    gan = task(penalty=penalty, objective="hinge")
     kinds = {"r1", "r2", "slope_penalty"}
-    assert [set(held.step(batch())) & kinds for _ in range(3)] == [logged, set(), logged]
+    assert [set(gan.step(batch())) & kinds for _ in range(3)] == [logged, set(), logged]
 
 
 def test_clipping_bounds_every_weight_of_the_critic() -> None:
-    held = task(objective="wasserstein", penalty="clip", penalty_weight=0.03)
-    trained(held)
-    assert max(p.abs().max().item() for p in held.discriminator.parameters()) == pytest.approx(0.03)
-    assert max(p.abs().max().item() for p in held.generator.parameters()) > 0.1
+    gan = task(objective="wasserstein", penalty="clip", penalty_weight=0.03)
+    trained(gan)
+    assert max(p.abs().max().item() for p in gan.discriminator.parameters()) == pytest.approx(0.03)
+    assert max(p.abs().max().item() for p in gan.generator.parameters()) > 0.1
 
 
 @pytest.mark.parametrize("architecture", ["style", "residual", "dcgan"])
@@ -102,44 +102,44 @@ def test_every_architecture_trains_and_paints(architecture: str, condition: str)
     penalty = {"penalty": "none"} if architecture == "dcgan" else {}
     changes = {"architecture": architecture, "condition": condition, "height": 24, **penalty}
     vocabulary = Conditions(0, {}, {}) if condition == "none" else Conditions.of_labels(range(3))
-    held = ImageGan(replace(CONFIG, **changes), vocabulary)
+    gan = ImageGan(replace(CONFIG, **changes), vocabulary)
     pixels = np.zeros((8, 24, 16, 3), np.uint8)
     rows = {"image": [{"bytes": encode_png(p)} for p in pixels], "label": [0, 1] * 4}
-    held.step(held.collate(rows))
+    gan.step(gan.collate(rows))
     prompts = {"prompt_id": ["a", "b"], "label": [0, 1]}
     keys = [(0, "a"), (0, "b")]
-    both = held.sample(prompts, keys)
+    both = gan.sample(prompts, keys)
     assert both.shape == (2, 3, 24, 16) and both.dtype == torch.uint8
-    alone = held.sample({name: column[1:] for name, column in prompts.items()}, keys[1:])
+    alone = gan.sample({name: column[1:] for name, column in prompts.items()}, keys[1:])
     assert (alone.int() - both[1:].int()).abs().max() <= 1
 
 
 def test_labels_change_the_picture_and_noise_does() -> None:
-    held = task()
-    trained(held)
+    gan = task()
+    trained(gan)
     rows = {"prompt_id": ["a"] * 3, "label": [0, 1, 1]}
-    pictures = held.sample(rows, [(0, "a"), (0, "a"), (1, "a")]).float()
+    pictures = gan.sample(rows, [(0, "a"), (0, "a"), (1, "a")]).float()
     assert (pictures[0] - pictures[1]).abs().max() > 0 and (pictures[1] - pictures[2]).abs().max() > 0
-    assert held.count_unknown({"prompt_id": ["a", "b"], "label": [1, 9]}) == [0, 1]
+    assert gan.count_unknown({"prompt_id": ["a", "b"], "label": [1, 9]}) == [0, 1]
 
 
 def test_attributes_are_a_condition_too() -> None:
     attributes = [[("colour", "red"), ("size", "3")], [("colour", "blue")], None, [("size", "5")]]
     config = replace(CONFIG, condition="attributes", numeric_attributes=("size",))
     vocabulary = ImageGan.build_vocabulary(config, ((row,) for row in attributes))
-    held = ImageGan(config, vocabulary)
-    assert held.prompt_columns == ("attributes",) and held.input_columns == ("image", "attributes")
+    gan = ImageGan(config, vocabulary)
+    assert gan.prompt_columns == ("attributes",) and gan.input_columns == ("image", "attributes")
     pixels = [{"bytes": encode_png(np.full((16, 16, 3), 60 * i, np.uint8))} for i in range(4)]
-    held.step(held.collate({"image": pixels, "attributes": attributes}))
-    assert held.sample({"prompt_id": ["a"], "attributes": [{"size": "4"}]}, [(0, "a")]).shape == (1, 3, 16, 16)
+    gan.step(gan.collate({"image": pixels, "attributes": attributes}))
+    assert gan.sample({"prompt_id": ["a"], "attributes": [{"size": "4"}]}, [(0, "a")]).shape == (1, 3, 16, 16)
 
 
 def with_steady_adam(**changes: Any) -> ImageGan:
     """With Adam's usual epsilon the rounding of a gradient that is almost zero decides the sign of a whole step."""
-    held = task(**changes)
-    for optimizer in held.optimizers.values():
+    gan = task(**changes)
+    for optimizer in gan.optimizers.values():
         optimizer.param_groups[0]["eps"] = 1e-2
-    return held
+    return gan
 
 
 def shared_noise(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,10 +152,10 @@ def test_accumulated_pieces_equal_the_whole_batch() -> None:
     weights = []
     for num_accumulated in (1, 4):
         with pytest.MonkeyPatch.context() as patch:
-            held = with_steady_adam(num_accumulated=num_accumulated)
+            gan = with_steady_adam(num_accumulated=num_accumulated)
             shared_noise(patch)
-            held.step(batch())
-            weights.append(tiny.weights(held))
+            gan.step(batch())
+            weights.append(tiny.weights(gan))
     for name, whole in weights[0].items():
         torch.testing.assert_close(weights[1][name], whole, rtol=0, atol=1e-6, msg=name)
 
@@ -163,20 +163,20 @@ def test_accumulated_pieces_equal_the_whole_batch() -> None:
 def test_each_discriminator_update_has_rows_of_its_own() -> None:
     """Three updates on parts of a batch are three steps on these parts whose generator stood still."""
     whole = batch(6)
-    held = with_steady_adam(discriminator_steps=3, penalty="none")
+    gan = with_steady_adam(discriminator_steps=3, penalty="none")
     other = with_steady_adam(penalty="none")
     with pytest.MonkeyPatch.context() as patch:
         shared_noise(patch)
-        held.step(whole)
+        gan.step(whole)
     with pytest.MonkeyPatch.context() as patch:
         shared_noise(patch)
         for part in range(3):
             piece = {name: rows[2 * part : 2 * part + 2] for name, rows in whole.items()}
-            chunk = other._chunk(piece, with_graph=False)
+            chunk = other._micro_batch(piece, with_graph=False)
             other._discriminator_step([chunk])
     for name, expected in tiny.weights(other).items():
         if name.startswith("discriminator/"):
-            torch.testing.assert_close(tiny.weights(held)[name], expected, rtol=0, atol=1e-6, msg=name)
+            torch.testing.assert_close(tiny.weights(gan)[name], expected, rtol=0, atol=1e-6, msg=name)
 
 
 def test_rows_that_cannot_be_cut_are_refused() -> None:
@@ -185,38 +185,38 @@ def test_rows_that_cannot_be_cut_are_refused() -> None:
 
 
 def test_caution_lowers_rates_and_doubles_penalties() -> None:
-    held = task(generator=PlayerConfig(schedule="constant"), discriminator=PlayerConfig(schedule="constant"))
-    held.backoff = BackoffState(2, 2)
-    held.step(batch())
-    assert [o.param_groups[0]["lr"] for o in held.optimizers.values()] == [pytest.approx(1e-3 / 16)] * 2
-    chunk = held._chunk(batch(), with_graph=False)
-    held.step_index = 0
+    gan = task(generator=PlayerConfig(schedule="constant"), discriminator=PlayerConfig(schedule="constant"))
+    gan.backoff = BackoffState(2, 2)
+    gan.step(batch())
+    assert [o.param_groups[0]["lr"] for o in gan.optimizers.values()] == [pytest.approx(1e-3 / 16)] * 2
+    chunk = gan._micro_batch(batch(), with_graph=False)
+    gan.step_index = 0
     losses = []
     for times in (0, 1):
-        held.backoff = BackoffState(times, times)
-        losses.append(held._discriminator_loss(chunk)[0].item())
-    held.step_index = 1  # no penalty
-    plain = held._discriminator_loss(chunk)[0].item()
+        gan.backoff = BackoffState(times, times)
+        losses.append(gan._discriminator_loss(chunk)[0].item())
+    gan.step_index = 1  # no penalty
+    plain = gan._discriminator_loss(chunk)[0].item()
     assert losses[1] - plain == pytest.approx(2 * (losses[0] - plain), rel=1e-4)
 
 
 def test_bfloat16_trains_and_keeps_penalties_in_float32() -> None:
-    held, exact = task(precision="bfloat16"), task()
+    gan, exact = task(precision="bfloat16"), task()
     seen: dict[str, set[torch.dtype]] = {"penalised": set(), "plain": set()}
-    held.discriminator.features.register_forward_hook(  # type: ignore[union-attr]
+    gan.discriminator.features.register_forward_hook(  # type: ignore[union-attr]
         lambda module, inputs, output: seen[
-            "penalised" if held.step_index % 2 == 0 and inputs[0].requires_grad and torch.is_grad_enabled() else "plain"
+            "penalised" if gan.step_index % 2 == 0 and inputs[0].requires_grad and torch.is_grad_enabled() else "plain"
         ].add(output.dtype)
     )
     torch.manual_seed(1)
-    penalised = held.step(batch())
+    penalised = gan.step(batch())
     torch.manual_seed(1)
     expected = exact.step(batch())
     assert penalised["r1"].item() == pytest.approx(expected["r1"].item(), rel=0.05)
     assert torch.float32 in seen["penalised"]
-    held.step(batch())
+    gan.step(batch())
     assert seen["plain"] >= {torch.bfloat16}
-    assert all(p.dtype == torch.float32 for n in held.networks.values() for p in n.parameters())
+    assert all(p.dtype == torch.float32 for n in gan.networks.values() for p in n.parameters())
 
 
 def test_channels_last_changes_rounding_only() -> None:
@@ -233,11 +233,11 @@ def test_a_compiled_generator_learns_the_same(num_accumulated: int, monkeypatch:
     plain, compiled = (
         with_steady_adam(compile=on, num_accumulated=num_accumulated, penalty_every_steps=1) for on in (False, True)
     )
-    assert compiled._paint is not compiled.generator
+    assert compiled._generate is not compiled.generator
     metrics: list[list[dict[str, torch.Tensor]]] = []
-    for held in (plain, compiled):
+    for gan in (plain, compiled):
         torch.manual_seed(1)
-        metrics.append([held.step(batch(8, step)) for step in range(2)])
+        metrics.append([gan.step(batch(8, step)) for step in range(2)])
     assert all({"r1", "r2"} <= set(step) for step in metrics[1])
     torch.testing.assert_close(metrics[1], metrics[0], rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(tiny.weights(compiled), tiny.weights(plain), rtol=1e-4, atol=1e-6)
@@ -273,12 +273,12 @@ def test_a_training_taken_up_again_has_the_same_bits(changes: dict[str, Any]) ->
 
 
 def test_a_model_comes_back_from_its_files() -> None:
-    held = task(augmentation=AugmentationConfig("fixed", 0.5))
-    trained(held)
-    again = checkpoint.load_sampler(checkpoint.pack(held, {}, {}))
-    assert again.config == held.config and again.vocabulary == held.vocabulary
+    gan = task(augmentation=AugmentationConfig("fixed", 0.5))
+    trained(gan)
+    again = checkpoint.load_sampler(checkpoint.pack(gan, {}, {}))
+    assert again.config == gan.config and again.vocabulary == gan.vocabulary
     rows, keys = {"prompt_id": ["a"] * 4, "label": LABELS}, [(0, str(i)) for i in range(4)]
-    assert torch.equal(again.sample(rows, keys), held.sample(rows, keys))
+    assert torch.equal(again.sample(rows, keys), gan.sample(rows, keys))
 
 
 def contradictions() -> Iterator[tuple[dict[str, Any], str]]:

@@ -96,8 +96,8 @@ def test_a_training_taken_up_again_has_the_same_bits() -> None:
 def test_pairs_are_held_to_the_wanted_picture() -> None:
     held, data = task(), rows(8)
     batch = held.collate(data)
-    chunk = held._chunk(batch, with_graph=False)
-    losses = held.further_losses(chunk, chunk.fake)
+    chunk = held._micro_batch(batch, with_graph=False)
+    losses = held.auxiliary_losses(chunk, chunk.fake)
     weight, loss = losses["reconstruction"]
     wanted = images.to_float(torch.stack([images.to_tensor([row["bytes"]])[0] for row in data["image"]]))
     assert weight == 10.0
@@ -114,17 +114,17 @@ def test_unpaired_sources_are_the_neighbours_and_come_with_what_they_are() -> No
 
 def test_what_comes_back_of_an_unpaired_picture_is_held_to_it() -> None:
     held = task(**UNPAIRED)
-    chunk = held._chunk(held.collate(rows(8, "styles")), with_graph=False)
+    chunk = held._micro_batch(held.collate(rows(8, "styles")), with_graph=False)
     seen: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     def give_back(z: torch.Tensor, condition: torch.Tensor, *sources: torch.Tensor) -> torch.Tensor:
         seen.append((condition, sources[0]))
         return sources[0] + 0.5
 
-    held.painted = give_back  # type: ignore[method-assign]
-    (source,) = held.drawn_from(chunk.batch, held.encoder)
+    held.generated = give_back  # type: ignore[method-assign]
+    (source,) = held.generator_inputs(chunk.batch, held.encoder)
     fake = source.roll(3, 0)
-    _, loss = held.further_losses(chunk, fake)["reconstruction"]
+    _, loss = held.auxiliary_losses(chunk, fake)["reconstruction"]
     expected = ((fake + 0.5 - source).abs().mean() + 0.5) / 2
     assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
     condition, starts = seen[0]

@@ -174,13 +174,15 @@ def test_a_text_is_the_same_in_any_company() -> None:
     )
     expected = task.sample(rows, keys)
     assert len({repr(written) for written in expected}) > 30 and not any(written.problem for written in expected)
-    assert all(made.text.startswith(prompt or "") for made, prompt in zip(expected, rows["prompt"], strict=True))
+    assert all(
+        generated.text.startswith(prompt or "") for generated, prompt in zip(expected, rows["prompt"], strict=True)
+    )
     for size in (1, 7):
-        made = []
+        generated = []
         for start in range(0, 40, size):
             part = slice(start, start + size)
-            made += task.sample({name: column[part] for name, column in rows.items()}, keys[part])
-        assert made == expected
+            generated += task.sample({name: column[part] for name, column in rows.items()}, keys[part])
+        assert generated == expected
     order = noise.permutation(40, 0, "company").tolist()
     shuffled = {name: [column[i] for i in order] for name, column in rows.items()}
     assert task.sample(shuffled, [keys[i] for i in order]) == [expected[i] for i in order]

@@ -45,8 +45,8 @@ def test_a_step_descends_on_the_truth_and_the_contrast(weight: float) -> None:
     task, twin = (model(contrast_weight=weight) for _ in range(2))
     batch = task.collate(rows_of(0, 24))
     assert 0 < int(batch["is_true"].sum()) < 24
-    seen = twin.network.see(to_float(batch["images"]))
-    logits = twin.network.all_pairs(seen, twin.network.read(batch["tokens"], batch["lengths"]))
+    seen = twin.network.encode_images(to_float(batch["images"]))
+    logits = twin.network.all_pairs(seen, twin.network.encode_texts(batch["tokens"], batch["lengths"]))
     loss = F.binary_cross_entropy_with_logits(logits.diagonal(), batch["is_true"].float())
     (loss + weight * contrast_loss(logits, batch["keys"], batch["is_true"])).backward()
     expected = torch.cat([p.grad.flatten() for p in twin.network.parameters() if p.grad is not None])

@@ -108,10 +108,10 @@ def rows_of(numbers: Sequence[int]) -> tuple[dict[str, Any], list[tuple[int, str
 
 
 def written_in_parts(task: Seq2Seq, numbers: Sequence[int], size: int) -> list[str]:
-    found = []
+    results = []
     for start in range(0, len(numbers), size):
-        found += [repr(text) for text in task.sample(*rows_of(numbers[start : start + size]))]
-    return found
+        results += [repr(text) for text in task.sample(*rows_of(numbers[start : start + size]))]
+    return results
 
 
 @pytest.mark.parametrize(
@@ -161,13 +161,13 @@ def test_the_prefix_is_kept_and_goes_on() -> None:
         "prefix": prefixes,
         "decoding": [Decoding(max_tokens=6)] * 4,
     }
-    made = task.sample(rows, [(0, "x")] * 4)
-    for prefix, written in zip(prefixes, made, strict=True):
+    texts = task.sample(rows, [(0, "x")] * 4)
+    for prefix, written in zip(prefixes, texts, strict=True):
         start = task.vocabulary.target.encode(prefix or "")
         assert written.text.startswith(prefix or "") and list(written.tokens[: len(start)]) == start
         assert written.text == task.vocabulary.target.decode(written.tokens)
         assert len(written.tokens) == len(start) + 6 or written.finish == "end"
-    assert made[1] == made[2] and len({written.text for written in made}) == 3
+    assert texts[1] == texts[2] and len({written.text for written in texts}) == 3
 
 
 def test_a_source_that_is_too_long_is_a_problem_of_its_own() -> None:
@@ -175,12 +175,12 @@ def test_a_source_that_is_too_long_is_a_problem_of_its_own() -> None:
     prompts = ["green red", "green reds", "a", "green " * 100]  # of 9 tokens, and one for the end, and more
     keys = [(0, str(i)) for i in range(4)]
     rules = [Decoding(max_tokens=5)] * 4
-    made = task.sample({"prompt": prompts, "decoding": rules}, keys)
-    assert made[1] == GeneratedText.failed("the source has 10 tokens; this model reads 9")
-    assert made[3].problem == "the source has 600 tokens; this model reads 9" and made[3].finish == "problem"
+    texts = task.sample({"prompt": prompts, "decoding": rules}, keys)
+    assert texts[1] == GeneratedText.failed("the source has 10 tokens; this model reads 9")
+    assert texts[3].problem == "the source has 600 tokens; this model reads 9" and texts[3].finish == "problem"
     short = task.sample({"prompt": prompts[::2], "decoding": rules[:2]}, keys[::2])
-    assert [made[0], made[2]] == short and all(len(written.tokens) and not written.problem for written in short)
-    assert task.sample({"prompt": prompts[1:2], "decoding": rules[:1]}, keys[1:2]) == made[1:2]
+    assert [texts[0], texts[2]] == short and all(len(written.tokens) and not written.problem for written in short)
+    assert task.sample({"prompt": prompts[1:2], "decoding": rules[:1]}, keys[1:2]) == texts[1:2]
     assert task.sample({"prompt": []}, []) == []
 
 

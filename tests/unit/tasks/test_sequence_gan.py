@@ -39,12 +39,12 @@ def first_batch(task: SequenceGan, rank: int = 0, world_size: int = 1) -> Batch:
 def made_texts(num_rows: int) -> torch.Tensor:
     """What a generator might have drawn, one text of each length from END alone to one that is cut off."""
     generator = torch.Generator().manual_seed(5)
-    made = torch.randint(END + 1, NUM_WORDS, (num_rows, NUM_TOKENS + 1), generator=generator)
-    made[:, 0] = BEGIN
+    samples = torch.randint(END + 1, NUM_WORDS, (num_rows, NUM_TOKENS + 1), generator=generator)
+    samples[:, 0] = BEGIN
     for row in range(num_rows - 1):
-        made[row, 1 + 3 * row] = END
-        made[row, 2 + 3 * row :] = PAD
-    return made
+        samples[row, 1 + 3 * row] = END
+        samples[row, 2 + 3 * row :] = PAD
+    return samples
 
 
 def weights(task: SequenceGan) -> dict[str, torch.Tensor]:
@@ -76,29 +76,29 @@ def test_a_step_follows_its_formulas(
     most = NUM_TOKENS + 3  # longer than any text that was made
     changes = {"discriminator": discriminator, "discriminator_dropout": 0.0, "discount": 0.7} | changes
     task, twin = (model(num_tokens=most, **changes) for _ in range(2))
-    batch, made = first_batch(task), made_texts(6)
+    batch, samples = first_batch(task), made_texts(6)
     for one in (task, twin):
-        one.baseline.follow(torch.linspace(-1, 1, most)[None], torch.ones(1, most, dtype=torch.bool))
-    monkeypatch.setattr(task.network, "draw", lambda *_: made)
+        one.baseline.update(torch.linspace(-1, 1, most)[None], torch.ones(1, most, dtype=torch.bool))
+    monkeypatch.setattr(task.network, "draw", lambda *_: samples)
     monkeypatch.setattr(task.policy_player, "update", lambda: torch.zeros(()))
     torch.manual_seed(0)
     metrics = task.step(batch)
 
-    real, fake = batch["tokens"][:, 1:], made[:, 1:]
+    real, fake = batch["tokens"][:, 1:], samples[:, 1:]
     on_real, on_fake = twin.discriminator(real)[real != PAD], twin.discriminator(fake)[fake != PAD]
     loss_d = -F.logsigmoid(on_real).mean() - F.logsigmoid(-on_fake).mean()
     assert float(metrics["loss_d"]) == pytest.approx(loss_d.item(), rel=1e-5)
 
     objective = torch.zeros(())
     held = task.discriminator(fake).sigmoid().mul(2).sub(1).detach()  # after its update
-    logs = twin.network.eval()(made[:, :-1], twin.network.stack.begin(6))[0]
+    logs = twin.network.eval()(samples[:, :-1], twin.network.stack.begin(6))[0]
     logs = twin.network.logits(logs)[:, :, END:].log_softmax(2)
     for row in range(6):
         length = int((fake[row] != PAD).sum())
-        for place in range(length):
-            later = sum(0.7 ** (s - place) * float(held[row, min(s, length - 1)]) for s in range(place, most))
-            objective -= (later - float(twin.baseline.mean[place])) * logs[row, place, fake[row, place] - END]
-            own = logs[row, place]
+        for position in range(length):
+            later = sum(0.7 ** (s - position) * float(held[row, min(s, length - 1)]) for s in range(position, most))
+            objective -= (later - float(twin.baseline.mean[position])) * logs[row, position, fake[row, position] - END]
+            own = logs[row, position]
             objective += task.config.entropy_weight * (own.exp() * own).sum()
     objective = objective / 6
     if task.config.likelihood_weight:

@@ -11,7 +11,7 @@ from ganrnn.errors import BadInput
 from ganrnn.objectives.matching import matching_loss
 from ganrnn.tasks.match_judge import MatchJudge, MatchJudgeConfig
 from ganrnn.tasks.text_to_image import TASK, TextToImage, TextToImageConfig
-from ganrnn.training.gan_step import Chunk
+from ganrnn.training.gan_step import MicroBatch
 from ganrnn.training.optimizer import PlayerConfig
 from tests.unit import tiny
 
@@ -144,8 +144,8 @@ def painted(task: TextToImage, micro_batch_size: int, order: list[int]) -> torch
     for start in range(0, len(order), micro_batch_size):
         own = order[start : start + micro_batch_size]
         rows = own + own[-1:] * (micro_batch_size - len(own))
-        made = task.sample({"prompt": [PROMPTS[i] for i in rows]}, [KEYS[i] for i in rows])
-        images[own] = made[: len(own)]
+        samples = task.sample({"prompt": [PROMPTS[i] for i in rows]}, [KEYS[i] for i in rows])
+        images[own] = samples[: len(own)]
     return images
 
 
@@ -227,12 +227,12 @@ def test_what_a_judge_says_is_a_matching_loss_and_a_binary_one() -> None:
     task.judge = judge()
     rows = tiny.rows(6)
     batch, fake = task.collate(rows), torch.rand(6, 3, 16, 16) * 2 - 1
-    chunk = Chunk(fake, fake, fake, batch, fake)
+    chunk = MicroBatch(fake, fake, fake, batch, fake)
     fake.requires_grad_()
-    weight, loss = task.further_losses(chunk, fake)["judged"]
+    weight, loss = task.auxiliary_losses(chunk, fake)["judged"]
     average = task.judge.average
     tokens, lengths = task.judge.vocabulary.encode(rows["text"], 32)
-    logits = average.all_pairs(average.see(fake), average.read(tokens, lengths))
+    logits = average.all_pairs(average.encode_images(fake), average.encode_texts(tokens, lengths))
     expected = matching_loss(logits, batch["keys"]) - torch.sigmoid(logits.diagonal()).log().mean()
     assert weight == 0.5 and loss.item() == pytest.approx(expected.item(), rel=1e-5)
     loss.backward()

@@ -23,7 +23,7 @@ def rows_of(rows: list[list[int]] = ROWS, seed: int = 0, rank: int = 0, world_si
 
 def texts(tokens: torch.Tensor) -> list[tuple[int, ...]]:
     """The rows of a batch without BEGIN, END and padding; rows without targets are none."""
-    found = []
+    collected = []
     for row in tokens.tolist():
         assert row[0] == BEGIN
         if row[1] == PAD:
@@ -31,20 +31,20 @@ def texts(tokens: torch.Tensor) -> list[tuple[int, ...]]:
             continue
         end = row.index(END)
         assert set(row[end + 1 :]) <= {PAD} and PAD not in row[:end]
-        found.append(tuple(row[1:end]))
-    return found
+        collected.append(tuple(row[1:end]))
+    return collected
 
 
 def steps_per_epoch(batches: RowBatches) -> list[int]:
     """Of the first five epochs, told by when all rows were seen."""
-    found, step = [], 0
+    collected, step = [], 0
     for _ in range(5):
         seen, first = 0, step
         while seen < len(WHOLE):
             seen += len(texts(batches.at(step)["tokens"]))
             step += 1
-        found.append(step - first)
-    return found
+        collected.append(step - first)
+    return collected
 
 
 @worlds
@@ -143,10 +143,10 @@ def test_neighbours_are_of_like_length_yet_others_each_epoch() -> None:
     step = 0
     for groups in epochs:
         while sum(map(len, groups)) < len(rows):
-            found = texts(batches.at(step)["tokens"])
-            lengths = [len(text) for text in found]
+            collected = texts(batches.at(step)["tokens"])
+            lengths = [len(text) for text in collected]
             assert max(lengths) - min(lengths) <= 2
-            groups.add(tuple(sorted(text[0] for text in found)))
+            groups.add(tuple(sorted(text[0] for text in collected)))
             step += 1
     assert not epochs[0] & epochs[1]
 
@@ -172,9 +172,9 @@ def test_empty_texts_are_rows_too(world_size: int) -> None:
 
 def test_rows_are_read_once_in_order_of_length() -> None:
     read = [batch["tokens"] for batch in rows_of().once()]
-    found = [text for tokens in read for text in texts(tokens)]
-    assert sorted(found) == sorted(WHOLE)
-    assert [len(text) for text in found] == sorted(len(text) for text in WHOLE)
+    collected = [text for tokens in read for text in texts(tokens)]
+    assert sorted(collected) == sorted(WHOLE)
+    assert [len(text) for text in collected] == sorted(len(text) for text in WHOLE)
     assert all(len(tokens) * (tokens.shape[1] - 1) <= NUM_ROWS * NUM_TOKENS for tokens in read)
 
 
@@ -226,14 +226,14 @@ def pairs(batch: Batch) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
 
 def epochs_of(batches: PairBatches, num_pairs: int, num: int) -> list[list[Batch]]:
     """The batches of the first epochs, told by when all pairs were seen."""
-    found: list[list[Batch]] = []
+    collected: list[list[Batch]] = []
     step = 0
     for _ in range(num):
-        found.append([])
-        while sum(len(batch["tokens"]) for batch in found[-1]) < num_pairs:
-            found[-1].append(batches.at(step))
+        collected.append([])
+        while sum(len(batch["tokens"]) for batch in collected[-1]) < num_pairs:
+            collected[-1].append(batches.at(step))
             step += 1
-    return found
+    return collected
 
 
 @worlds
@@ -280,9 +280,9 @@ def test_the_widest_source_and_the_widest_target_count_even_in_different_pairs()
     sides: list[tuple[list[int], list[int]]] = [([50] * 40, [60] * 3), ([], [61] * 40)]
     batches = pairs_of([sides[i % 2][0] for i in range(48)], [sides[i % 2][1] for i in range(48)])
     (epoch,) = epochs_of(batches, 48, 1)
-    found = [pairs(batch) for batch in epoch]
-    assert max(len(batch) for batch in found if len(set(batch)) == 2) == NUM_ROWS
-    assert max(len(batch) for batch in found) <= 6
+    collected = [pairs(batch) for batch in epoch]
+    assert max(len(batch) for batch in collected if len(set(batch)) == 2) == NUM_ROWS
+    assert max(len(batch) for batch in collected) <= 6
 
 
 def test_what_is_too_long_loses_its_end_and_comes_as_often_as_asked_for() -> None:
@@ -317,10 +317,10 @@ def test_empty_sides_are_read_too(world_size: int) -> None:
 
 def test_pairs_are_read_once_in_order_of_length() -> None:
     read = list(pairs_of().once())
-    found = [pair for batch in read for pair in pairs(batch)]
-    assert sorted(found) == sorted(BOTH)
+    collected = [pair for batch in read for pair in pairs(batch)]
+    assert sorted(collected) == sorted(BOTH)
     assert {tuple(batch) for batch in read} == {("source", "source_lengths", "tokens")}
-    lengths = [len(source) + len(target) for source, target in found]
+    lengths = [len(source) + len(target) for source, target in collected]
     assert lengths == sorted(lengths)
 
 
@@ -332,5 +332,5 @@ def test_fewer_pairs_than_workers_are_refused(num: int, world_size: int) -> None
 
 
 def test_padding_stands_behind() -> None:
-    made = padded([np.array([5], np.int32), np.array([6, 7, 8], np.int32)])
-    assert made.tolist() == [[5, PAD, PAD], [6, 7, 8]] and made.dtype == torch.int64
+    padded_rows = padded([np.array([5], np.int32), np.array([6, 7, 8], np.int32)])
+    assert padded_rows.tolist() == [[5, PAD, PAD], [6, 7, 8]] and padded_rows.dtype == torch.int64

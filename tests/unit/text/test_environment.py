@@ -66,13 +66,13 @@ def test_the_checker_of_gymnasium_has_nothing_to_say(environment: Any, render_mo
     import gymnasium
     from gymnasium.utils.env_checker import check_env
 
-    made = gymnasium.make(
+    wrapped = gymnasium.make(
         "ganrnn.text.environment:ganrnn/Text-v0", vocabulary=VOCABULARY, reward=ascending, render_mode=render_mode
     )
-    assert made.observation_space.shape == (64,) and made.action_space.n == len(VOCABULARY) - END == 4
+    assert wrapped.observation_space.shape == (64,) and wrapped.action_space.n == len(VOCABULARY) - END == 4
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        check_env(made.unwrapped)
+        check_env(wrapped.unwrapped)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_our_own_generator_learns_in_it(environment: Any) -> None:
     optimizer = torch.optim.Adam(network.parameters(), lr=2e-2)
     totals = []
     for _ in range(45):
-        loss, found = torch.zeros(()), []
+        loss, log_probs = torch.zeros(()), []
         for _ in range(8):
             environment.reset()
             state, last, is_over = network.stack.begin(1), 2, False
@@ -131,11 +131,11 @@ def test_our_own_generator_learns_in_it(environment: Any) -> None:
             returns = policy.returns(torch.tensor([rewards]), 1.0)
             mask = torch.ones_like(returns, dtype=torch.bool)
             loss = loss + policy.policy_gradient_loss(torch.stack(logs)[None], returns - 1.5, mask)
-            found.append(sum(rewards))
+            log_probs.append(sum(rewards))
         optimizer.zero_grad()
         (loss / 8).backward()
         optimizer.step()
-        totals.append(sum(found) / 8)
+        totals.append(sum(log_probs) / 8)
     assert sum(totals[:5]) / 5 < 2.0 and sum(totals[-5:]) / 5 > 3.0, totals
 
 

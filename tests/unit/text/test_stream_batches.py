@@ -43,7 +43,7 @@ def test_lanes_stay_within_the_stream_and_apart(num: int) -> None:
         stream = stream_of(num, seed=seed)
         for epoch in range(3):
             steps = range(epoch * stream.steps_per_epoch, (epoch + 1) * stream.steps_per_epoch)
-            targets = [place for s in steps for place in stream.at(s)["tokens"][:, 1:].flatten().tolist()]
+            targets = [token for s in steps for token in stream.at(s)["tokens"][:, 1:].flatten().tolist()]
             assert len(set(targets)) == len(targets) == 28 * stream.steps_per_epoch
             assert min(targets) >= 1 and max(targets) < num
 
@@ -51,7 +51,7 @@ def test_lanes_stay_within_the_stream_and_apart(num: int) -> None:
 def test_nearly_all_of_a_stream_is_read() -> None:
     stream = stream_of(10_000)
     targets = {
-        place for step in range(stream.steps_per_epoch) for place in stream.at(step)["tokens"].flatten().tolist()
+        token for step in range(stream.steps_per_epoch) for token in stream.at(step)["tokens"].flatten().tolist()
     }
     assert len(targets) > 9_950
 

@@ -117,26 +117,26 @@ def test_subwords_keep_the_most_frequent_characters_when_not_all_have_room() -> 
 
 
 def merged(pieces: list[str], pair: tuple[str, str]) -> list[str]:
-    made: list[str] = []
+    merged_pairs: list[str] = []
     for piece in pieces:
-        if made and (made[-1], piece) == pair:
-            made[-1] += piece
+        if merged_pairs and (merged_pairs[-1], piece) == pair:
+            merged_pairs[-1] += piece
         else:
-            made.append(piece)
-    return made
+            merged_pairs.append(piece)
+    return merged_pairs
 
 
 def test_subwords_are_byte_pair_merges() -> None:
     text = "low" + 4 * " low" + 2 * " lower" + 6 * " newest" + 3 * " widest"
     vocabulary = TextVocabulary.build("subword", [text], 24)
     # Sennrich et al. 2016: the most frequent pair becomes one; of equals that whose tokens are the older.
-    held = [list(word) for word in text.replace(" ", "\n ").split("\n")]
+    words_in_pieces = [list(word) for word in text.replace(" ", "\n ").split("\n")]
     tokens = [*SPECIAL_TOKENS, *" deilnorstw"]
     merges = []
     while len(tokens) < 24:
-        counts = Counter(pair for word in held for pair in pairwise(word))
+        counts = Counter(pair for word in words_in_pieces for pair in pairwise(word))
         pair = min(counts, key=lambda pair: (-counts[pair], *map(tokens.index, pair)))
-        held = [merged(word, pair) for word in held]
+        words_in_pieces = [merged(word, pair) for word in words_in_pieces]
         tokens.append("".join(pair))
         merges.append(pair)
     assert vocabulary.tokens == tuple(tokens) and vocabulary.merges == tuple(merges)
@@ -238,11 +238,11 @@ PAIRS = [("a red circle", "红色圆形"), ("two blue squares", "两个蓝色方
 @kinds
 def test_each_side_of_pairs_has_its_own_tokens_or_both_have_the_same(kind: Kind) -> None:
     sources, targets = zip(*PAIRS, strict=True)
-    own = PairVocabulary.build(kind, (pair for pair in PAIRS), 40, shared=False)
-    assert own.source == TextVocabulary.build(kind, sources, 40)
-    assert own.target == TextVocabulary.build(kind, targets, 40)
-    assert own.sides == (own.source, own.target) and own.source != own.target
-    assert own.source.count_unknown(targets[0]) > 0 < own.target.count_unknown(sources[0])
+    separate = PairVocabulary.build(kind, (pair for pair in PAIRS), 40, shared=False)
+    assert separate.source == TextVocabulary.build(kind, sources, 40)
+    assert separate.target == TextVocabulary.build(kind, targets, 40)
+    assert separate.sides == (separate.source, separate.target) and separate.source != separate.target
+    assert separate.source.count_unknown(targets[0]) > 0 < separate.target.count_unknown(sources[0])
     shared = PairVocabulary.build(kind, (pair for pair in PAIRS), 80, shared=True)
     assert shared.sides == (TextVocabulary.build(kind, [*targets, *sources], 80),)
     assert shared.source is shared.target
@@ -254,9 +254,9 @@ def test_tokens_of_both_sides_are_counted_together_where_they_share_a_table() ->
     pairs = [("a b", "b b"), ("c", "b c")]
     shared = PairVocabulary.build("character", pairs, 40, shared=True)
     assert shared.source.tokens == (*SPECIAL_TOKENS, "b", " ", "c", "a")
-    own = PairVocabulary.build("character", pairs, 40, shared=False)
-    assert own.source.tokens == (*SPECIAL_TOKENS, " ", "a", "b", "c")
-    assert own.target.tokens == (*SPECIAL_TOKENS, "b", " ", "c")
+    separate = PairVocabulary.build("character", pairs, 40, shared=False)
+    assert separate.source.tokens == (*SPECIAL_TOKENS, " ", "a", "b", "c")
+    assert separate.target.tokens == (*SPECIAL_TOKENS, "b", " ", "c")
     # Each table, not both together, has as many tokens as allowed.
     assert [len(side) for side in PairVocabulary.build("character", pairs, 6, shared=False).sides] == [6, 6]
     assert [len(side) for side in PairVocabulary.build("character", pairs, 6, shared=True).sides] == [6]

@@ -57,7 +57,7 @@ def test_a_shift_moves_grey_in(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_hole_is_half_as_wide_and_high(monkeypatch: pytest.MonkeyPatch) -> None:
     images = pictures(2) + 3
     drawn(monkeypatch, "randint", [8, 0])
-    hidden = augmentation._holed(images) == 0
+    hidden = augmentation._cut_out(images) == 0
     expected = torch.zeros_like(hidden)
     expected[0, :, 4:12, 2:14] = True
     expected[1, :, 0:4, 0:6] = True  # about the corner a quarter of it is left
@@ -67,7 +67,7 @@ def test_a_hole_is_half_as_wide_and_high(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_hole_in_a_panorama_goes_on_at_the_other_side(monkeypatch: pytest.MonkeyPatch) -> None:
     images = pictures(2, 24, 24) + 3
     drawn(monkeypatch, "randint", [0, 20])
-    hidden = fixed(1.0, wrap=True)._holed(images) == 0
+    hidden = fixed(1.0, wrap=True)._cut_out(images) == 0
     expected = torch.zeros_like(hidden)
     expected[0, :, :6, :6] = expected[0, :, :6, 18:] = True
     expected[1, :, 14:, 14:] = expected[1, :, 14:, :2] = True
@@ -108,7 +108,7 @@ def test_a_panorama_is_turned_to_every_column_alike() -> None:
 def test_holes_hide_opposite_edges_alike() -> None:
     torch.manual_seed(0)
     num = 20_000
-    hidden = augmentation._holed(torch.ones(num, 3, 8, 8))[:, 0] == 0
+    hidden = augmentation._cut_out(torch.ones(num, 3, 8, 8))[:, 0] == 0
     expected = torch.tensor([3, 4, 4, 4, 4, 4, 4, 3]) / 9  # of the centres 0 to 8, those that hide each place
     for across in (1, 2):
         share = hidden.any(across).float().mean(0)
@@ -163,8 +163,8 @@ def test_a_probability_of_zero_that_can_rise_changes_no_bit() -> None:
 
 def test_real_and_generated_pictures_get_draws_of_their_own() -> None:
     torch.manual_seed(0)
-    images, held = pictures(), fixed(1.0)
-    assert (held(images) != held(images)).flatten(1).any(1).all()
+    images, augmenter = pictures(), fixed(1.0)
+    assert (augmenter(images) != augmenter(images)).flatten(1).any(1).all()
 
 
 def test_at_probability_one_every_picture_changes_and_each_draw_is_another() -> None:
@@ -177,9 +177,9 @@ def test_at_probability_one_every_picture_changes_and_each_draw_is_another() -> 
     assert torch.equal(fixed(1.0)(images), changed)
 
 
-@pytest.mark.parametrize("name", ["_brighter", "_more_saturated", "_more_contrasted", "_shifted", "_holed"])
+@pytest.mark.parametrize("name", ["_brighter", "_more_saturated", "_more_contrasted", "_shifted", "_cut_out"])
 def test_each_change_comes_with_its_probability(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    without(monkeypatch, *{"_brighter", "_more_saturated", "_more_contrasted", "_shifted", "_holed"} - {name})
+    without(monkeypatch, *{"_brighter", "_more_saturated", "_more_contrasted", "_shifted", "_cut_out"} - {name})
     monkeypatch.setattr(augmentation, name, lambda images, *_: images + 1)
     torch.manual_seed(0)
     images = pictures(2_000, 4, 4)
@@ -199,60 +199,60 @@ def test_it_can_be_differentiated_twice(wrap: bool) -> None:
     assert torch.autograd.gradgradcheck(changed, images, fast_mode=True)
 
 
-def observed(held: Augmentation, num_ahead: int, num_behind: int) -> float:
+def observed(augmenter: Augmentation, num_ahead: int, num_behind: int) -> float:
     """The probability after these pairs."""
     on_real = torch.tensor([1.0] * num_ahead + [-1.0] * num_behind)
-    held.observe(on_real + 100, torch.zeros(len(on_real)) + 100)
-    held.adjust()
-    return held.probability.item()
+    augmenter.observe(on_real + 100, torch.zeros(len(on_real)) + 100)
+    augmenter.adjust()
+    return augmenter.probability.item()
 
 
 def test_the_controller_by_hand() -> None:
-    held = Augmentation(0.5, target=0.6, ramp_images=100)
-    assert observed(held, 10, 0) == pytest.approx(0.6)  # r = 1
-    assert observed(held, 8, 2) == pytest.approx(0.6)  # r = 0.6, on target
-    assert observed(held, 7, 3) == pytest.approx(0.5)  # r = 0.4
-    assert observed(held, 90, 0) == 1.0
-    assert observed(held, 0, 200) == 0.0
-    held.adjust()
-    assert held.probability == 0.0, "nothing was observed"
+    augmenter = Augmentation(0.5, target=0.6, ramp_images=100)
+    assert observed(augmenter, 10, 0) == pytest.approx(0.6)  # r = 1
+    assert observed(augmenter, 8, 2) == pytest.approx(0.6)  # r = 0.6, on target
+    assert observed(augmenter, 7, 3) == pytest.approx(0.5)  # r = 0.4
+    assert observed(augmenter, 90, 0) == 1.0
+    assert observed(augmenter, 0, 200) == 0.0
+    augmenter.adjust()
+    assert augmenter.probability == 0.0, "nothing was observed"
 
 
 def test_pairs_add_up_until_the_adjustment() -> None:
-    held = Augmentation(0.5, target=0.0, ramp_images=100)
+    augmenter = Augmentation(0.5, target=0.0, ramp_images=100)
     for _ in range(3):
-        held.observe(torch.ones(4), torch.zeros(4))
-    assert held.sums.tolist() == [12.0, 12.0]
-    held.adjust()
-    assert held.probability.item() == pytest.approx(0.62) and held.sums.tolist() == [0.0, 0.0]
+        augmenter.observe(torch.ones(4), torch.zeros(4))
+    assert augmenter.sums.tolist() == [12.0, 12.0]
+    augmenter.adjust()
+    assert augmenter.probability.item() == pytest.approx(0.62) and augmenter.sums.tolist() == [0.0, 0.0]
 
 
 def test_a_probability_given_as_int_moves_too() -> None:
-    held = Augmentation(0, target=0.0, ramp_images=100)
-    assert observed(held, 30, 0) == pytest.approx(0.3)
+    augmenter = Augmentation(0, target=0.0, ramp_images=100)
+    assert observed(augmenter, 30, 0) == pytest.approx(0.3)
 
 
 def test_the_controller_keeps_no_graph() -> None:
-    held = Augmentation(0.5, target=0.0, ramp_images=100)
-    held.observe(torch.ones(4, requires_grad=True), torch.zeros(4))
-    assert not held.sums.requires_grad
-    held.adjust()
-    assert not held.probability.requires_grad
+    augmenter = Augmentation(0.5, target=0.0, ramp_images=100)
+    augmenter.observe(torch.ones(4, requires_grad=True), torch.zeros(4))
+    assert not augmenter.sums.requires_grad
+    augmenter.adjust()
+    assert not augmenter.probability.requires_grad
 
 
 def test_its_state_survives_a_checkpoint() -> None:
-    held = Augmentation(0.5, target=0.0, ramp_images=100)
-    held.observe(torch.ones(4), torch.zeros(4))
+    augmenter = Augmentation(0.5, target=0.0, ramp_images=100)
+    augmenter.observe(torch.ones(4), torch.zeros(4))
     again = Augmentation(0.0, target=0.0, ramp_images=100)
-    again.load_state_dict(load(save(held.state_dict())))
-    assert observed(again, 6, 0) == observed(held, 6, 0) == pytest.approx(0.6)
+    again.load_state_dict(load(save(augmenter.state_dict())))
+    assert observed(again, 6, 0) == observed(augmenter, 6, 0) == pytest.approx(0.6)
 
 
 def work(rank: int) -> list[float]:
-    held = Augmentation(0.5, target=0.6, ramp_images=100)
+    augmenter = Augmentation(0.5, target=0.6, ramp_images=100)
     # 10 of 12 pairs on one worker, 6 of 8 on the other: r = 12 / 20 on both together, which is the target.
-    probabilities = [observed(held, 10, 2) if rank == 0 else observed(held, 6, 2)]
-    return [*probabilities, observed(held, 5, 0)]
+    probabilities = [observed(augmenter, 10, 2) if rank == 0 else observed(augmenter, 6, 2)]
+    return [*probabilities, observed(augmenter, 5, 0)]
 
 
 def test_two_workers_adjust_as_one_with_all_pictures(tmp_path: Path) -> None:

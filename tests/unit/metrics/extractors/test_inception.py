@@ -57,23 +57,23 @@ def tensorflow_bilinear(picture: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (64, 48), (1, 2), (299, 299), (512, 301)])
 def test_resize_is_that_of_tensorflow_1(height: int, width: int) -> None:
-    made = pictures(2, height, width)
-    found = resized(made)
-    assert found.shape == (2, 3, 299, 299) and found.dtype == torch.float32
-    expected = (tensorflow_bilinear(made[1, 2].numpy()) - 128) / 128
+    images = pictures(2, height, width)
+    result = resized(images)
+    assert result.shape == (2, 3, 299, 299) and result.dtype == torch.float32
+    expected = (tensorflow_bilinear(images[1, 2].numpy()) - 128) / 128
     # Positions of float32 are off by up to 1e-5 of a pixel, and neighbouring pixels differ by up to 2.
-    np.testing.assert_allclose(found[1, 2].numpy(), expected, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(result[1, 2].numpy(), expected, rtol=0, atol=1e-4)
     if (height, width) == (299, 299):
-        assert torch.equal(found, (made.float() - 128) / 128)
+        assert torch.equal(result, (images.float() - 128) / 128)
 
 
 def test_features_depend_on_the_picture_alone(extractor: InceptionExtractor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inception, "MICRO_BATCH_SIZE", 3)
-    made = pictures(6, 32, 32)
-    features, logits = extractor(made)
+    images = pictures(6, 32, 32)
+    features, logits = extractor(images)
     assert features.shape == (6, 2048) and logits.shape == (6, 1008) and features.dtype == logits.dtype == np.float32
     order = [5, 0, 3]
-    again, _ = extractor(made[order])
+    again, _ = extractor(images[order])
     np.testing.assert_allclose(again, features[order], rtol=1e-5, atol=1e-5)
     assert np.abs(features[0] - features[1]).max() > 0.1
 
@@ -83,25 +83,25 @@ def test_other_pictures_change_no_bit_of_a_picture_in_its_place(
 ) -> None:
     """The last micro-batch is filled up, so that convolutions have one shape whether pictures are many or few."""
     monkeypatch.setattr(inception, "MICRO_BATCH_SIZE", 3)
-    made, counts = pictures(4, 32, 32), []
+    images, counts = pictures(4, 32, 32), []
     hook = extractor.network.register_forward_pre_hook(lambda network, given: counts.append(len(given[0])))
-    whole = extractor(made)
+    whole = extractor(images)
     for start, stop in ((0, 2), (3, 4)):
-        for found, expected in zip(extractor(made[start:stop]), whole, strict=True):
-            np.testing.assert_array_equal(found, expected[start:stop])
+        for result, expected in zip(extractor(images[start:stop]), whole, strict=True):
+            np.testing.assert_array_equal(result, expected[start:stop])
     hook.remove()
     assert counts == [3] * 4
 
 
 def test_no_picture_gives_no_features(extractor: InceptionExtractor) -> None:
-    assert [made.shape for made in extractor(pictures(0, 8, 8))] == [(0, 2048), (0, 1008)]
+    assert [images.shape for images in extractor(pictures(0, 8, 8))] == [(0, 2048), (0, 1008)]
 
 
 def test_probabilities_are_the_softmax_of_the_logits() -> None:
     logits = np.array([[0.0, np.log(3)], [1000.0, 1000.0]], np.float32)
-    found = probabilities(logits)
-    np.testing.assert_allclose(found, [[0.25, 0.75], [0.5, 0.5]], rtol=1e-7)
-    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-15)
+    result = probabilities(logits)
+    np.testing.assert_allclose(result, [[0.25, 0.75], [0.5, 0.5]], rtol=1e-7)
+    np.testing.assert_allclose(result.sum(axis=1), 1, rtol=1e-15)
 
 
 @pytest.mark.parametrize("zip_file", [True, False])
@@ -138,9 +138,9 @@ def test_absent_and_other_files_are_refused_by_name_size_and_digest(data: bytes)
 
 @pytest.mark.parametrize("place", ["w.pth", "w.safetensors"])
 @pytest.mark.parametrize("content", [b"", b"abc", b"PK\x03\x04"])
-def test_files_that_hold_no_tensors_are_refused(content: bytes, place: str) -> None:
-    with pytest.raises(BadInput, match=rf"{place}: {len(content)} bytes are no tensors"):
-        InceptionExtractor(content, place, digest(content))
+def test_files_that_hold_no_tensors_are_refused(content: bytes, source: str) -> None:
+    with pytest.raises(BadInput, match=rf"{source}: {len(content)} bytes are no tensors"):
+        InceptionExtractor(content, source, digest(content))
 
 
 class Code:

@@ -18,10 +18,10 @@ CONFIG = InDomainConfig(num_steps=60, batch_size=64, base_channels=4, feature_di
 
 def drawn(num: int, seed: int) -> tuple[torch.Tensor, list[str], list[int]]:
     config = scenes.ScenesConfig(num_train=num, pair_share=0, languages=("en",))
-    found = list(scenes.scenes(config, "train", seed, 16, 16))
-    images = torch.from_numpy(np.stack([scene.image for scene in found])).permute(0, 3, 1, 2).contiguous()
-    texts = [scene.text for scene in found]
-    return images, texts, [meaning_key(scene.text, scene.attributes) for scene in found]
+    scene_list = list(scenes.scenes(config, "train", seed, 16, 16))
+    images = torch.from_numpy(np.stack([scene.image for scene in scene_list])).permute(0, 3, 1, 2).contiguous()
+    texts = [scene.text for scene in scene_list]
+    return images, texts, [meaning_key(scene.text, scene.attributes) for scene in scene_list]
 
 
 @pytest.fixture(scope="module")

@@ -55,19 +55,19 @@ def pictures(count: int, height: int = 9, width: int = 11) -> torch.Tensor:
 
 def test_a_described_network_is_that_of_torch() -> None:
     data = packed()
-    own = load_extractor(data, "own.safetensors", digest(data))
+    extractor = load_extractor(data, "own.safetensors", digest(data))
     held = weights()
     x = (pictures(3).float() / 255 - torch.tensor([0.5, 0.4, 0.3]).view(3, 1, 1)) / torch.tensor([0.2, 0.3, 0.4]).view(
         3, 1, 1
     )
     x = F.conv2d(x, held["0.weight"], held["0.bias"], 2)
     x = F.relu(x + F.conv2d(x, held["1.layers.0.weight"], held["1.layers.0.bias"]))
-    features, classes = own(pictures(3))
+    features, classes = extractor(pictures(3))
     np.testing.assert_allclose(features, x.mean((2, 3)).numpy(), rtol=2e-5, atol=1e-6)
     assert classes is None and features.dtype == np.float32
-    assert own.name == f"own_{digest(data)[:8]}"
-    assert own.facts() == {
-        "name": own.name,
+    assert extractor.name == f"own_{digest(data)[:8]}"
+    assert extractor.facts() == {
+        "name": extractor.name,
         "digest": digest(data),
         "resizer": "bicubic of torch, antialiased, to 9 x 11",
     }
@@ -75,11 +75,11 @@ def test_a_described_network_is_that_of_torch() -> None:
 
 def test_a_picture_has_the_same_features_in_any_company() -> None:
     data = packed()
-    own = load_extractor(data, "own.safetensors", digest(data))
+    extractor = load_extractor(data, "own.safetensors", digest(data))
     many = pictures(19, 30, 20)
-    whole, _ = own(many)
+    whole, _ = extractor(many)
     for rows in ([4], [18, 4, 7], list(range(18, -1, -1))):
-        np.testing.assert_array_equal(own(many[rows])[0], whole[rows])
+        np.testing.assert_array_equal(extractor(many[rows])[0], whole[rows])
 
 
 def test_inception_of_other_weights_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -163,9 +163,13 @@ def test_what_may_be_a_null_space_is_no_regular_covariance(tiny: float) -> None:
 def test_a_set_is_at_no_distance_from_itself(count: int) -> None:
     features = np.maximum(np.random.default_rng(13).normal(size=(count, 64)) * SPREADS[:64], 0)
     features[:, 5] = 0
-    own = Moments.from_features(features)
-    assert frechet_distance(own, own) == frechet_distance(own, Moments.from_features(features.copy())) == 0.0
-    turned = frechet_distance(own, Moments.from_features(features[::-1]))  # other sums, the same set
+    moments_a = Moments.from_features(features)
+    assert (
+        frechet_distance(moments_a, moments_a)
+        == frechet_distance(moments_a, Moments.from_features(features.copy()))
+        == 0.0
+    )
+    turned = frechet_distance(moments_a, Moments.from_features(features[::-1]))  # other sums, the same set
     assert 0.0 <= turned < 1e-6
 
 
@@ -175,9 +179,9 @@ def test_same_bits_in_both_directions_on_every_run_and_wherever_memory_lies() ->
     a, b = Moments.from_features(features[:300]), Moments.from_features(features[300:])
     values = set()
     for offset in range(8):
-        held = np.zeros(100 * 100 + 8)[offset : offset + 100 * 100].reshape(100, 100)
-        held[:] = b.scatter
-        moved = Moments(b.count, b.mean, held)
+        aligned = np.zeros(100 * 100 + 8)[offset : offset + 100 * 100].reshape(100, 100)
+        aligned[:] = b.scatter
+        moved = Moments(b.count, b.mean, aligned)
         values |= {frechet_distance(a, moved), frechet_distance(moved, a)}
     assert len(values) == 1
 

@@ -30,10 +30,10 @@ def test_bias_of_few_samples_is_gone() -> None:
 
 
 def test_interval_holds_the_limit_as_often_as_it_says_and_is_no_wider() -> None:
-    found = [frechet_limit(samples(seed, 300), REFERENCE, seed) for seed in range(40)]
-    inside = sum(limit.low < LIMIT < limit.high for limit in found)
+    limits = [frechet_limit(samples(seed, 300), REFERENCE, seed) for seed in range(40)]
+    inside = sum(limit.low < LIMIT < limit.high for limit in limits)
     assert inside >= 35  # of 38 expected
-    values, widths = (np.array(column) for column in zip(*((f.value, f.high - f.low) for f in found), strict=True))
+    values, widths = (np.array(column) for column in zip(*((f.value, f.high - f.low) for f in limits), strict=True))
     assert abs(values.mean() - LIMIT) < 3 * values.std() / 40**0.5
     assert widths.mean() == pytest.approx(2 * 1.96 * values.std(), rel=0.3)
 
@@ -44,30 +44,30 @@ def test_limit_of_known_gaussians_is_off_by_less_than_a_tenth_of_the_bias_and_it
     dimensions: int, rows_per_feature: int, is_same: bool
 ) -> None:
     rng = np.random.default_rng(7)
-    own, factor, shift = np.exp(0.7 * rng.normal(size=(3, dimensions)))
+    row_moments, factor, shift = np.exp(0.7 * rng.normal(size=(3, dimensions)))
     factor, shift = (np.ones(dimensions), np.zeros(dimensions)) if is_same else (factor**0.2, 0.2 * shift)
-    reference = Moments(1_000_000, np.zeros(dimensions), np.diag(own**2) * 999_999)
-    limit = float((own**2 * (shift**2 + (factor - 1) ** 2)).sum())
+    reference = Moments(1_000_000, np.zeros(dimensions), np.diag(row_moments**2) * 999_999)
+    limit = float((row_moments**2 * (shift**2 + (factor - 1) ** 2)).sum())
     shape = rows_per_feature * dimensions, dimensions
     num_sets = 40
-    found = [
-        frechet_limit((np.random.default_rng(seed).normal(size=shape) * factor + shift) * own, reference, seed)
+    limits = [
+        frechet_limit((np.random.default_rng(seed).normal(size=shape) * factor + shift) * row_moments, reference, seed)
         for seed in range(num_sets)
     ]
-    values, finite = np.array([f.value for f in found]), np.array([f.distances[0] for f in found])
+    values, finite = np.array([f.value for f in limits]), np.array([f.distances[0] for f in limits])
     bias, of_few = values.mean() - limit, finite.mean() - limit
     noise = values.std() / num_sets**0.5
     assert of_few > 3 * finite.std() / num_sets**0.5 and -0.1 * of_few - 3 * noise < bias < 3 * noise
-    assert sum(f.low < limit < f.high for f in found) >= 0.85 * num_sets
+    assert sum(f.low < limit < f.high for f in limits) >= 0.85 * num_sets
 
 
 def test_interval_allows_for_what_the_line_leaves_of_the_bias() -> None:
     """Of many features and one distribution, the bias left is larger than the noise: 1 of 12 would be held without."""
     reference = Moments(1_000_000, np.zeros(96), np.eye(96) * 999_999)
     drawn = [np.random.default_rng(seed).normal(size=(8 * 96, 96)) for seed in range(12)]
-    found = [frechet_limit(x, reference, 0) for x in drawn]
-    assert sum(f.low < 0 < f.high for f in found) >= 11
-    assert sum(f.high - 0.1 * f.slope / len(drawn[0]) > 0 for f in found) < 11
+    limits = [frechet_limit(x, reference, 0) for x in drawn]
+    assert sum(f.low < 0 < f.high for f in limits) >= 11
+    assert sum(f.high - 0.1 * f.slope / len(drawn[0]) > 0 for f in limits) < 11
 
 
 def test_samples_that_are_the_reference_have_a_limit_below_nothing() -> None:
@@ -99,12 +99,12 @@ def test_influence_is_the_slope_of_the_distance() -> None:
     rng = np.random.default_rng(1)
     x, weight = samples(2, 40) @ rng.normal(size=(DIMENSIONS, DIMENSIONS)), 1e-6
     reference = Moments.from_features(rng.normal(size=(50, DIMENSIONS)) + 1)
-    own, influences = Moments.from_features(x), _influences(x, reference)
+    row_moments, influences = Moments.from_features(x), _influences(x, reference)
     slopes = []
-    for y in x - own.mean:
-        covariance = (1 - weight) * own.covariance() + weight * np.outer(y, y)
-        heavier = Moments(own.count, own.mean + weight * y, covariance * (own.count - 1))
-        slopes.append((frechet_distance(heavier, reference) - frechet_distance(own, reference)) / weight)
+    for y in x - row_moments.mean:
+        covariance = (1 - weight) * row_moments.covariance() + weight * np.outer(y, y)
+        heavier = Moments(row_moments.count, row_moments.mean + weight * y, covariance * (row_moments.count - 1))
+        slopes.append((frechet_distance(heavier, reference) - frechet_distance(row_moments, reference)) / weight)
     np.testing.assert_allclose(influences, np.array(slopes) - np.mean(slopes), rtol=1e-4, atol=1e-3)
     assert influences.std() > 1
 

@@ -13,13 +13,13 @@ TRAINING, HELD_OUT = RNG.normal(size=(500, 4)), RNG.normal(size=(300, 4))
 
 def test_on_a_line_by_hand() -> None:
     training, held_out = np.array([[0.0], [1.0], [4.0]]), np.array([[2.0], [7.0]])
-    found = memorisation(np.array([[0.5], [3.5], [-2.0], [9.0]]), training, held_out)
-    np.testing.assert_array_equal(found.distances, [0.5, 0.5, 2.0, 5.0])
-    np.testing.assert_array_equal(found.positions, [0, 2, 0, 2])
+    result = memorisation(np.array([[0.5], [3.5], [-2.0], [9.0]]), training, held_out)
+    np.testing.assert_array_equal(result.distances, [0.5, 0.5, 2.0, 5.0])
+    np.testing.assert_array_equal(result.positions, [0, 2, 0, 2])
     # The training pictures are 1, 1 and 3 from their nearest; the held-out ones 1 and 3 from theirs, 1 and 4.
-    assert found.share_copied == 2 / 4 and found.share_copied_held_out == 0
+    assert result.share_copied == 2 / 4 and result.share_copied_held_out == 0
     # 0.5 twice is less than both, 2 less than one, 5 than none.
-    assert found.nearer_than_held_out == (2 + 2 + 1 + 0) / 8
+    assert result.nearer_than_held_out == (2 + 2 + 1 + 0) / 8
 
 
 def test_ties_count_half() -> None:
@@ -28,43 +28,43 @@ def test_ties_count_half() -> None:
 
 
 def test_new_samples_are_as_far_as_held_out_pictures() -> None:
-    found = memorisation(RNG.normal(size=(600, 4)), TRAINING, HELD_OUT)
-    assert found.nearer_than_held_out == pytest.approx(0.5, abs=0.06)
-    assert found.share_copied == pytest.approx(found.share_copied_held_out, abs=0.1) and found.share_copied > 0.3
+    result = memorisation(RNG.normal(size=(600, 4)), TRAINING, HELD_OUT)
+    assert result.nearer_than_held_out == pytest.approx(0.5, abs=0.06)
+    assert result.share_copied == pytest.approx(result.share_copied_held_out, abs=0.1) and result.share_copied > 0.3
 
 
 def test_copies_are_found_with_their_originals() -> None:
     rows = RNG.integers(500, size=200)
-    found = memorisation(TRAINING[rows] + 1e-3 * RNG.normal(size=(200, 4)), TRAINING, HELD_OUT)
-    np.testing.assert_array_equal(found.positions, rows)
-    assert found.share_copied > 0.98 and found.nearer_than_held_out > 0.98
+    result = memorisation(TRAINING[rows] + 1e-3 * RNG.normal(size=(200, 4)), TRAINING, HELD_OUT)
+    np.testing.assert_array_equal(result.positions, rows)
+    assert result.share_copied > 0.98 and result.nearer_than_held_out > 0.98
 
 
 def test_samples_far_from_everything_are_no_copies() -> None:
-    found = memorisation(3 * RNG.normal(size=(200, 4)), TRAINING, HELD_OUT)
-    assert found.share_copied < 0.1 and found.nearer_than_held_out < 0.3
+    result = memorisation(3 * RNG.normal(size=(200, 4)), TRAINING, HELD_OUT)
+    assert result.share_copied < 0.1 and result.nearer_than_held_out < 0.3
 
 
 def test_order_of_the_sets_does_not_matter() -> None:
     samples = RNG.normal(size=(100, 4))
     order = RNG.permutation(100)
-    found, again = (memorisation(samples, TRAINING, HELD_OUT) for _ in range(2))
+    result, again = (memorisation(samples, TRAINING, HELD_OUT) for _ in range(2))
     again = memorisation(samples[order], RNG.permutation(TRAINING), RNG.permutation(HELD_OUT))
-    np.testing.assert_array_equal(again.distances, found.distances[order])
+    np.testing.assert_array_equal(again.distances, result.distances[order])
     assert (again.share_copied, again.share_copied_held_out, again.nearer_than_held_out) == (
-        found.share_copied,
-        found.share_copied_held_out,
-        found.nearer_than_held_out,
+        result.share_copied,
+        result.share_copied_held_out,
+        result.nearer_than_held_out,
     )
 
 
 def test_duplicates_on_a_line_by_hand() -> None:
     # Distances of the first four real pictures to their nearest others: 1, 1, 2, 5; their median is 1.5.
     real, samples = np.array([[0.0], [1.0], [3.0], [8.0], [8.0]]), np.array([[0.0], [1.5], [4.0], [4.5]])
-    found = near_duplicates(samples, real, quantile=0.5)
-    np.testing.assert_array_equal(found.distances, [1.5, 1.5, 0.5, 0.5])
-    np.testing.assert_array_equal(found.positions, [1, 0, 3, 2])
-    assert found.threshold == 1.5 and found.share == 1.0
+    result = near_duplicates(samples, real, quantile=0.5)
+    np.testing.assert_array_equal(result.distances, [1.5, 1.5, 0.5, 0.5])
+    np.testing.assert_array_equal(result.positions, [1, 0, 3, 2])
+    assert result.threshold == 1.5 and result.share == 1.0
     assert near_duplicates(samples, real, quantile=0.3).share == 0.5
 
 
@@ -77,8 +77,8 @@ def test_share_is_the_quantile_without_duplicates_and_counts_them_where_they_are
 
 def test_exact_copies_are_duplicates_at_a_threshold_of_zero() -> None:
     real = np.repeat(np.arange(10.0), 2)[:, None]
-    found = near_duplicates(np.concatenate((np.arange(18.0)[:, None], [[0.0], [1.0]])), real)
-    assert found.threshold == 0 and found.share == 4 / 20
+    result = near_duplicates(np.concatenate((np.arange(18.0)[:, None], [[0.0], [1.0]])), real)
+    assert result.threshold == 0 and result.share == 4 / 20
 
 
 @pytest.mark.parametrize(

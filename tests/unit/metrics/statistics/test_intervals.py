@@ -18,8 +18,8 @@ from ganrnn.metrics.statistics.intervals import difference_interval, wilson_inte
 def test_proportions_are_as_far_apart_as_newcombe_has_them(
     a: tuple[int, int], b: tuple[int, int], expected: tuple[float, float]
 ) -> None:
-    found = difference_interval(a[0] / a[1], wilson_interval(*a), b[0] / b[1], wilson_interval(*b))
-    assert found == pytest.approx(expected, abs=1e-4)
+    interval = difference_interval(a[0] / a[1], wilson_interval(*a), b[0] / b[1], wilson_interval(*b))
+    assert interval == pytest.approx(expected, abs=1e-4)
 
 
 def test_the_other_way_round_it_is_the_other_sign() -> None:

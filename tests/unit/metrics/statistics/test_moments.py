@@ -115,8 +115,8 @@ def test_blocks_without_samples_take_part_by_their_place_alone() -> None:
 
 def test_what_is_in_the_sum_is_not_kept() -> None:
     merge, parts = OrderedMerge[Moments](), blocks([50] * 10)
-    held = [weakref.ref(part) for part in parts.values()]
+    references = [weakref.ref(part) for part in parts.values()]
     for position, name in enumerate(sorted(parts)):
         merge.add(position, parts.pop(name))
     gc.collect()
-    assert sum(reference() is not None for reference in held) <= 1
+    assert sum(reference() is not None for reference in references) <= 1

@@ -49,11 +49,11 @@ def pairwise_self_bleu(texts: list[str]) -> float:
 
 
 def test_self_bleu_of_all_is_sacrebleus_of_each_against_the_others() -> None:
-    found = self_bleu(TEXTS, len(TEXTS), seed=0)
-    assert found.score == pytest.approx(pairwise_self_bleu(TEXTS), rel=1e-12)
-    assert 20 < found.score < 80
+    result = self_bleu(TEXTS, len(TEXTS), seed=0)
+    assert result.score == pytest.approx(pairwise_self_bleu(TEXTS), rel=1e-12)
+    assert 20 < result.score < 80
     version = sacrebleu.__version__
-    assert found.signature == f"nrefs:33|case:lc|eff:yes|tok:ganrnn-word|smooth:exp|seed:0|version:{version}"
+    assert result.signature == f"nrefs:33|case:lc|eff:yes|tok:ganrnn-word|smooth:exp|seed:0|version:{version}"
 
 
 @pytest.mark.parametrize(
@@ -78,9 +78,9 @@ def test_mean_bleu_is_sacrebleus_of_each_against_all() -> None:
     bleu = BLEU(tokenize="none", effective_order=True)
     pairs = [(" ".join(tokenise(text, "word")), [" ".join(tokenise(r, "word")) for r in references]) for text in texts]
     expected = sum(bleu.sentence_score(text, others).score for text, others in pairs) / len(pairs)
-    found = mean_bleu(texts, references)
-    assert found.score == pytest.approx(expected, rel=1e-12) and f"nrefs:{len(references)}|" in found.signature
-    assert mean_bleu(texts[::-1], references[::-1]) == found
+    result = mean_bleu(texts, references)
+    assert result.score == pytest.approx(expected, rel=1e-12) and f"nrefs:{len(references)}|" in result.signature
+    assert mean_bleu(texts[::-1], references[::-1]) == result
     assert mean_bleu(TEXTS[-4:-2], references + TEXTS[-4:]).score == pytest.approx(100)
     with pytest.raises(BadInput, match="BLEU: 0 texts, at least 1 is needed"):
         mean_bleu(texts, [])

@@ -67,21 +67,21 @@ ROUGE_REFERENCES = [pair[1] for pair in ROUGE_PAIRS]
 
 
 def test_scores_and_signatures_are_those_of_sacrebleu() -> None:
-    found = bleu(HYPOTHESES, REFERENCES, "13a")
-    assert found.score == pytest.approx(48.530827009929865, rel=1e-12)
-    assert found.signature == f"nrefs:2|case:mixed|eff:no|tok:13a|smooth:exp|version:{VERSION}"
-    found = chrf(HYPOTHESES, REFERENCES)
-    assert found.score == pytest.approx(59.72751782684763, rel=1e-12)
-    assert found.signature == f"nrefs:2|case:mixed|eff:yes|nc:6|nw:0|space:no|version:{VERSION}"
+    result = bleu(HYPOTHESES, REFERENCES, "13a")
+    assert result.score == pytest.approx(48.530827009929865, rel=1e-12)
+    assert result.signature == f"nrefs:2|case:mixed|eff:no|tok:13a|smooth:exp|version:{VERSION}"
+    result = chrf(HYPOTHESES, REFERENCES)
+    assert result.score == pytest.approx(59.72751782684763, rel=1e-12)
+    assert result.signature == f"nrefs:2|case:mixed|eff:yes|nc:6|nw:0|space:no|version:{VERSION}"
 
 
 @pytest.mark.parametrize("tokenizer", ["13a", "zh", "char", "none"])
 def test_sums_give_what_sacrebleu_gives_for_the_corpus(tokenizer: str) -> None:
     metric = BLEU(tokenize=tokenizer)
     references = [ROUGE_REFERENCES, ROUGE_REFERENCES[::-1]]
-    found = bleu(ROUGE_HYPOTHESES, references, tokenizer)  # type: ignore[arg-type]
-    assert found.score == metric.corpus_score(ROUGE_HYPOTHESES, references).score > 0
-    assert found.signature == str(metric.get_signature()) and f"tok:{tokenizer}" in found.signature
+    result = bleu(ROUGE_HYPOTHESES, references, tokenizer)  # type: ignore[arg-type]
+    assert result.score == metric.corpus_score(ROUGE_HYPOTHESES, references).score > 0
+    assert result.signature == str(metric.get_signature()) and f"tok:{tokenizer}" in result.signature
     plain = CHRF()
     assert chrf(ROUGE_HYPOTHESES, references).score == plain.corpus_score(ROUGE_HYPOTHESES, references).score > 0
 
@@ -118,17 +118,21 @@ def test_chinese_needs_no_blanks() -> None:
 
 @pytest.mark.parametrize(("hypothesis", "reference", "expected"), ROUGE_PAIRS)
 def test_rouge_of_a_pair(hypothesis: str, reference: str, expected: tuple[float, float, float]) -> None:
-    found = rouge([hypothesis], [[reference]])
-    assert list(found) == ["rouge1", "rouge2", "rougeL"]
-    assert list(found.values()) == pytest.approx(expected, rel=1e-14)
+    result = rouge([hypothesis], [[reference]])
+    assert list(result) == ["rouge1", "rouge2", "rougeL"]
+    assert list(result.values()) == pytest.approx(expected, rel=1e-14)
 
 
 def test_rouge_of_a_corpus_is_the_mean_and_several_references_give_their_best() -> None:
-    found = rouge(ROUGE_HYPOTHESES, [ROUGE_REFERENCES])
-    assert list(found.values()) == pytest.approx([0.632900432900433, 0.3269433465085639, 0.5348767174854132], rel=1e-14)
+    result = rouge(ROUGE_HYPOTHESES, [ROUGE_REFERENCES])
+    assert list(result.values()) == pytest.approx(
+        [0.632900432900433, 0.3269433465085639, 0.5348767174854132], rel=1e-14
+    )
     # score_multi of rouge-score, each row with its own reference and that of the next row
-    found = rouge(ROUGE_HYPOTHESES, [ROUGE_REFERENCES, ROUGE_REFERENCES[1:] + ROUGE_REFERENCES[:1]])
-    assert list(found.values()) == pytest.approx([0.676378693769998, 0.3269433465085639, 0.5928477319781669], rel=1e-14)
+    result = rouge(ROUGE_HYPOTHESES, [ROUGE_REFERENCES, ROUGE_REFERENCES[1:] + ROUGE_REFERENCES[:1]])
+    assert list(result.values()) == pytest.approx(
+        [0.676378693769998, 0.3269433465085639, 0.5928477319781669], rel=1e-14
+    )
 
 
 def table_length(a: Sequence[str], b: Sequence[str]) -> int:
@@ -226,9 +230,9 @@ def test_rows_of_100_000_characters_come_to_an_end() -> None:
 
 def test_rouge_l_reads_the_first_tokens_of_a_long_text() -> None:
     head = "a b " * (MAX_ROUGE_L_TOKENS // 2)
-    found = rouge([head + "c " * 1000], [[head + "d " * 500]])
-    assert found["rougeL"] == 1.0
-    assert found["rouge1"] == pytest.approx(2 * MAX_ROUGE_L_TOKENS / (2 * MAX_ROUGE_L_TOKENS + 1500))
+    result = rouge([head + "c " * 1000], [[head + "d " * 500]])
+    assert result["rougeL"] == 1.0
+    assert result["rouge1"] == pytest.approx(2 * MAX_ROUGE_L_TOKENS / (2 * MAX_ROUGE_L_TOKENS + 1500))
 
 
 @pytest.mark.parametrize("score", [lambda h, r: bleu(h, r, "13a"), chrf, rouge])

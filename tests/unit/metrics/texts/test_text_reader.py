@@ -24,9 +24,9 @@ def reader() -> TextReader:
 
 
 def test_what_was_read_is_likelier_than_the_same_backwards(reader: TextReader) -> None:
-    own, other = reader.nats(CAPTIONS), reader.nats(NOISE)
-    assert 0.2 < own < 1.0 and other > 3 * own
-    assert TextReader(NOISE, VOCABULARY, CONFIG, seed=0).nats(NOISE) < own * 1.5  # who read those finds them likely
+    loss, other = reader.nats(CAPTIONS), reader.nats(NOISE)
+    assert 0.2 < loss < 1.0 and other > 3 * loss
+    assert TextReader(NOISE, VOCABULARY, CONFIG, seed=0).nats(NOISE) < loss * 1.5  # who read those finds them likely
 
 
 def test_the_seed_decides_what_was_read() -> None:
@@ -42,10 +42,10 @@ def test_a_character_costs_what_the_model_says_ends_included(reader: TextReader)
 
 
 def test_features_know_no_order_and_tell_texts_apart(reader: TextReader) -> None:
-    found, turned = reader.features(CAPTIONS), reader.features(CAPTIONS[::-1])
-    assert found.shape == (len(CAPTIONS), 32)
-    assert np.allclose(np.sort(found, axis=0), np.sort(turned, axis=0), atol=1e-5)
-    real, half = Moments.from_features(found), Moments.from_features(reader.features(CAPTIONS[::2]))
+    text_features, turned = reader.features(CAPTIONS), reader.features(CAPTIONS[::-1])
+    assert text_features.shape == (len(CAPTIONS), 32)
+    assert np.allclose(np.sort(text_features, axis=0), np.sort(turned, axis=0), atol=1e-5)
+    real, half = Moments.from_features(text_features), Moments.from_features(reader.features(CAPTIONS[::2]))
     distant = Moments.from_features(reader.features(NOISE))
     assert frechet_distance(real, distant) > 3 * frechet_distance(real, half)
 

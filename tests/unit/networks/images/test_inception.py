@@ -84,14 +84,14 @@ def block(w: Weights, name: str, x: torch.Tensor) -> torch.Tensor:
 
 
 def test_has_the_weights_of_the_published_file() -> None:
-    held = shapes()
-    layers = [key for key in held if key.endswith("conv.weight")]
+    tensor_shapes = shapes()
+    layers = [key for key in tensor_shapes if key.endswith("conv.weight")]
     # The file holds a counter for each normalisation besides: 566 entries.
-    assert len(layers) == 94 and len(held) + len(layers) == 566
+    assert len(layers) == 94 and len(tensor_shapes) + len(layers) == 566
     # Besides the numbers, the file holds little.
-    assert 0 < NUM_BYTES - 4 * sum(torch.Size(shape).numel() for shape in held.values()) < 100_000
-    assert held["Mixed_6c.branch7x7dbl_2.conv.weight"] == (160, 160, 7, 1)
-    assert held["Mixed_7c.branch3x3dbl_3b.bn.running_var"] == (384,)
+    assert 0 < NUM_BYTES - 4 * sum(torch.Size(shape).numel() for shape in tensor_shapes.values()) < 100_000
+    assert tensor_shapes["Mixed_6c.branch7x7dbl_2.conv.weight"] == (160, 160, 7, 1)
+    assert tensor_shapes["Mixed_7c.branch3x3dbl_3b.bn.running_var"] == (384,)
 
 
 @torch.no_grad()

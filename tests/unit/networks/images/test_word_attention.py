@@ -18,22 +18,22 @@ def words(num_tokens: int = 4) -> Words:
 
 def attention(gain: float) -> WordAttention:
     torch.manual_seed(1)
-    made = WordAttention(5, 6).requires_grad_(False)
-    made.gain.fill_(gain)
-    return made
+    layer = WordAttention(5, 6).requires_grad_(False)
+    layer.gain.fill_(gain)
+    return layer
 
 
 def test_each_place_gets_the_mean_of_the_words_that_answer_it() -> None:
     layer, x = attention(0.7), torch.randn(3, 5, 2, 3, generator=torch.Generator().manual_seed(2))
-    made = layer(x, words())
+    outputs = layer(x, words())
     for row, length in enumerate(LENGTHS.tolist()):
-        held = words().outputs[row, :length]
+        text_words = words().outputs[row, :length]
         for y in range(2):
-            for place in range(3):
-                own = x[row, :, y, place]
-                shares = (layer.to_key(held) @ layer.to_query(own) * 5**-0.5).softmax(0)
-                expected = own + 0.7 * shares @ layer.to_value(held)
-                torch.testing.assert_close(made[row, :, y, place], expected, rtol=1e-5, atol=1e-6)
+            for column in range(3):
+                own = x[row, :, y, column]
+                shares = (layer.to_key(text_words) @ layer.to_query(own) * 5**-0.5).softmax(0)
+                expected = own + 0.7 * shares @ layer.to_value(text_words)
+                torch.testing.assert_close(outputs[row, :, y, column], expected, rtol=1e-5, atol=1e-6)
 
 
 def test_padding_changes_nothing() -> None:
@@ -53,25 +53,25 @@ def generator(word_dim: int) -> StyleGenerator:
 
 
 def test_a_generator_looks_at_words_on_its_smaller_maps() -> None:
-    made = generator(6)
-    assert len(made.looking) == 2  # 4 x 8 and 8 x 16 places, not 16 x 32
+    G = generator(6)
+    assert len(G.looking) == 2  # 4 x 8 and 8 x 16 places, not 16 x 32
     assert len(generator(0).looking) == 0
     z, condition = torch.randn(3, 5), torch.randn(3, 3)
-    plain = made(z, condition)
-    assert torch.equal(made(z, condition, (), words()), plain)
-    for layer in made.looking:
+    plain = G(z, condition)
+    assert torch.equal(G(z, condition, (), words()), plain)
+    for layer in G.looking:
         nn.init.ones_(layer.gain)  # type: ignore[arg-type]
-    seen = made(z, condition, (), words())
+    seen = G(z, condition, (), words())
     assert (seen - plain).abs().amax((1, 2, 3)).min() > 1e-3
     turned = Words(words().outputs.flip(0), words().mask)
-    assert (made(z, condition, (), turned) - seen).abs().amax((1, 2, 3))[[0, 2]].min() > 1e-3
+    assert (G(z, condition, (), turned) - seen).abs().amax((1, 2, 3))[[0, 2]].min() > 1e-3
     seen.sum().backward()
     assert all(
-        p.grad is not None and p.grad.abs().max() > 0 for n, p in made.looking.named_parameters() if "key.bias" not in n
+        p.grad is not None and p.grad.abs().max() > 0 for n, p in G.looking.named_parameters() if "key.bias" not in n
     )
 
 
 @pytest.mark.parametrize("wrap", [False, True])
 def test_panoramas_may_look_too(wrap: bool) -> None:
-    made = StyleGenerator(16, 32, 5, 3, 8, 4, wrap, word_dim=6)
-    assert made(torch.randn(3, 5), torch.randn(3, 3), (), words()).shape == (3, 3, 16, 32)
+    G = StyleGenerator(16, 32, 5, 3, 8, 4, wrap, word_dim=6)
+    assert G(torch.randn(3, 5), torch.randn(3, 3), (), words()).shape == (3, 3, 16, 32)

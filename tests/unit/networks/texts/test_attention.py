@@ -58,16 +58,16 @@ def energy(attention: Attention, query: list[float], memory: list[float], covere
 
 def by_loops(attention: Attention, queries: torch.Tensor, memory: torch.Tensor) -> torch.Tensor:
     """Shares [N, T, S], one place after the other."""
-    made = torch.zeros(len(queries), queries.shape[1], memory.shape[1], dtype=torch.float64)
+    result = torch.zeros(len(queries), queries.shape[1], memory.shape[1], dtype=torch.float64)
     for row, length in enumerate(LENGTHS):
         covered = [0.0] * length
         for step in range(queries.shape[1]):
             query = queries[row, step].tolist()
             parts = [math.exp(energy(attention, query, memory[row, s].tolist(), covered[s])) for s in range(length)]
             for s, part in enumerate(parts):
-                made[row, step, s] = part / sum(parts)
+                result[row, step, s] = part / sum(parts)
                 covered[s] += part / sum(parts)
-    return made
+    return result
 
 
 @kinds
@@ -203,11 +203,11 @@ def test_the_most_places_are_read_exactly() -> None:
     # Values of 19 bits times shares of 20: the sum over 2^14 places is that of integers.
     shares = exact.snapped(torch.rand(1, 2**14, generator=torch.Generator().manual_seed(0)), READ_BITS, 1.0)
     values = exact.snapped(40.0 * normal(1, 2**14, 2, seed=5))
-    made = (shares[:, None] @ values)[0, 0].tolist()
+    result = (shares[:, None] @ values)[0, 0].tolist()
     for feature in range(2):
         pairs = zip(shares[0].tolist(), values[0, :, feature].tolist(), strict=True)
         units = sum(int(share * 2**READ_BITS) * int(value * 2**exact.VALUE_BITS) for share, value in pairs)
-        assert made[feature] * 2.0 ** (READ_BITS + exact.VALUE_BITS) == units
+        assert result[feature] * 2.0 ** (READ_BITS + exact.VALUE_BITS) == units
 
 
 V = 9
@@ -223,8 +223,8 @@ def copy_case() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 def test_tokens_are_written_or_copied() -> None:
     logits, written, shares = copy_case()
-    made = mixed(logits, written, shares, SOURCE).exp()
-    torch.testing.assert_close(made.sum(2), torch.ones(2, 3, dtype=torch.float64), rtol=0, atol=1e-12)
+    result = mixed(logits, written, shares, SOURCE).exp()
+    torch.testing.assert_close(result.sum(2), torch.ones(2, 3, dtype=torch.float64), rtol=0, atol=1e-12)
     for row in range(2):
         for step in range(3):
             writes = 1 / (1 + math.exp(-written[row, step].item()))
@@ -232,24 +232,24 @@ def test_tokens_are_written_or_copied() -> None:
             expected = [writes * part / sum(parts) for part in parts]
             for token, share in zip(SOURCE[row].tolist(), shares[row, step].tolist(), strict=True):
                 expected[token] += (1 - writes) * share
-            assert made[row, step].tolist() == pytest.approx(expected, abs=1e-12)
+            assert result[row, step].tolist() == pytest.approx(expected, abs=1e-12)
 
 
 def test_what_is_only_copied_is_of_the_source_and_repeated_tokens_add_up() -> None:
     logits, written, shares = copy_case()
-    made = mixed(logits, torch.full_like(written, -200.0), shares, SOURCE).exp()
+    result = mixed(logits, torch.full_like(written, -200.0), shares, SOURCE).exp()
     first, second = shares[0], shares[1]
     none = torch.zeros(3, dtype=torch.float64)
     columns = {4: first[:, 0] + first[:, 2], 5: first[:, 1], 8: first[:, 3], 3: first[:, 4]}
     expected = torch.stack([columns.get(token, none) for token in range(V)], 1)
-    torch.testing.assert_close(made[0], expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(result[0], expected, rtol=0, atol=1e-12)
     assert first[:, 2].min() > 0.01 and second[:, 1].min() > 0.01
     columns = {7: second[:, 0] + second[:, 1], 3: second[:, 2]}
     torch.testing.assert_close(
-        made[1], torch.stack([columns.get(token, none) for token in range(V)], 1), rtol=0, atol=1e-12
+        result[1], torch.stack([columns.get(token, none) for token in range(V)], 1), rtol=0, atol=1e-12
     )
     # What cannot be is as unlikely as a float holds, not minus infinity.
-    assert made.log().min().item() == pytest.approx(math.log(1e-30))
+    assert result.log().min().item() == pytest.approx(math.log(1e-30))
     only_written = mixed(logits, torch.full_like(written, 200.0), shares, SOURCE)
     torch.testing.assert_close(only_written, logits.log_softmax(2), rtol=0, atol=1e-12)
 
@@ -257,7 +257,7 @@ def test_what_is_only_copied_is_of_the_source_and_repeated_tokens_add_up() -> No
 def test_gradients_of_a_mixture_are_finite_and_reach_all_of_it() -> None:
     held = [tensor.float().requires_grad_() for tensor in copy_case()]
     logits, written, shares = held
-    made = mixed(logits, written, shares, SOURCE)
-    made[:, :, 4].sum().backward()
+    result = mixed(logits, written, shares, SOURCE)
+    result[:, :, 4].sum().backward()
     for tensor in held:
         assert tensor.grad is not None and tensor.grad.isfinite().all() and tensor.grad.abs().max() > 1e-3

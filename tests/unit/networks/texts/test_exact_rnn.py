@@ -36,8 +36,8 @@ def run(stack: ExactStack, x: torch.Tensor, state: torch.Tensor) -> tuple[torch.
     """Outputs [N, T, H] and the states after [L, S, N, H]."""
     outputs = []
     for x_t in x.unbind(1):
-        made, state = stack.step(x_t, state)
-        outputs.append(made)
+        outputs_in_order, state = stack.step(x_t, state)
+        outputs.append(outputs_in_order)
     return torch.stack(outputs, 1), state
 
 
@@ -45,11 +45,16 @@ def run(stack: ExactStack, x: torch.Tensor, state: torch.Tensor) -> tuple[torch.
 def test_twenty_steps_are_near_those_of_the_stack(cell: Cell, layer_norm: bool) -> None:
     stack, x = stack_of(cell, layer_norm), inputs()
     expected, expected_after = stack(x.float(), stack.begin(N))
-    made, after = run(ExactStack(stack), x, stack.begin(N).double())
-    assert made.dtype == after.dtype == torch.float64 and after.shape == (L, 2 if cell == "lstm" else 1, N, H)
-    assert (made - expected).abs().max() < 2e-3
+    outputs_in_order, after = run(ExactStack(stack), x, stack.begin(N).double())
+    assert outputs_in_order.dtype == after.dtype == torch.float64 and after.shape == (
+        L,
+        2 if cell == "lstm" else 1,
+        N,
+        H,
+    )
+    assert (outputs_in_order - expected).abs().max() < 2e-3
     assert (after - expected_after).abs().max() < 2e-3
-    assert expected[:, -1].std() > 0.05 and (made[:, -1] - made[:, 0]).abs().max() > 0.05
+    assert expected[:, -1].std() > 0.05 and (outputs_in_order[:, -1] - outputs_in_order[:, 0]).abs().max() > 0.05
 
 
 @stacks
@@ -60,11 +65,11 @@ def test_a_row_has_the_same_bits_in_any_company(cell: Cell, layer_norm: bool) ->
     assert torch.equal(exact.snapped(outputs), outputs) and torch.equal(exact.snapped(after), after)
     for size in (1, 7):
         for rows in torch.arange(4 * size).split(size):
-            made, held = run(network, x[rows], state[:, :, rows])
-            assert torch.equal(made, outputs[rows]) and torch.equal(held, after[:, :, rows])
+            outputs_in_order, final_state = run(network, x[rows], state[:, :, rows])
+            assert torch.equal(outputs_in_order, outputs[rows]) and torch.equal(final_state, after[:, :, rows])
     order = torch.randperm(N, generator=torch.Generator().manual_seed(2))
-    made, held = run(network, x[order], state[:, :, order])
-    assert torch.equal(made, outputs[order]) and torch.equal(held, after[:, :, order])
+    outputs_in_order, final_state = run(network, x[order], state[:, :, order])
+    assert torch.equal(outputs_in_order, outputs[order]) and torch.equal(final_state, after[:, :, order])
 
 
 @stacks
@@ -75,8 +80,8 @@ def test_the_order_of_features_changes_no_bit(cell: Cell, layer_norm: bool) -> N
     order = torch.randperm(D, generator=torch.Generator().manual_seed(3))
     first = cast(RecurrentLayer, stack.layers[0])
     first.weight_x.data = first.weight_x.data[:, order]
-    made, held = run(ExactStack(stack), x[:, :, order], state)
-    assert torch.equal(made, outputs) and torch.equal(held, after)
+    outputs_in_order, final_state = run(ExactStack(stack), x[:, :, order], state)
+    assert torch.equal(outputs_in_order, outputs) and torch.equal(final_state, after)
 
 
 @stacks
@@ -84,8 +89,8 @@ def test_a_sequence_goes_on_from_its_state(cell: Cell, layer_norm: bool) -> None
     stack, x = stack_of(cell, layer_norm), inputs(5)
     network, state = ExactStack(stack), stack.begin(5).double()
     whole, after = run(network, x, state)
-    first, held = run(network, x[:, :8], state)
-    second, last = run(network, x[:, 8:], held)
+    first, final_state = run(network, x[:, :8], state)
+    second, last = run(network, x[:, 8:], final_state)
     assert torch.equal(torch.cat([first, second], 1), whole) and torch.equal(last, after)
     assert not torch.equal(run(network, x[:, 8:], state)[0], second)
     assert torch.equal(state, torch.zeros_like(state))
@@ -99,12 +104,12 @@ def test_layer_normalisation_is_near_that_of_torch(spread: Callable[[torch.Tenso
     nn.init.normal_(norm.weight)
     nn.init.normal_(norm.bias)
     x = exact.snapped(spread(torch.randn(30, 200, generator=torch.Generator().manual_seed(0))))
-    made = ExactNorm(norm)(x)
-    torch.testing.assert_close(made, norm.double()(x), rtol=0, atol=atol)
+    outputs_in_order = ExactNorm(norm)(x)
+    torch.testing.assert_close(outputs_in_order, norm.double()(x), rtol=0, atol=atol)
     order = torch.randperm(200, generator=torch.Generator().manual_seed(1))
     norm.weight.data, norm.bias.data = norm.weight.data[order], norm.bias.data[order]
-    assert torch.equal(ExactNorm(norm)(x[:, order]), made[:, order])
-    assert torch.equal(torch.cat([ExactNorm(norm)(row[None, order]) for row in x]), made[:, order])
+    assert torch.equal(ExactNorm(norm)(x[:, order]), outputs_in_order[:, order])
+    assert torch.equal(torch.cat([ExactNorm(norm)(row[None, order]) for row in x]), outputs_in_order[:, order])
 
 
 def test_a_constant_row_is_normalised_to_the_bias() -> None:

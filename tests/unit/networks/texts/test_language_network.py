@@ -12,7 +12,7 @@ from ganrnn.decoding.decode import DecodingRequest, generate
 from ganrnn.networks.texts.language_network import ExactLanguageNetwork, LanguageNetwork
 from ganrnn.networks.texts.recurrent import Cell
 from ganrnn.text.vocabulary import BEGIN, END, PAD, SPECIAL_TOKENS, TextVocabulary
-from tests.unit.decoding.table_writer import line_of
+from tests.unit.decoding.table_writer import request_of
 
 WIDE = "abcdefghijklmnopqrstuvwxyz ,.!"
 
@@ -39,13 +39,13 @@ def network_of(
     return network.requires_grad_(False), ExactLanguageNetwork(network, vocabulary)
 
 
-def texts_of(model: ExactLanguageNetwork, lines: Sequence[DecodingRequest], size: int) -> list[str]:
+def texts_of(model: ExactLanguageNetwork, requests: Sequence[DecodingRequest], size: int) -> list[str]:
     """All that was written, as text."""
-    found = []
-    for start in range(0, len(lines), size):
-        part = lines[start : start + size]
-        found += [repr(written) for written in generate(model, model.begin(len(part)), part)]
-    return found
+    text_reprs = []
+    for start in range(0, len(requests), size):
+        part = requests[start : start + size]
+        text_reprs += [repr(generated) for generated in generate(model, model.begin(len(part)), part)]
+    return text_reprs
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "mingru"])
@@ -59,29 +59,29 @@ def test_a_text_is_the_same_in_any_company(cell: Cell) -> None:
         {"temperature": 0.0},
         {"num_beams": 2, "no_repeat_ngram": 2, "stop": ("e",)},
     ]
-    lines = [
-        line_of(model, WIDE[key % 30 : key % 30 + key % 4], key, max_tokens=8, **kinds[key % 6]) for key in range(64)
+    requests = [
+        request_of(model, WIDE[key % 30 : key % 30 + key % 4], key, max_tokens=8, **kinds[key % 6]) for key in range(64)
     ]
-    expected = texts_of(model, lines, 64)
+    expected = texts_of(model, requests, 64)
     assert len(set(expected)) > 40
-    assert texts_of(model, lines[:12], 1) == expected[:12]
-    assert texts_of(model, lines[:28], 7) == expected[:28]
+    assert texts_of(model, requests[:12], 1) == expected[:12]
+    assert texts_of(model, requests[:28], 7) == expected[:28]
     order = noise.permutation(64, 0, cell).tolist()
     for size in (64, 30):
-        shuffled = texts_of(model, [lines[i] for i in order], size)
+        shuffled = texts_of(model, [requests[i] for i in order], size)
         assert shuffled == [expected[i] for i in order]
 
 
 @pytest.mark.parametrize("cell", ["rnn_tanh", "lstm", "gru", "mingru"])
 def test_what_is_written_is_as_likely_as_the_network_says(cell: Cell) -> None:
     network, model = network_of(cell)
-    lines = [line_of(model, WIDE[key : key + 3], key, max_tokens=20) for key in range(8)]
-    for line, written in zip(lines, generate(model, model.begin(8), lines), strict=True):
-        targets = [*written.tokens, END] if written.finish == "end" else [*written.tokens]
+    requests = [request_of(model, WIDE[key : key + 3], key, max_tokens=20) for key in range(8)]
+    for request, generated in zip(requests, generate(model, model.begin(8), requests), strict=True):
+        targets = [*generated.tokens, END] if generated.finish == "end" else [*generated.tokens]
         logits = network.logits(network(torch.tensor([[BEGIN, *targets[:-1]]]), network.stack.begin(1))[0])
-        own = logits[0].log_softmax(1).gather(1, torch.tensor(targets)[:, None])[len(line.prefix) :]
-        assert written.log_probability == pytest.approx(own.sum().item(), abs=2e-3 * len(own))
-        assert written.text == "".join(WIDE[token - 4] for token in written.tokens)
+        own = logits[0].log_softmax(1).gather(1, torch.tensor(targets)[:, None])[len(request.prefix) :]
+        assert generated.log_probability == pytest.approx(own.sum().item(), abs=2e-3 * len(own))
+        assert generated.text == "".join(WIDE[token - 4] for token in generated.tokens)
 
 
 def test_exact_logits_are_near_those_of_the_network() -> None:

@@ -23,10 +23,10 @@ def points(num: int = 5, scale: float = 3.0) -> torch.Tensor:
 
 def test_a_point_keeps_its_direction_and_gets_the_radius() -> None:
     x = points()
-    for made in (on_sphere(x), exact_on_sphere(x)):
-        torch.testing.assert_close(made.norm(dim=1), torch.full((5,), D**0.5).double(), rtol=1e-4, atol=0)
+    for middle in (on_sphere(x), exact_on_sphere(x)):
+        torch.testing.assert_close(middle.norm(dim=1), torch.full((5,), D**0.5).double(), rtol=1e-4, atol=0)
         torch.testing.assert_close(
-            made / made.norm(dim=1, keepdim=True), x / x.norm(dim=1, keepdim=True), atol=1e-4, rtol=0
+            middle / middle.norm(dim=1, keepdim=True), x / x.norm(dim=1, keepdim=True), atol=1e-4, rtol=0
         )
     assert torch.equal(exact.snapped(exact_on_sphere(x)), exact_on_sphere(x))
     assert exact_on_sphere(torch.zeros(1, D).double()).abs().max() == 0
@@ -51,12 +51,12 @@ def test_alikeness_is_the_mean_cosine_of_all_pairs() -> None:
 @pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 1.0])
 def test_the_way_between_two_points_is_even(share: float) -> None:
     start, end = exact_on_sphere(points(2))
-    made = exact_between(start, end, share)
+    middle = exact_between(start, end, share)
     whole = math.acos(float(start @ end) / D)
-    assert float(made.norm()) == pytest.approx(D**0.5, abs=1e-3) and torch.equal(exact.snapped(made), made)
-    assert math.acos(min(1.0, float(start @ made) / D)) == pytest.approx(share * whole, abs=0.02)
+    assert float(middle.norm()) == pytest.approx(D**0.5, abs=1e-3) and torch.equal(exact.snapped(middle), middle)
+    assert math.acos(min(1.0, float(start @ middle) / D)) == pytest.approx(share * whole, abs=0.02)
     if share in (0.0, 1.0):
-        assert torch.equal(made, end if share else start)
+        assert torch.equal(middle, end if share else start)
 
 
 def test_from_a_point_to_itself_there_is_no_way() -> None:

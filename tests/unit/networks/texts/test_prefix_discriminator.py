@@ -25,21 +25,21 @@ def test_a_logit_sees_its_prefix_alone(kind: str, cell: str) -> None:
     discriminator, tokens, others = network(kind, cell), texts(), texts(1)
     logits = discriminator(tokens)
     assert logits.shape == (N, T)
-    for place in range(T):
-        changed = torch.cat([tokens[:, : place + 1], others[:, place + 1 :]], dim=1)
-        torch.testing.assert_close(discriminator(changed)[:, : place + 1], logits[:, : place + 1])
-        shorter = discriminator(tokens[:, : place + 1])
-        torch.testing.assert_close(shorter, logits[:, : place + 1])
+    for position in range(T):
+        changed = torch.cat([tokens[:, : position + 1], others[:, position + 1 :]], dim=1)
+        torch.testing.assert_close(discriminator(changed)[:, : position + 1], logits[:, : position + 1])
+        shorter = discriminator(tokens[:, : position + 1])
+        torch.testing.assert_close(shorter, logits[:, : position + 1])
 
 
 @pytest.mark.parametrize(("kind", "cell"), KINDS)
 def test_a_logit_sees_all_of_a_short_prefix(kind: str, cell: str) -> None:
     discriminator, tokens = network(kind, cell).double(), texts()
     logits = discriminator(tokens)
-    for place in range(4):
+    for position in range(4):
         changed = tokens.clone()
-        changed[:, place] = 3 + (tokens[:, place] - 2) % (V - 3)
-        assert not torch.isclose(discriminator(changed)[:, place], logits[:, place], rtol=1e-6).any()
+        changed[:, position] = 3 + (tokens[:, position] - 2) % (V - 3)
+        assert not torch.isclose(discriminator(changed)[:, position], logits[:, position], rtol=1e-6).any()
         assert (discriminator(changed)[:, 5] != logits[:, 5]).any(), "what was written before is remembered"
 
 

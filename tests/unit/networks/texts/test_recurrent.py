@@ -39,8 +39,8 @@ def drawn(*shape: int, seed: int = 0) -> torch.Tensor:
 
 def states(layer: RecurrentLayer, num: int = N) -> torch.Tensor:
     """States that the layer might have been left in: those of minGRU are positive."""
-    made = drawn(layer.num_states, num, layer.hidden_dim, seed=1)
-    return made.abs() if layer.cell == "mingru" else made
+    start_state = drawn(layer.num_states, num, layer.hidden_dim, seed=1)
+    return start_state.abs() if layer.cell == "mingru" else start_state
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
@@ -183,8 +183,8 @@ def test_a_long_scan_in_single_precision_is_near_the_sequential_form(gate: float
     layer.bias_x.data[:H] += gate  # hardly ever let in, half and half, nearly always
     x, before = drawn(2, 500, D), torch.zeros(2, H, dtype=torch.float64)
     expected = sequential(layer, x, before)
-    made = layer.float()(x.float(), before[None].float())[0]
-    torch.testing.assert_close(made.double(), expected, rtol=2e-3, atol=1e-6)
+    start_state = layer.float()(x.float(), before[None].float())[0]
+    torch.testing.assert_close(start_state.double(), expected, rtol=2e-3, atol=1e-6)
 
 
 @cells
@@ -195,8 +195,8 @@ def test_a_sequence_may_be_cut_anywhere(cell: Cell, layer_norm: bool) -> None:
     whole, after = stack(x, state)
     assert whole.shape == (N, T, H) and after.shape == state.shape == (3, 2 if cell == "lstm" else 1, N, H)
     for cut in range(1, T):
-        first, held = stack(x[:, :cut], state)
-        second, last = stack(x[:, cut:], held)
+        first, middle_state = stack(x[:, :cut], state)
+        second, last = stack(x[:, cut:], middle_state)
         torch.testing.assert_close(torch.cat([first, second], 1), whole, rtol=0, atol=1e-12)
         torch.testing.assert_close(last, after, rtol=0, atol=1e-12)
     # The state matters: without it the second part is another.
@@ -227,9 +227,9 @@ def test_a_normalised_layer_has_mean_0_and_variance_1(cell: Cell) -> None:
     torch.testing.assert_close(outputs.mean(2), torch.zeros(N, T, dtype=torch.float64), rtol=0, atol=1e-12)
     inner = x
     layers, norms = cast(list[RecurrentLayer], stack.layers), cast(list[nn.LayerNorm], stack.norms)
-    for layer, norm, held in zip(layers, norms, after, strict=True):
-        inner, own = layer(inner, torch.zeros_like(held))
-        torch.testing.assert_close(own, held)  # what is carried on is not normalised
+    for layer, norm, middle_state in zip(layers, norms, after, strict=True):
+        inner, own = layer(inner, torch.zeros_like(middle_state))
+        torch.testing.assert_close(own, middle_state)  # what is carried on is not normalised
         spread = (inner.var(2, unbiased=False) + 1e-5).sqrt()
         inner = (inner - inner.mean(2, keepdim=True)) / spread[:, :, None]
         norm.weight.data[:] = 2.0
@@ -247,8 +247,8 @@ def test_variational_dropout_drops_the_same_features_at_every_step() -> None:
     assert len({tuple(row) for row in dropped[:, 0].tolist()}) == 40  # each row its own
     assert not torch.equal(variational.drop(x), dropped)  # each forward too
     assert not torch.equal(ordinary.drop(x), ordinary.drop(x)[:, :1].expand(-1, 30, -1))
-    for made, num in ((dropped[:, 0], 800), (ordinary.drop(x), 24_000)):
-        values, counts = made.unique(return_counts=True)
+    for start_state, num in ((dropped[:, 0], 800), (ordinary.drop(x), 24_000)):
+        values, counts = start_state.unique(return_counts=True)
         assert values.tolist() == pytest.approx([0.0, 1 / 0.6])
         assert abs(counts[0].item() / num - 0.4) < 4 * (0.24 / num) ** 0.5
     for stack in (variational, ordinary):

@@ -59,5 +59,5 @@ def test_all_that_is_multiplied_is_rounded_before(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(exact.Linear, "__call__", checked)
     dream = ExactLatentGenerator(made_of(LatentGenerator, 3))  # type: ignore[arg-type]
-    made = dream(normal(), LABELS)
-    assert seen == [True] * 6 and torch.equal(exact.snapped(made), made)
+    latents = dream(normal(), LABELS)
+    assert seen == [True] * 6 and torch.equal(exact.snapped(latents), latents)

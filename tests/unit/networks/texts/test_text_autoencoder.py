@@ -55,9 +55,9 @@ def test_exact_latents_and_logits_are_near_the_float_ones(cell: Cell, num_layers
     expected = network.decoder.logits(network(latents.float(), LABELS, TOKENS[:, :-1]))
     speaker = ExactDecoder(network, VOCABULARY)
     state = speaker.begin(latents, LABELS)
-    for place in range(TOKENS.shape[1] - 1):
-        logits, state = speaker.step(TOKENS[:, place], state)
-        torch.testing.assert_close(logits, expected[:, place].double(), rtol=0, atol=5e-3)
+    for position in range(TOKENS.shape[1] - 1):
+        logits, state = speaker.step(TOKENS[:, position], state)
+        torch.testing.assert_close(logits, expected[:, position].double(), rtol=0, atol=5e-3)
     assert expected[:, 0].std(0).median() > 0.05, "the first token's logits know the latent"
     assert speaker.log_coverage(state) == [0.0] * len(ROWS)
 
