@@ -84,15 +84,15 @@ def undisturbed() -> Iterator[None]:
 @contextmanager
 def overflowing_batch() -> Iterator[None]:
     """One batch of real pictures whose pixels are as large as a float32 of garbage can be."""
-    chunk = TextToImage._chunk
+    micro_batch_of = TextToImage._micro_batch
 
     def poisoned(task: TextToImage, batch: Any, with_graph: bool) -> Any:
-        held = chunk(task, batch, with_graph)
+        micro_batch = micro_batch_of(task, batch, with_graph)
         if task.step_index == BAD_STEP and not task.backoff.times:
-            held.real = held.real * OVERFLOW
-        return held
+            micro_batch.real = micro_batch.real * OVERFLOW
+        return micro_batch
 
-    with mock.patch.object(TextToImage, "_chunk", poisoned):
+    with mock.patch.object(TextToImage, "_micro_batch", poisoned):
         yield
 
 

@@ -136,7 +136,7 @@ def test_absent_and_other_files_are_refused_by_name_size_and_digest(data: bytes)
         InceptionExtractor(b"abc", "w.pth", "00ff")
 
 
-@pytest.mark.parametrize("place", ["w.pth", "w.safetensors"])
+@pytest.mark.parametrize("source", ["w.pth", "w.safetensors"])
 @pytest.mark.parametrize("content", [b"", b"abc", b"PK\x03\x04"])
 def test_files_that_hold_no_tensors_are_refused(content: bytes, source: str) -> None:
     with pytest.raises(BadInput, match=rf"{source}: {len(content)} bytes are no tensors"):
