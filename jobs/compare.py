@@ -7,7 +7,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 
 from pipelines import storage
-from pipelines.evaluate.compare import Line, compare
+from pipelines.evaluate.compare import MetricComparison, compare
 from pipelines.report.scores import format_number
 
 
@@ -19,7 +19,7 @@ def act(options: Namespace) -> None:
     print("\nWithout an interval nobody can say whether a difference is more than chance.")
 
 
-def table(lines: Sequence[Line]) -> str:
+def table(lines: Sequence[MetricComparison]) -> str:
     """A line for each metric: both values, their difference with its 95 % interval, which is better."""
     rows = [("metric", "A", "B", "A - B (95 %)", "better")]
     for line in lines:

@@ -9,6 +9,7 @@ import time
 from jobs import nightly
 from pipelines import storage
 from pipelines.config import Recipe
+from pipelines.formats import evaluation_report
 from pipelines.report import scores
 
 
@@ -23,7 +24,7 @@ def act(recipe: Recipe) -> None:
     seconds = time.monotonic() - started
     storage.commit_json(storage.join(recipe.run_uri, "demo.json"), {"seconds": round(seconds, 1)})
     print()
-    print(scores.score_table(storage.read_json(f"{uri}/report.json")))
+    print(scores.score_table(evaluation_report.read(f"{uri}/report.json")))
     print()
     print(f"pictures and scores   {uri}/report.html")
     print(f"contact sheet         {uri}/contact_sheet.png")

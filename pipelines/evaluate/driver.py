@@ -3,44 +3,50 @@
 Every score stands next to that of real images, or texts, of the same prompts: what no model can be expected to pass.
 """
 
-from typing import Any
-
 from ganrnn.errors import BadInput
 from ganrnn.task import task_class
 from pipelines.config import Recipe
 from pipelines.evaluate.images.evaluation import evaluate_images
 from pipelines.evaluate.publish import publish
-from pipelines.evaluate.texts.evaluation import evaluate_tables
+from pipelines.evaluate.texts.evaluation import evaluate_texts
+from pipelines.evaluate.texts.verdicts import evaluate_verdicts
 from pipelines.evaluate.tracked_context import comparable_champion, training_curves
 from pipelines.formats.dataset import read_manifest
+from pipelines.formats.evaluation_report import EvaluationReport
+from pipelines.formats.manifest import Manifest
 from pipelines.sampling.judge import Judge, judge_of
 from pipelines.sampling.rhymes import with_rhymes
 from pipelines.sampling.sample_source import SampleSource, sample_source
 
+Evaluated = tuple[EvaluationReport, dict[str, bytes]]  # and the pages by name
 
-def evaluate(recipe: Recipe) -> dict[str, Any]:
-    """Score the recipe's samples and write the report; returns the content of report.json.
+
+def evaluate(recipe: Recipe) -> EvaluationReport:
+    """Score the recipe's samples and write the report.
 
     Raises BadInput when the samples, the model or the reference cannot be used.
     """
     recipe = with_rhymes(recipe)
     manifest = read_manifest(recipe.ingest.dataset_uri)
     _check_keys(recipe)
-    source = sample_source(recipe)
-    if task_class(recipe.task.name).output_modality == "images":
-        evaluation = evaluate_images(recipe, manifest, source, _independent_judge(recipe, source))
-        report = evaluation.report
-        curves = training_curves(recipe, source.model_digest)
-        pages = evaluation.pages(curves, comparable_champion(recipe, report))
-    else:
-        report, pages = evaluate_tables(recipe, manifest, source)
+    evaluate_samples = _BY_MODALITY[task_class(recipe.task.name).output_modality]
+    report, pages = evaluate_samples(recipe, manifest, sample_source(recipe))
     publish(recipe, report, pages)
     return report
 
 
+def _evaluate_images(recipe: Recipe, manifest: Manifest, source: SampleSource) -> Evaluated:
+    evaluation = evaluate_images(recipe, manifest, source, _independent_judge(recipe, source))
+    curves = training_curves(recipe, source.model_digest)
+    return evaluation.report, evaluation.pages(curves, comparable_champion(recipe, evaluation.report))
+
+
+_BY_MODALITY = {"images": _evaluate_images, "texts": evaluate_texts, "scores": evaluate_verdicts}
+
+
 def _check_keys(recipe: Recipe) -> None:
     """BadInput for keys that mean nothing for what the recipe's task gives."""
-    config, output_modality = recipe.evaluate, task_class(recipe.task.name).output_modality
+    config, modality = recipe.evaluate, task_class(recipe.task.name).output_modality
     for key, is_set, required in (
         ("sweep", config.sweep.temperatures, "texts"),
         ("judge_uri", config.judge_uri, "images"),
@@ -48,14 +54,12 @@ def _check_keys(recipe: Recipe) -> None:
         ("group_by", config.group_by, "images"),
         ("features_uri", config.features_uri, "images"),
     ):
-        if is_set and output_modality != required:
-            raise BadInput(
-                f"evaluate.{key} is for tasks that give {required}; {recipe.task.name} gives {output_modality}"
-            )
+        if is_set and modality != required:
+            raise BadInput(f"evaluate.{key} is for tasks that give {required}; {recipe.task.name} gives {modality}")
 
 
 def _independent_judge(recipe: Recipe, source: SampleSource) -> Judge | None:
-    """The judge whose scores count, if there is one; BadInput where it has taught the generator or chosen samples."""
+    """The judge whose scores count, if there is one; BadInput if it has taught the generator or chosen samples."""
     if not (uri := recipe.evaluate.judge_uri):
         return None
     judge = judge_of(recipe, uri, "evaluate.judge_uri", recipe.task)

@@ -1,13 +1,12 @@
-"""What a report shows beside its own scores, as far as MLflow knows it: how the training went, and the champion."""
+"""What MLflow knows of a model besides its scores, for the report page: how its training went, and the champion."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from ganrnn.checkpoint import DESCRIPTION, describe
 from ganrnn.errors import BadInput
 from pipelines.config import Recipe
+from pipelines.formats.evaluation_report import EvaluationReport
 from pipelines.report.page import Champion
 from pipelines.sampling import model_files
 from pipelines.tracking import registry, runs, tags
@@ -17,7 +16,7 @@ CURVES = ("quick_distance", "quick_diversity")  # as pipelines/train/validation.
 
 
 def training_curves(recipe: Recipe, model_digest: str) -> dict[str, Curve]:
-    """By name, what the guard saw in the training of this model; empty where nobody knows of it."""
+    """By name, what the guard measured in the training of this model; empty where MLflow does not know the training."""
     try:
         with TemporaryDirectory() as scratch:
             folder = model_files.fetch(recipe.generate.model_uri, recipe.tracking, Path(scratch), [DESCRIPTION])
@@ -32,14 +31,14 @@ def training_curves(recipe: Recipe, model_digest: str) -> dict[str, Curve]:
     return {name: curve for name, curve in curves.items() if len(curve) > 1}
 
 
-def comparable_champion(recipe: Recipe, result: Mapping[str, Any]) -> Champion | None:
-    """None where there is no champion, it is this model, or it was scored in another way."""
+def comparable_champion(recipe: Recipe, report: EvaluationReport) -> Champion | None:
+    """None where there is no champion, it is this model, or its scores have another data set or protocol."""
     version = registry.find_alias(recipe.tracking, recipe.promote.registered_model, "champion")
-    if version is None or version.tags.get(tags.MODEL) == result["model_digest"]:
+    if version is None or version.tags.get(tags.MODEL) == report.model_digest:
         return None
-    same = {tags.DATASET: "dataset_digest", tags.PROTOCOL: "protocol_digest"}
-    if any(version.tags.get(tag) != result[key] for tag, key in same.items()):
+    same = {tags.DATASET: report.dataset_digest, tags.PROTOCOL: report.protocol_digest}
+    if any(version.tags.get(tag) != digest for tag, digest in same.items()):
         return None
     start = len(tags.METRIC)
-    held = {tag[start:]: float(value) for tag, value in version.tags.items() if tag.startswith(tags.METRIC)}
-    return Champion(version.version, held)
+    metrics = {tag[start:]: float(value) for tag, value in version.tags.items() if tag.startswith(tags.METRIC)}
+    return Champion(version.version, metrics)

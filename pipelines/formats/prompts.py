@@ -140,30 +140,28 @@ class ShardReader:
     """Reads shards; the row group read last is kept, because the next shard often starts in it."""
 
     def __init__(self) -> None:
-        self.files: dict[str, Any] = {}
+        self.files: dict[str, storage.RowGroups] = {}
         self.group: tuple[tuple[str, int], pa.Table] | None = None
 
     def read(self, shard: Shard) -> pa.Table:
         """The prompt rows of a shard, in order, with every column of their files."""
-        parts = [part for place in shard.parts for part in self._rows(*place)]
-        return pa.concat_tables(parts, promote_options="default")
+        tables = [table for part in shard.parts for table in self._rows(*part)]
+        return pa.concat_tables(tables, promote_options="default")
 
     def _rows(self, uri: str, start: int, stop: int) -> Iterator[pa.Table]:
         """Rows [start, stop) of a file; only the row groups that hold them are read."""
         if uri not in self.files:
-            self.files = {uri: storage.open_parquet(uri)}
-        file = self.files[uri]
+            self.files = {uri: storage.RowGroups(uri)}
         begin = 0
-        for group in range(file.num_row_groups):
-            end = begin + file.metadata.row_group(group).num_rows
+        for group, num_rows in enumerate(self.files[uri].sizes):
+            end = begin + num_rows
             if begin < stop and start < end:
                 yield self._group(uri, group).slice(max(start - begin, 0), min(stop, end) - max(start, begin))
             begin = end
 
     def _group(self, uri: str, group: int) -> pa.Table:
         if self.group is None or self.group[0] != (uri, group):
-            with storage.reading_parquet(uri):
-                self.group = ((uri, group), self.files[uri].read_row_group(group))
+            self.group = ((uri, group), self.files[uri].read(group))
         return self.group[1]
 
 

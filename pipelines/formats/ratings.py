@@ -1,4 +1,4 @@
-"""What people said of a model: what `ganrnn rate --report` writes and `promote` reads."""
+"""How people rate a model: ratings.json, which `ganrnn rate --report` writes and `promote` reads."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,19 +9,19 @@ from pipelines import storage
 
 REPORT = "ratings.json"
 PREFIX = "human_"
-PREFERENCE = "human_preference"  # to the reference of the study; half of the answers say nothing
+PREFERENCE = "human_preference"  # to the reference of the study; 0.5 is no preference
 
 
 @dataclass(frozen=True)
-class Human:
+class HumanScore:
     """How people judge the samples of a model, as ratings.json has it under `human`.
 
     metric:            human_error_generated (how often they are taken for real), human_preference (how often they are
                        preferred to the reference) or human_fit_generated (how often they fit their prompt)
-    interval:          the wider one of that by answer and that by rater
-    reference_digest:  of what the samples were judged beside; of a folder of samples that is its manifest's
+    interval:          the wider of the intervals by answer and by rater
+    reference_digest:  of what the samples were compared with; for a folder of samples, of its manifest
     protocol_digest:   equal for studies of the same kind against the same reference
-    item_digests:      sha256 of the samples that were judged, as raters saw them
+    item_digests:      sha256 of the rated samples, as raters saw them
     """
 
     metric: str
@@ -42,7 +42,7 @@ class HumanScores:
     digest: str
     metrics: Mapping[str, float]
     intervals: Mapping[str, Interval]
-    main: Human
+    main: HumanScore
 
 
 def read_human_scores(folder_uri: str, model_digest: str) -> HumanScores:
@@ -50,7 +50,7 @@ def read_human_scores(folder_uri: str, model_digest: str) -> HumanScores:
     uri = storage.join(folder_uri, REPORT)
     raw = storage.read_json(uri)
     try:
-        human = Human(**raw["human"])
+        human = HumanScore(**raw["human"])
         metrics = {name: float(value) for name, value in raw["metrics"].items()}
         intervals = wider(raw["intervals"], raw["intervals_by_rater"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -64,7 +64,7 @@ def read_human_scores(folder_uri: str, model_digest: str) -> HumanScores:
 
 
 def wider(*intervals: Mapping[str, Interval]) -> dict[str, Interval]:
-    """By metric, the least interval that holds those of all."""
-    names = {name for held in intervals for name in held}
-    bounds = {name: [held[name] for held in intervals if name in held] for name in sorted(names)}
+    """By metric, the smallest interval that contains all given ones."""
+    names = {name for by_metric in intervals for name in by_metric}
+    bounds = {name: [by_metric[name] for by_metric in intervals if name in by_metric] for name in sorted(names)}
     return {name: (min(low for low, _ in both), max(high for _, high in both)) for name, both in bounds.items()}

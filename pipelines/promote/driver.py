@@ -22,15 +22,16 @@ from ganrnn.errors import BadInput
 from ganrnn.task import Task
 from pipelines import storage
 from pipelines.config import Recipe
+from pipelines.formats.evaluation_report import REPORT
 from pipelines.formats.ratings import read_human_scores
 from pipelines.promote.decision import Decision, compare, failed_thresholds
-from pipelines.promote.scored_report import Report, read_report, with_people
+from pipelines.promote.scored_report import ScoredReport, read_report, with_people
 from pipelines.sampling import model_files
 from pipelines.tracking import registry, runs
 from pipelines.tracking.registry import RegisteredVersion
 from pipelines.tracking.tags import DATASET, INTERVAL, MODEL, PROTOCOL, RATINGS_PROTOCOL, SAMPLES_MANIFEST
 
-REPORT, PROMOTION = "report.json", "promotion.json"
+PROMOTION = "promotion.json"
 
 
 def promote(recipe: Recipe) -> Decision:
@@ -80,33 +81,33 @@ def _settled(recipe: Recipe, version: RegisteredVersion) -> Decision | None:
     return decision if same and standing == version else None
 
 
-def _digests(report: Report) -> dict[str, str]:
+def _digests(report: ScoredReport) -> dict[str, str]:
     """Tags by which a version and a run are known."""
     ratings = report.people.digest if report.people else "none"
     return {MODEL: report.model_digest, "ganrnn.report_digest": report.digest, "ganrnn.ratings_digest": ratings}
 
 
-def _start(recipe: Recipe, report: Report) -> str:
+def _start(recipe: Recipe, report: ScoredReport) -> str:
     digests = _digests(report)
     identity = storage.sha256(json.dumps(sorted(digests.items())).encode())
-    datasets = {"reference": (recipe.ingest.dataset_uri, report.dataset_digest)}
+    datasets = {"reference": (recipe.ingest.dataset_uri, report.evaluation.dataset_digest)}
     run_id = runs.start_run(recipe.tracking, "promote", recipe.as_dict(), identity, datasets, digests)
     runs.log_file(recipe.tracking, run_id, storage.read_bytes(report.uri), REPORT)
     return run_id
 
 
 def _register(
-    recipe: Recipe, report: Report, folder: Path, description: Mapping[str, Any], run_id: str
+    recipe: Recipe, report: ScoredReport, folder: Path, description: Mapping[str, Any], run_id: str
 ) -> RegisteredVersion:
     """A version that belongs to the run that trained it, or to this one where that run is not known here."""
     training = description["position"].get("identity")
     trained = runs.find_run(recipe.tracking, "train", {"ganrnn.identity": training}) if training else None
     tags = {
-        DATASET: report.dataset_digest,
-        PROTOCOL: report.protocol_digest,
+        DATASET: report.evaluation.dataset_digest,
+        PROTOCOL: report.evaluation.protocol_digest,
         **_digests(report),
         RATINGS_PROTOCOL: report.people.main.protocol_digest if report.people else "none",
-        SAMPLES_MANIFEST: report.samples_manifest_digest or "none",
+        SAMPLES_MANIFEST: report.evaluation.samples_manifest_digest or "none",
         **{INTERVAL + metric: json.dumps(interval) for metric, interval in report.intervals.items()},
     }
     files = {file: (folder / file).read_bytes() for file in SAMPLER_FILES}
@@ -120,15 +121,17 @@ def _first_prompt(uri: str, task: Task) -> dict[str, Any]:
     files = storage.list_files(uri, ".parquet")
     if not files:
         raise BadInput(f"{uri} holds no Parquet file; generate.prompts_uri names the prompts that were evaluated")
-    file = storage.open_parquet(files[0])
-    storage.require_columns(files[0], file.schema_arrow, task.prompt_columns)
-    columns = [*task.prompt_columns, *(name for name in task.optional_columns if name in file.schema_arrow.names)]
-    for batch in file.iter_batches(batch_size=1, columns=columns or None):
-        return {name: batch.column(name)[0].as_py() for name in columns}
+    groups = storage.RowGroups(files[0])
+    storage.require_columns(files[0], groups.schema, task.prompt_columns)
+    columns = [*task.prompt_columns, *(name for name in task.optional_columns if name in groups.schema.names)]
+    if sum(groups.sizes):
+        first = next(index for index, num_rows in enumerate(groups.sizes) if num_rows)
+        rows = groups.read(first, columns)
+        return {name: rows.column(name)[0].as_py() for name in columns}
     raise BadInput(f"{files[0]} holds no row; generate.prompts_uri names the prompts that were evaluated")
 
 
-def _write(recipe: Recipe, report: Report, decision: Decision, version: RegisteredVersion, run_id: str) -> None:
+def _write(recipe: Recipe, report: ScoredReport, decision: Decision, version: RegisteredVersion, run_id: str) -> None:
     name = recipe.promote.registered_model
     promotion = {
         "decision": asdict(decision),
@@ -136,7 +139,7 @@ def _write(recipe: Recipe, report: Report, decision: Decision, version: Register
         "model_uri": f"models:/{name}/{decision.version}",
         "metrics": dict(report.metrics),
         "lineage": {
-            "dataset_digest": report.dataset_digest,
+            "dataset_digest": report.evaluation.dataset_digest,
             "run_id": version.run_id,
             "promote_run_id": run_id,
             "registered_model": name,
@@ -144,7 +147,7 @@ def _write(recipe: Recipe, report: Report, decision: Decision, version: Register
             "model_digest": report.model_digest,
             "report_digest": report.digest,
             "ratings_digest": report.people.digest if report.people else None,
-            "samples_manifest_digest": report.samples_manifest_digest,
+            "samples_manifest_digest": report.evaluation.samples_manifest_digest,
         },
     }
     uri = storage.join(recipe.evaluate.report_uri, PROMOTION)

@@ -1,4 +1,4 @@
-"""What promotion reads of an evaluation, and of people's ratings."""
+"""What promotion reads: the report of an evaluation, and the ratings of people."""
 
 import math
 from collections.abc import Mapping
@@ -7,48 +7,53 @@ from dataclasses import dataclass, replace
 from ganrnn.errors import BadInput
 from ganrnn.metrics.statistics.intervals import Interval
 from pipelines import storage
+from pipelines.formats import evaluation_report
+from pipelines.formats.evaluation_report import EvaluationReport
 from pipelines.formats.ratings import PREFIX, HumanScores
 
 
 @dataclass(frozen=True)
-class Report:
-    """What promotion needs of an evaluation's report; `digest` is the sha256 of its bytes."""
+class ScoredReport:
+    """The report of an evaluation, the sha256 of its bytes, and a study of the same model if there is one."""
 
     uri: str
     digest: str
-    intervals: Mapping[str, Interval]  # 95 %, of the metrics that have one
-    metrics: Mapping[str, float]
-    model_digest: str
-    dataset_digest: str
-    protocol_digest: str
-    samples_manifest_digest: str | None
+    evaluation: EvaluationReport
     people: HumanScores | None = None
 
-    def value(self, metric: str, place: str) -> float:
-        """A metric; BadInput where there is no such number."""
-        if metric not in self.metrics:
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """Those that were measured, and those of people."""
+        return {**self.evaluation.metrics, **(self.people.metrics if self.people else {})}
+
+    @property
+    def intervals(self) -> Mapping[str, Interval]:
+        """95 % intervals of the metrics that have one."""
+        return {**self.evaluation.intervals, **(self.people.intervals if self.people else {})}
+
+    @property
+    def model_digest(self) -> str:
+        """The model that was scored."""
+        return self.evaluation.model_digest
+
+    def value(self, metric: str, key: str) -> float:
+        """A metric; BadInput, naming the key that asks for it, if there is none of this name."""
+        metrics = self.metrics
+        if metric not in metrics:
             people = "promote.ratings_uri has to name a study of it; " if metric.startswith(PREFIX) else ""
-            raise BadInput(
-                f"{place}: {self.uri} has no metric {metric!r}; {people}it has {', '.join(sorted(self.metrics))}"
-            )
-        return self.metrics[metric]
+            raise BadInput(f"{key}: {self.uri} has no metric {metric!r}; {people}it has {', '.join(sorted(metrics))}")
+        return metrics[metric]
 
 
-def read_report(uri: str) -> Report:
-    """The checked report of an evaluation."""
-    data = storage.read_bytes(uri)
-    raw = storage.read_json(uri)
-    names = ("metrics", "model_digest", "dataset_digest", "protocol_digest", "samples_manifest_digest")
-    missing = [key for key in names if not isinstance(raw, dict) or key not in raw]
-    if missing:
-        raise BadInput(f"{uri} has no {missing[0]!r}; a report of evaluate holds {', '.join(names)}")
-    for metric, value in raw["metrics"].items():
+def read_report(uri: str) -> ScoredReport:
+    """The report of an evaluation; BadInput if it is incomplete or a metric is not a finite number."""
+    report = evaluation_report.read(uri)
+    for metric, value in report.metrics.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise BadInput(f"{uri}: metrics.{metric} is {value!r}; allowed are finite numbers")
-    return Report(uri, storage.sha256(data), raw.get("intervals", {}), *(raw[key] for key in names))
+    return ScoredReport(uri, storage.sha256(storage.read_bytes(uri)), report)
 
 
-def with_people(report: Report, people: HumanScores) -> Report:
-    """The report with what people said beside what was measured."""
-    metrics, intervals = {**report.metrics, **people.metrics}, {**report.intervals, **people.intervals}
-    return replace(report, metrics=metrics, intervals=intervals, people=people)
+def with_people(report: ScoredReport, people: HumanScores) -> ScoredReport:
+    """The report with what people said of the same model."""
+    return replace(report, people=people)

@@ -19,7 +19,7 @@ from pipelines.code_revision import code_revision
 from pipelines.config import Recipe
 from pipelines.config.rate import REFERENCE, SAMPLES
 from pipelines.formats.manifest import SCHEMA_VERSION
-from pipelines.formats.ratings import REPORT, Human, wider
+from pipelines.formats.ratings import REPORT, HumanScore, wider
 from pipelines.formats.schemas import RATINGS
 from pipelines.rate import store
 from pipelines.rate.scores import MAIN, Interval, Judged, Scores, counted, scores
@@ -106,7 +106,7 @@ def _result(
     }
     made_of = about["identity"]
     protocol = [made_of["rate"], made_of["sources"][REFERENCE]]
-    human = Human(
+    human = HumanScore(
         metric=main,
         value=scored.metrics[main],
         interval=wider(scored.intervals, scored.intervals_by_rater)[main],

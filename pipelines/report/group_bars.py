@@ -1,10 +1,9 @@
 """Scores by group as bars of a page."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from pipelines.report.metric_descriptions import kind_of, sense
+from pipelines.formats.evaluation_report import Groups, GroupScores
+from pipelines.report.metric_descriptions import description_of, kind_of
 
 
 @dataclass(frozen=True)
@@ -22,23 +21,26 @@ class Bar:
     real_share: float
 
 
-def group_bars(groups: Mapping[str, Any]) -> list[tuple[str, str, list[Bar]]]:
-    """For each metric: its title, its name and a bar for each group, of what report.json has under `groups`."""
-    samples, real = groups["samples"], groups["real"]
-    names = {kind_of(name): name for held in samples.values() for name in held["metrics"]}
-    found = []
+def group_bars(groups: Groups) -> list[tuple[str, str, list[Bar]]]:
+    """For each metric: its title, its name and a bar for each group."""
+    names = {kind_of(name): name for scores in groups.samples.values() for name in scores.metrics}
+    metrics = []
     for kind, name in names.items():
-        values = {group: (_value(held, kind), _value(real.get(group), kind)) for group, held in samples.items()}
+        values = {
+            group: (_value(scores, kind), _value(groups.real.get(group), kind))
+            for group, scores in groups.samples.items()
+        }
         longest = max((value for pair in values.values() for value in pair if value is not None), default=1.0)
         if not kind.startswith("fid"):
             longest = 1.0
         bars = [
-            Bar(group, samples[group]["num_pictures"], own, its, (own or 0) / longest, (its or 0) / longest)
-            for group, (own, its) in values.items()
+            Bar(group, groups.samples[group].num_pictures, value, real, (value or 0) / longest, (real or 0) / longest)
+            for group, (value, real) in values.items()
         ]
-        found.append((sense(name).title, kind, bars))
-    return found
+        metrics.append((description_of(name).title, kind, bars))
+    return metrics
 
 
-def _value(group: Mapping[str, Any] | None, kind: str) -> float | None:
-    return next((value for name, value in (group or {"metrics": {}})["metrics"].items() if kind_of(name) == kind), None)
+def _value(scores: GroupScores | None, kind: str) -> float | None:
+    metrics = scores.metrics if scores else {}
+    return next((value for name, value in metrics.items() if kind_of(name) == kind), None)

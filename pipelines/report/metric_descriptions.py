@@ -1,12 +1,14 @@
-"""What metrics mean to a reader, found by their names."""
+"""What metrics mean to a reader, looked up by their names."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+LOWER, REAL = "lower is better", "as real is best"
 
 
 @dataclass(frozen=True)
-class Sense:
-    """What a metric means to a reader, found by its name; `{}` in the texts stands for the pattern's group."""
+class MetricDescription:
+    """Title and meaning of the metrics whose names match `pattern`; `{}` in them stands for the pattern's group."""
 
     pattern: str
     title: str
@@ -15,62 +17,94 @@ class Sense:
     is_accuracy: bool = False
 
 
-SENSES = (
-    Sense(r"fid\d", "Fréchet distance", "how far generated pictures as a whole lie from real ones", "lower is better"),
-    Sense(r"kid\d", "Kernel distance", "the same question without assuming a bell shape", "lower is better"),
-    Sense(r"is\d", "Inception Score", "each picture clearly one thing, all of them together many things"),
-    Sense(r"fid_limit\d", "Fréchet distance, in the limit", "what it would be of endlessly many", "lower is better"),
-    Sense(r"precision\d", "Precision", "samples that look like real pictures", "as real is best"),
-    Sense(r"recall\d", "Recall", "real pictures that look like samples", "as real is best"),
-    Sense(r"density\d", "Density", "how deep samples lie among real pictures", "as real is best"),
-    Sense(r"coverage\d", "Coverage", "real pictures that have a sample beside them", "as real is best"),
-    Sense(r"near_duplicates\d", "Twins", "samples that have another nearly like them", "as real is best"),
-    Sense(r"copied\d", "Copies", "samples nearer to a training picture than its own like is", "as real is best"),
-    Sense(r"r_precision_(\d+)_by_judge$", "R-precision, by a judge", "the same, seen by a judge that taught nobody"),
-    Sense(r"r_precision_(\d+)", "R-precision", "how often a picture picks its own prompt out of {}"),
-    Sense(r"edit_changed$", "Edits made", "how often a picture shows all that was to change"),
-    Sense(r"edit_kept$", "Edits without a side effect", "how often a picture shows all that was to stay"),
-    Sense(r"pixels_kept$", "Pixels kept", "how many pixels are as before", "as real is best"),
-    Sense(r"seam_vs_interior$", "Seam", "the step from edge to edge, beside steps between other columns", "1 is best"),
-    Sense(r"loss_test$", "Cross-entropy", "nats that a token of held-out texts costs the model", "lower is better"),
-    Sense(r"perplexity_test$", "Perplexity", "how many tokens the model hesitates between", "lower is better"),
-    Sense(r"bits_per_character_test$", "Bits per character", "the same for any choice of tokens", "lower is better"),
-    Sense(r"bleu$", "BLEU", "how many runs of words are those of a person", "higher is better"),
-    Sense(r"chrf$", "chrF", "the same of characters", "higher is better"),
-    Sense(r"rouge(\w)$", "ROUGE-{}", "how much of what a person wrote is there, and nothing else"),
-    Sense(r"distinct(\d)_\d+$", "Distinct-{}", "how many groups of {} words are said only once", "as real is best"),
-    Sense(r"self_bleu_\d+$", "Self-BLEU", "how alike the texts are to each other", "as real is best"),
-    Sense(
-        r"nats_per_character$", "Likelihood", "nats that a character costs a reader of real texts", "as real is best"
+_IMAGES = (
+    (r"fid\d", "Fréchet distance", "distance between the distributions of generated and real images", LOWER),
+    (r"kid\d", "Kernel distance", "the same distance without assuming a normal distribution", LOWER),
+    (r"is\d", "Inception Score", "each image clearly belongs to one class, and all classes occur"),
+    (r"fid_limit\d", "Fréchet distance, in the limit", "extrapolated to an unlimited number of samples", LOWER),
+    (r"precision\d", "Precision", "share of samples within the neighbourhood of a real image", REAL),
+    (r"recall\d", "Recall", "share of real images within the neighbourhood of a sample", REAL),
+    (
+        r"density\d",
+        "Density",
+        "neighbourhoods of real images around a sample, relative to the expected number",
+        REAL,
     ),
-    Sense(r"reverse_nats_per_character$", "Reverse", "nats of held-out text to a reader of these", "lower is better"),
-    Sense(r"frechet\d+_reader$", "Fréchet distance", "of what that reader makes of held-out texts", "lower is better"),
-    Sense(r"bleu_test$", "BLEU", "how many runs of words are those of some held-out text", "as real is best"),
-    Sense(r"in_training_set$", "In the training set", "texts that were learnt by heart", "as real is best"),
-    Sense(r"in_form$", "In form", "poems of exactly the form that was asked for"),
-    Sense(r"constraint_nats_per_token$", "Cost of the form", "nats it takes from the likelihood", "lower is better"),
-    Sense(r"validity$", "Validity", "texts that are molecules"),
-    Sense(r"unique_\d+$", "Uniqueness", "valid ones that differ"),
-    Sense(r"novelty$", "Novelty", "different ones that are not in the training set"),
-    Sense(r"internal_diversity$", "Internal diversity", "how unlike the molecules are", "as real is best"),
-    Sense(r"frechet_fingerprint_\d+$", "Fréchet distance", "of fingerprints from held-out ones", "lower is better"),
-    Sense(r"right$", "Right", "verdicts that are true"),
-    Sense(r"right_on_(\w+)$", "Right on what is {}", "of statements that are {} of their picture"),
-    Sense(r"majority$", "Majority", "what always the commoner answer would reach"),
-    Sense(r"(\w+)_accuracy$", "{}", "how often a picture shows the {} its prompt asks for", is_accuracy=True),
+    (r"coverage\d", "Coverage", "share of real images with a sample in their neighbourhood", REAL),
+    (r"near_duplicates\d", "Near-duplicates", "share of samples with a near-duplicate among the samples", REAL),
+    (
+        r"copied\d",
+        "Copies",
+        "share of samples closer to a training image than that image's nearest real neighbour",
+        REAL,
+    ),
+    (
+        r"r_precision_(\d+)_by_judge$",
+        "R-precision, by a judge",
+        "the same, ranked by a judge that neither taught the generator nor chose samples",
+    ),
+    (r"r_precision_(\d+)", "R-precision", "share of images that match their own prompt best out of {}"),
+    (r"edit_changed$", "Edits made", "share of images that show everything that was to change"),
+    (r"edit_kept$", "Edits without a side effect", "share of images that show everything that was to stay"),
+    (r"pixels_kept$", "Pixels kept", "share of pixels that are the same as before", REAL),
+    (
+        r"seam_vs_interior$",
+        "Seam",
+        "difference between the left and the right edge, relative to neighbouring columns inside",
+        "1 is best",
+    ),
+)
+_TEXTS = (
+    (r"loss_test$", "Cross-entropy", "nats per token of held-out texts under the model", LOWER),
+    (r"perplexity_test$", "Perplexity", "number of equally likely tokens with the same cross-entropy", LOWER),
+    (r"bits_per_character_test$", "Bits per character", "the same for any choice of tokens", LOWER),
+    (r"bleu$", "BLEU", "share of word sequences that are also in the human reference"),
+    (r"chrf$", "chrF", "overlap with the human reference in sequences of characters"),
+    (r"rouge(\w)$", "ROUGE-{}", "overlap with the human reference, missing and surplus words both counted"),
+    (r"distinct(\d)_\d+$", "Distinct-{}", "share of different sequences of {} words", REAL),
+    (r"self_bleu_\d+$", "Self-BLEU", "BLEU of each text against the other texts", REAL),
+    (r"nats_per_character$", "Likelihood", "nats per character under a language model of real texts", REAL),
+    (
+        r"reverse_nats_per_character$",
+        "Reverse likelihood",
+        "nats per character of held-out texts under a language model of the generated texts",
+        LOWER,
+    ),
+    (r"frechet\d+_reader$", "Fréchet distance", "between features of a language model of real texts", LOWER),
+    (r"bleu_test$", "BLEU", "share of word sequences that are also in a held-out text", REAL),
+    (r"in_training_set$", "In the training set", "share of texts that are also in the training set", REAL),
+    (r"in_form$", "In form", "share of poems that have exactly the requested form"),
+    (r"constraint_nats_per_token$", "Cost of the form", "likelihood lost to the constraint, nats per token", LOWER),
+    (r"validity$", "Validity", "share of texts that are molecules"),
+    (r"unique_\d+$", "Uniqueness", "share of different molecules among the valid ones"),
+    (r"novelty$", "Novelty", "share of different molecules that are not in the training set"),
+    (r"internal_diversity$", "Internal diversity", "mean distance between the molecules", REAL),
+    (r"frechet_fingerprint_\d+$", "Fréchet distance", "to the fingerprints of held-out molecules", LOWER),
+)
+_VERDICTS = (
+    (r"right$", "Correct verdicts", "share of statements that are judged correctly"),
+    (r"right_on_(\w+)$", "Correct on {} statements", "share of the {} statements that are judged correctly"),
+    (r"majority$", "Majority", "share that the more frequent answer alone would get right"),
+)
+
+DESCRIPTIONS = (
+    *(MetricDescription(*entry) for entry in (*_IMAGES, *_TEXTS, *_VERDICTS)),
+    MetricDescription(
+        r"(\w+)_accuracy$", "{}", "share of images that show the {} that their prompt asks for", is_accuracy=True
+    ),
 )
 
 
-def sense(name: str) -> Sense:
-    """Of a metric, by its name; one that nobody has described means what its name says."""
-    for held in SENSES:
-        if match := re.match(held.pattern, name):
+def description_of(name: str) -> MetricDescription:
+    """The description of a metric; without one, its name is its title."""
+    for description in DESCRIPTIONS:
+        if match := re.match(description.pattern, name):
             group = match.group(1).replace("_", " ") if match.re.groups else ""
-            title, meaning = held.title.format(group), held.meaning.format(group)
-            return Sense(held.pattern, title, meaning, held.better, held.is_accuracy)
-    return Sense("", name, "", "")
+            title, meaning = description.title.format(group), description.meaning.format(group)
+            return replace(description, title=title, meaning=meaning)
+    return MetricDescription("", name, "", "")
 
 
 def kind_of(name: str) -> str:
-    """A metric whatever the number of samples: fid2k_indomain is fid_indomain."""
+    """The name of a metric without the number of samples: fid_indomain for fid2k_indomain."""
     return re.sub(r"^([a-z_]*[a-z])\d+k?_", r"\1_", name)

@@ -1,35 +1,37 @@
-"""The picture of a sweep: quality upwards, diversity to the right, a line for each model from cold to warm.
+"""Plots of a report: quality against diversity by temperature, and the curves of a training.
 
-Left what a language model says of the texts and what one that has read only these says of real ones; right the BLEU of
-the texts with real ones and with each other. Real texts are a star; a model is good as far as its line comes near.
+A sweep has quality upwards, diversity to the right, and a line for each model. Left panel: likelihood of the texts
+under a language model of real texts, and of real texts under a language model of these. Right panel: BLEU of the texts
+against real ones and among each other. Real texts are a star; a model is good as far as its line comes near.
 """
 
 import io
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from pipelines.formats.evaluation_report import Sweep
+
 COLOURS = ("#2f7a68", "#b3541e", "#4f5fa8", "#8a3f6b", "#6b6b2f", "#3f7f9f")
 _INK, _QUIET, PAPER = "#1f2023", "#66676c", "#fbfaf7"
 
 
-def draw_sweep(sweep: Mapping[str, Any]) -> bytes:
+def draw_sweep(sweep: Sweep) -> bytes:
     """PNG bytes; equal sweeps give equal bytes."""
     figure = Figure(figsize=(11, 5.2), dpi=110, facecolor=PAPER, layout="constrained")
     left, right = figure.subplots(1, 2)
-    (self_bleu,) = [name for name in sweep["real"] if name.startswith("self_bleu_")]
+    (self_bleu,) = [name for name in sweep.real if name.startswith("self_bleu_")]
     _panel(left, sweep, "reverse_nats_per_character", "nats_per_character", upside_down=True)
     _labels(
         left,
-        "Read by language models",
-        "nats of real text to a reader of these",
-        "nats of these to a reader of real text",
+        "Likelihood under language models",
+        "nats of real texts under a model of these",
+        "nats of these under a model of real texts",
     )
     _panel(right, sweep, self_bleu, "bleu_test", upside_down=False)
-    _labels(right, "Runs of words", "BLEU with each other", "BLEU with held-out texts")
+    _labels(right, "Word sequences", "BLEU with each other", "BLEU with held-out texts")
     handles, names = left.get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False, labelcolor=_INK)
     buffer = io.BytesIO()
@@ -37,19 +39,19 @@ def draw_sweep(sweep: Mapping[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def _panel(axes: Axes, sweep: Mapping[str, Any], across: str, up: str, upside_down: bool) -> None:
+def _panel(axes: Axes, sweep: Sweep, across: str, up: str, upside_down: bool) -> None:
     """Lines of `up` over `across`, of which less is more diverse: it grows to the left."""
-    for place, (name, curve) in enumerate(sweep["curves"].items()):
-        points: Sequence[Mapping[str, float]] = sorted(curve["points"], key=lambda point: point["temperature"])
-        x, y = ([point[axis] for point in points] for axis in (across, up))
-        colour = COLOURS[place % len(COLOURS)]
+    for index, (name, curve) in enumerate(sweep.curves.items()):
+        points = sorted(curve.points, key=lambda point: point.temperature)
+        x, y = ([point.scores[axis] for point in points] for axis in (across, up))
+        colour = COLOURS[index % len(COLOURS)]
         axes.plot(x, y, marker="o", markersize=5, linewidth=1.6, color=colour, label=name)
         for point in points:
-            label, at = f"{point['temperature']:g}", (point[across], point[up])
+            label, at = f"{point.temperature:g}", (point.scores[across], point.scores[up])
             axes.annotate(label, at, (5, 4), textcoords="offset points", fontsize=8, color=colour)
     axes.plot(
-        sweep["real"][across],
-        sweep["real"][up],
+        sweep.real[across],
+        sweep.real[up],
         marker="*",
         markersize=15,
         linestyle="",
@@ -78,8 +80,8 @@ def dress(axes: Axes, title: str, across: str, up: str) -> None:
 
 
 TITLES = {
-    "quick_distance": ("Distance from real pictures", "lower is better ↓"),
-    "quick_diversity": ("Diversity", "as real pictures: 1"),
+    "quick_distance": ("Distance from real images", "lower is better ↓"),
+    "quick_diversity": ("Diversity", "real images: 1"),
 }
 
 

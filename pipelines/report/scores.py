@@ -3,17 +3,21 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from pipelines.report.metric_descriptions import SENSES, Sense, kind_of, sense
+from pipelines.formats.evaluation_report import EvaluationReport
+from pipelines.report.metric_descriptions import DESCRIPTIONS, MetricDescription, description_of, kind_of
 
 
 @dataclass(frozen=True)
 class Score:
-    """One line of the score table. `floor` is what real pictures reach; NaN, as `champion`, where nothing is known."""
+    """One line of the score table.
+
+    floor, floor_name:  the score of real data in the place of samples, NaN and empty where there is none
+    std, champion:      NaN where there is none
+    """
 
     name: str
-    sense: Sense
+    description: MetricDescription
     value: float
     interval: tuple[float, float] | None
     std: float
@@ -29,19 +33,19 @@ class Score:
         return "" if math.isnan(self.std) else f"± {format_number(self.std)}"
 
 
-def scores(report: Mapping[str, Any], champion: Mapping[str, float] | None = None) -> list[Score]:
-    """Every metric with its sense, spread and floor, in the order of `SENSES`, then of the report."""
-    metrics, floors = report["metrics"], report.get("floors", {})
-    found = []
+def scores(report: EvaluationReport, champion: Mapping[str, float] | None = None) -> list[Score]:
+    """Every metric with its description, spread and floor, in the order of `DESCRIPTIONS`, then of the report."""
+    metrics, floors = report.metrics, report.floors
+    lines = []
     for name, value in metrics.items():
         if name.endswith("_std") and name.removesuffix("_std") in metrics:
             continue
-        interval = report.get("intervals", {}).get(name)
+        interval = report.intervals.get(name)
         floor_name = _floor_name(name, floors)
-        found.append(
+        lines.append(
             Score(
                 name=name,
-                sense=sense(name),
+                description=description_of(name),
                 value=value,
                 interval=(float(interval[0]), float(interval[1])) if interval else None,
                 std=metrics.get(f"{name}_std", math.nan),
@@ -50,21 +54,21 @@ def scores(report: Mapping[str, Any], champion: Mapping[str, float] | None = Non
                 champion=(champion or {}).get(name, math.nan),
             )
         )
-    order = [sense.pattern for sense in SENSES]
-    return sorted(found, key=lambda s: order.index(s.sense.pattern) if s.sense.pattern in order else len(order))
+    order = {description.pattern: place for place, description in enumerate(DESCRIPTIONS)}
+    return sorted(lines, key=lambda line: order.get(line.description.pattern, len(order)))
 
 
-def score_table(report: Mapping[str, Any]) -> str:
+def score_table(report: EvaluationReport) -> str:
     """The scores as aligned plain text for a terminal, a line each: metric, value, spread, floor."""
     rows = [("metric", "value", "95 % or ± std", "real")]
     for line in scores(report):
         floor = "" if math.isnan(line.floor) else format_number(line.floor)
-        other = "" if line.floor_name in ("", line.name) else f" ({line.floor_name})"
-        rows.append((line.name, format_number(line.value), line.spread, floor + other))
+        floor_name = "" if line.floor_name in ("", line.name) else f" ({line.floor_name})"
+        rows.append((line.name, format_number(line.value), line.spread, floor + floor_name))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     rows.insert(1, ("-" * widths[0], "-" * widths[1], "-" * widths[2], "-" * widths[3]))
     lines = [f"{n:<{widths[0]}}  {v:>{widths[1]}}  {s:>{widths[2]}}  {f:>{widths[3]}}".rstrip() for n, v, s, f in rows]
-    return "\n".join([*lines, *(f"* {name}: {why}" for name, why in report.get("marks", {}).items())])
+    return "\n".join([*lines, *(f"* {name}: {why}" for name, why in (report.marks or {}).items())])
 
 
 def format_number(value: float) -> str:

@@ -26,6 +26,7 @@ from pipelines.storage.files import (
     stat_files,
 )
 from pipelines.storage.parquet import (
+    RowGroups,
     commit_table,
     open_parquet,
     parquet_bytes,
@@ -39,6 +40,7 @@ from pipelines.storage.uris import absolute, join
 
 __all__ = [
     "FileStat",
+    "RowGroups",
     "absolute",
     "commit_bytes",
     "commit_files",

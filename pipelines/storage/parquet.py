@@ -35,6 +35,26 @@ def open_parquet(uri: str) -> pq.ParquetFile:
         return pq.ParquetFile(fs.open(path, "rb"))
 
 
+class RowGroups:
+    """The row groups of a Parquet file, read one at a time; a file that cannot be read is BadInput that names it.
+
+    schema:  of the file
+    sizes:   rows of each row group
+    """
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        self._file = open_parquet(uri)
+        self.schema: pa.Schema = self._file.schema_arrow
+        metadata = self._file.metadata
+        self.sizes = [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)]
+
+    def read(self, index: int, columns: Sequence[str] | None = None) -> pa.Table:
+        """A row group, of all columns or some."""
+        require_columns(self.uri, self.schema, columns or [])
+        return read_row_group(self.uri, self._file, index, columns)
+
+
 @contextmanager
 def reading_parquet(uri: str) -> Iterator[None]:
     """Whatever goes wrong while a Parquet file is read becomes BadInput that names it."""

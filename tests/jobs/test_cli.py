@@ -289,8 +289,10 @@ def report(**changes: Any) -> dict[str, Any]:
         "intervals": {"r_precision_100": [0.782, 0.817], "pixels_kept": [0.39, 0.41]},
         "counts": {"samples": 2_000},
         "seed": {"evaluation": 0},
+        "model_digest": "m" * 64,
         "dataset_digest": "d" * 64,
         "protocol_digest": "p" * 64,
+        "samples_manifest_digest": "s" * 64,
         "extractors": {"indomain": {"digest": "e" * 64, "resizer": "none"}},
         "digests": {"prompts_digest": "q" * 64},
     }

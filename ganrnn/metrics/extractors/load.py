@@ -2,7 +2,6 @@
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -39,7 +38,7 @@ class Extractor:
         """Move the network to the device of the pictures."""
         self.network.network.to(device)
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, str]:
         """Name, digest and resizer, for reports."""
         return {"name": self.name, "digest": self.digest, "resizer": self.resizer}
 

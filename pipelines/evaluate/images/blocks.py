@@ -26,12 +26,7 @@ class Block:
 
 def blocks_of_files(set_name: str, uris: Sequence[str]) -> list[Block]:
     """A block for each row group."""
-    groups = [
-        (uri, group, file.metadata.row_group(group).num_rows)
-        for uri in uris
-        for file in [storage.open_parquet(uri)]
-        for group in range(file.num_row_groups)
-    ]
+    groups = [(uri, group, num_rows) for uri in uris for group, num_rows in enumerate(storage.RowGroups(uri).sizes)]
     return [Block(set_name, index, rows, uri, group) for index, (uri, group, rows) in enumerate(groups)]
 
 

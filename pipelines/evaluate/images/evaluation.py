@@ -1,28 +1,27 @@
 """Images against the reference split: one pass of actors over fixed blocks, whose results merge in a fixed order."""
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Any
 
 from tqdm import tqdm
 
 from ganrnn.metrics.extractors.load import Extractor
 from pipelines.cluster.runner import Runner, Workers
 from pipelines.cluster.session import session
-from pipelines.code_revision import code_revision
 from pipelines.config import Recipe
 from pipelines.evaluate.images import indomain_network
 from pipelines.evaluate.images.blocks import Block, blocks_of_files
 from pipelines.evaluate.images.collector import Collector
 from pipelines.evaluate.images.metrics import group_scores, scores_of
-from pipelines.evaluate.images.nearest_training import nearest_training, pictures_of
+from pipelines.evaluate.images.nearest_training import nearest_training, training_pictures
 from pipelines.evaluate.images.protocol import Protocol, protocol_digest, protocol_of
-from pipelines.evaluate.images.reference_cache import SPLITS, KnownScores
+from pipelines.evaluate.images.reference_cache import SPLITS, ReferenceCache
 from pipelines.evaluate.images.set_statistics import IN_DOMAIN
 from pipelines.evaluate.images.worker import BlockScorer, load
+from pipelines.evaluate.report import build_report
 from pipelines.formats.dataset import shard_uris
+from pipelines.formats.evaluation_report import EvaluationReport, Facts, Groups
 from pipelines.formats.manifest import Manifest
 from pipelines.report import page, plots
 from pipelines.report.page import Champion, ReportPicture
@@ -32,14 +31,14 @@ from pipelines.sampling.sample_source import SampleSource
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The content of report.json, and what its pages show besides."""
+    """The report, and what its pages show besides."""
 
-    report: dict[str, Any]
+    report: EvaluationReport
     collector: Collector
     training_uris: Sequence[str]
 
     def pages(self, curves: Mapping[str, Sequence[tuple[int, float]]], champion: Champion | None) -> dict[str, bytes]:
-        """report.html and contact_sheet.png, with the curves of the training and the champion's scores."""
+        """report.html and contact_sheet.png, with the curves of the training and the scores of the champion."""
         samples = self.collector.pictures["samples"]
         html = page.render(
             self.report,
@@ -55,21 +54,16 @@ class Evaluation:
         return {"contact_sheet.png": sheet, "report.html": html.encode()}
 
     def _nearest_training(self) -> list[tuple[ReportPicture, ReportPicture, float]]:
-        """Generated pictures, the nearest training picture of each by in-domain features, and how near it is."""
+        """Generated images, the nearest training image of each by in-domain features, and their relative distance."""
         shown, sets = self.collector.pictures["samples"], self.collector.sets
         samples, training = (sets[name].features[IN_DOMAIN].subset for name in ("samples", "training"))
         neighbours = nearest_training([*shown.first, *shown.best, *shown.worst], samples, training)
-        rows = pictures_of(self.training_uris, {neighbour.training_id for neighbour in neighbours})
-        pairs = []
-        for neighbour in neighbours:
-            row = rows[neighbour.training_id]
-            training_picture = ReportPicture(row["id"], row["text"], row["image"]["bytes"], math.nan, None)
-            pairs.append((neighbour.sample, training_picture, neighbour.ratio))
-        return pairs
+        images = training_pictures(self.training_uris, {neighbour.training_id for neighbour in neighbours})
+        return [(neighbour.sample, images[neighbour.training_id], neighbour.ratio) for neighbour in neighbours]
 
 
 def evaluate_images(recipe: Recipe, manifest: Manifest, source: SampleSource, judge: Judge | None) -> Evaluation:
-    """Score samples against the splits of a data set, whose manifest this is; `judge` ranks captions as well."""
+    """Score samples against the splits of the data set of `manifest`; a judge ranks captions as well."""
     extractor = load(recipe.evaluate.extractor)
     reference, real, training = (
         shard_uris(recipe.ingest.dataset_uri, manifest, split) for split in ("val", "test", "train")
@@ -78,12 +72,13 @@ def evaluate_images(recipe: Recipe, manifest: Manifest, source: SampleSource, ju
     with session() as runner:
         runner.require("evaluate", Workers(recipe.evaluate.num_workers))
         network, digest = indomain_network.ensure(runner, recipe, manifest)
-        known = KnownScores(recipe, manifest, digest, protocol, judge.digest if judge else None)
-        collector = Collector(["samples", *([] if known.is_known else SPLITS)], recipe.evaluate.num_kid_features)
+        judge_digest = judge.digest if judge else None
+        cache = ReferenceCache(recipe, manifest, digest, protocol, judge_digest)
+        collector = Collector(["samples", *([] if cache.is_known else SPLITS)], recipe.evaluate.num_kid_features)
         score_blocks(
             runner,
             recipe,
-            [*sample_blocks(source), *known.missing],
+            [*sample_blocks(source), *cache.missing],
             network,
             digest,
             protocol,
@@ -92,9 +87,9 @@ def evaluate_images(recipe: Recipe, manifest: Manifest, source: SampleSource, ju
             collector,
         )
     collector.finish()
-    known.complete(collector)
-    digests = source.digests() | ({"judge_digest": judge.digest} if judge else {})
-    return Evaluation(_report(recipe, manifest, collector, digests, digest, protocol, extractor), collector, training)
+    cache.complete(collector)
+    report = _report(recipe, manifest, source, judge_digest, collector, digest, protocol, extractor)
+    return Evaluation(report, collector, training)
 
 
 def sample_blocks(source: SampleSource) -> list[Block]:
@@ -145,16 +140,18 @@ def score_blocks(
 def _report(
     recipe: Recipe,
     manifest: Manifest,
+    source: SampleSource,
+    judge_digest: str | None,
     collector: Collector,
-    digests: Mapping[str, Any],
     network_digest: str,
     protocol: Protocol,
     extractor: Extractor | None,
-) -> dict[str, Any]:
+) -> EvaluationReport:
     sets = collector.sets
     scores, floors = (scores_of(sets[name], sets, protocol) for name in ("samples", "real"))
     counts = {name: sets[name].num_pictures for name in (*SPLITS, "samples")}
-    in_domain = {
+    judge = {"judge_digest": judge_digest} if judge_digest else {}
+    in_domain: Facts = {
         "name": IN_DOMAIN,
         "digest": network_digest,
         "retrieval_accuracy": floors.metrics[f"r_precision_{protocol.num_candidates}"],
@@ -163,23 +160,21 @@ def _report(
         "classes": len(protocol.posterior_texts),
         **asdict(recipe.evaluate.indomain),
     }
-    by_group = {name: group_scores(sets[name], sets, protocol) for name in ("samples", "real") if protocol.group_by}
-    return {
-        "name": recipe.name,
-        "metrics": scores.metrics,
-        "intervals": scores.intervals,
-        "marks": scores.marks,
-        "floors": floors.metrics,
-        **({"groups": {"by": protocol.group_by, **by_group}} if by_group else {}),
-        "counts": counts,
-        "digests": {**digests, "dataset_digest": manifest.dataset_digest},
-        "model_digest": digests["model_digest"],
-        "dataset_digest": manifest.dataset_digest,
-        "protocol_digest": protocol_digest(protocol, network_digest, digests, counts),
-        "samples_manifest_digest": digests["samples_manifest_digest"],
-        "model_uri": recipe.generate.model_uri,
-        "extractors": {IN_DOMAIN: in_domain} | ({extractor.name: extractor.facts()} if extractor else {}),
-        "seed": {"evaluation": protocol.seed, "generation": recipe.generate.seed},
-        "config": recipe.as_dict(),
-        "code_revision": code_revision(),
-    }
+    groups = [group_scores(sets[name], sets, protocol) for name in ("samples", "real") if protocol.group_by]
+    report = build_report(
+        recipe,
+        manifest,
+        source,
+        metrics=scores.metrics,
+        intervals=scores.intervals,
+        floors=floors.metrics,
+        counts=counts,
+        protocol_digest=protocol_digest(protocol, network_digest, source.digests() | judge, counts),
+        judge_digest=judge_digest,
+    )
+    return replace(
+        report,
+        marks=scores.marks,
+        extractors={IN_DOMAIN: in_domain} | ({extractor.name: extractor.facts()} if extractor else {}),
+        groups=Groups(protocol.group_by, *groups) if groups else None,
+    )

@@ -1,4 +1,4 @@
-"""The in-domain network of a data set: trained on first use, kept beside the data, found again by digest."""
+"""The in-domain network of a data set: trained on first use, stored next to the data under a digest."""
 
 import json
 from collections.abc import Sequence
@@ -64,14 +64,14 @@ def _fit(recipe: Recipe, uris: list[str], num_threads: int, reports: Reports) ->
 
 def captions(kind: str, texts: Sequence[str], attributes: Sequence[Any]) -> list[str]:
     """What the network reads of some rows."""
-    return [caption_of(held) for held in attributes] if kind == "attributes" else list(texts)
+    return [caption_of(pairs) for pairs in attributes] if kind == "attributes" else list(texts)
 
 
 def _first_rows(uris: list[str], num_rows: int) -> pa.Table:
     """The first rows of a split; later files are not opened."""
     tables: list[pa.Table] = []
     for uri in uris:
-        held = sum(table.num_rows for table in tables)
-        if held < num_rows:
-            tables.append(storage.read_table([uri], ["image", "text", "attributes"]).slice(0, num_rows - held))
+        missing = num_rows - sum(table.num_rows for table in tables)
+        if missing > 0:
+            tables.append(storage.read_table([uri], ["image", "text", "attributes"]).slice(0, missing))
     return pa.concat_tables(tables)

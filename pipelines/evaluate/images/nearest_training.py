@@ -1,8 +1,8 @@
-"""The pictures of a page that lie nearest to a training picture, with that picture beside: was it learnt by heart?"""
+"""The images of a page that are nearest to a training image, each with that image: has the model memorised it?"""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -16,7 +16,10 @@ NUM_SHOWN = 8
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A generated picture, the training picture nearest to it, and how far, in units of that one's own nearest."""
+    """A generated image and the training image nearest to it.
+
+    ratio:  their distance over that from the training image to its own nearest neighbour in the training set
+    """
 
     sample: ReportPicture
     training_id: str
@@ -26,28 +29,29 @@ class Neighbour:
 def nearest_training(
     pictures: Sequence[ReportPicture], samples: FeatureSubset, training: FeatureSubset, number: int = NUM_SHOWN
 ) -> list[Neighbour]:
-    """Of the pictures whose features are kept, those with the smallest ratios, smallest first."""
+    """The neighbours of images whose features are in `samples`, by ratio, the `number` smallest."""
     position = {name: row for row, name in enumerate(samples.sample_ids)}
     known = list({picture.sample_id: picture for picture in pictures if picture.sample_id in position}.values())
     if not known or len(training.features) < 2:
         return []
     x, t = samples.features[[position[picture.sample_id] for picture in known]], training.features
-    squares, found = nearest(x, t, 1)
-    rows = found[:, 0]
-    unit, _ = nearest(t[rows], t, 2)  # of which the nearest is the picture itself
+    squares, indices = nearest(x, t, 1)
+    rows = indices[:, 0]
+    unit, _ = nearest(t[rows], t, 2)  # the nearest of the two is the image itself
     ratios = np.sqrt(squares[:, 0] / np.maximum(unit[:, 1], np.finfo(np.float64).tiny))
     order = np.argsort(ratios, kind="stable")[:number]
     return [Neighbour(known[i], training.sample_ids[rows[i]], float(ratios[i])) for i in order]
 
 
-def pictures_of(uris: Sequence[str], ids: set[str]) -> dict[str, Mapping[str, Any]]:
-    """Rows of a split by id: id, text and image; of the files no more is read than the row groups that have one."""
-    found: dict[str, Mapping[str, Any]] = {}
+def training_pictures(uris: Sequence[str], ids: set[str]) -> dict[str, ReportPicture]:
+    """Images of a split by id; only the row groups that have one of them are read."""
+    pictures: dict[str, ReportPicture] = {}
     for uri in uris:
-        file = storage.open_parquet(uri)
-        for group in range(file.num_row_groups):
-            held = file.read_row_group(group, columns=["id"]).column("id").to_pylist()
-            if not ids.isdisjoint(held):
-                rows = file.read_row_group(group, columns=["id", "text", "image"]).to_pylist()
-                found |= {row["id"]: row for row in rows if row["id"] in ids}
-    return found
+        groups = storage.RowGroups(uri)
+        for index in range(len(groups.sizes)):
+            if ids.isdisjoint(groups.read(index, ["id"]).column("id").to_pylist()):
+                continue
+            for row in groups.read(index, ["id", "text", "image"]).to_pylist():
+                if row["id"] in ids:
+                    pictures[row["id"]] = ReportPicture(row["id"], row["text"], row["image"]["bytes"], math.nan, None)
+    return pictures

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from ganrnn.data import scenes
 from ganrnn.errors import BadInput
@@ -18,7 +17,7 @@ from pipelines.formats.manifest import Manifest
 
 @dataclass(frozen=True)
 class Protocol:
-    """What must be equal for two scores to be comparable, beside the pictures."""
+    """What has to be equal, besides the images, for two scores to be comparable."""
 
     caption_texts: tuple[str, ...]  # one of each distinct meaning
     caption_keys: tuple[str, ...]
@@ -44,7 +43,7 @@ def protocol_of(
     """What scores of this recipe depend on; BadInput where the data set cannot give it."""
     captions = distinct_captions(recipe, real)
     classes = distinct_captions(recipe, reference)
-    chosen = sorted(classes)[:100]
+    class_keys = sorted(classes)[:100]
     if recipe.evaluate.num_candidates > len(captions):
         raise BadInput(
             f"evaluate.num_candidates is {recipe.evaluate.num_candidates}; "
@@ -54,7 +53,7 @@ def protocol_of(
     return Protocol(
         caption_texts=tuple(captions[key] for key in sorted(captions)),
         caption_keys=tuple(sorted(captions)),
-        posterior_texts=tuple(classes[key] for key in chosen),
+        posterior_texts=tuple(classes[key] for key in class_keys),
         num_candidates=recipe.evaluate.num_candidates,
         num_splits=recipe.evaluate.num_splits,
         num_kid_features=recipe.evaluate.num_kid_features,
@@ -88,21 +87,21 @@ def _require_groups(group_by: str, uris: Sequence[str]) -> None:
 
 def distinct_captions(recipe: Recipe, uris: Sequence[str]) -> dict[str, str]:
     """One text for each meaning, the first in code point order."""
-    found: dict[str, str] = {}
+    by_meaning: dict[str, str] = {}
     for uri in uris:
         for batch in storage.read_batches(uri, ["text", "attributes"]):
-            texts, held = (column.to_pylist() for column in batch.columns)
-            captions = indomain_network.captions(recipe.evaluate.captions, texts, held)
-            for text, caption, attributes in zip(texts, captions, held, strict=True):
-                key = str(meaning_key(text, attributes))
-                found[key] = min(found.get(key, caption), caption)
-    return found
+            texts, attributes = (column.to_pylist() for column in batch.columns)
+            captions = indomain_network.captions(recipe.evaluate.captions, texts, attributes)
+            for text, caption, pairs in zip(texts, captions, attributes, strict=True):
+                key = str(meaning_key(text, pairs))
+                by_meaning[key] = min(by_meaning.get(key, caption), caption)
+    return by_meaning
 
 
 def protocol_digest(
-    protocol: Protocol, network_digest: str, subject: Mapping[str, Any], counts: Mapping[str, int]
+    protocol: Protocol, network_digest: str, digests: Mapping[str, str | None], counts: Mapping[str, int]
 ) -> str:
-    """Equal for two reports whose numbers may be compared, as far as the protocol goes."""
-    held = [asdict(protocol), network_digest, subject["prompts_digest"], counts]
-    held += [subject[name] for name in ("choice", "judge_digest") if name in subject]
-    return storage.sha256(json.dumps(held, sort_keys=True).encode())
+    """Equal for two reports whose scores may be compared; `digests` are those of the report."""
+    parts = [asdict(protocol), network_digest, digests["prompts_digest"], counts]
+    parts += [digests[name] for name in ("choice", "judge_digest") if name in digests]
+    return storage.sha256(json.dumps(parts, sort_keys=True).encode())

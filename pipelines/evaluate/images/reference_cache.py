@@ -1,4 +1,4 @@
-"""What evaluate finds out once for a data set: scores of its own pictures, kept beside it by digest."""
+"""The statistics of a data set's own images: computed once, stored next to the data set under a digest."""
 
 import json
 from collections.abc import Mapping
@@ -13,19 +13,20 @@ from pipelines.evaluate.images.block_result import ReportPictures
 from pipelines.evaluate.images.blocks import Block, blocks_of_files
 from pipelines.evaluate.images.collector import Collector
 from pipelines.evaluate.images.protocol import Protocol
-from pipelines.evaluate.images.set_statistics import SetScores
+from pipelines.evaluate.images.set_statistics import SetStatistics
 from pipelines.formats.dataset import shard_uris
 from pipelines.formats.manifest import Manifest
 from pipelines.report.page import ReportPicture
 
 SPLITS = {"reference": "val", "real": "test", "training": "train"}  # by set
-_VERSION = 2  # of what BlockScorer makes of a picture of the data set; to be raised when that changes
+# Of the statistics of a given image. tests/pipelines/evaluate/test_reference_cache.py pins scores for each version.
+_VERSION = 2
 
 
-class KnownScores:
-    """The scores of the sets of the data set, of an earlier evaluation or none yet.
+class ReferenceCache:
+    """The statistics of the splits, from an earlier evaluation or still to be computed, from the blocks `missing`.
 
-    Where features are to be written, pictures are looked at once more.
+    With `evaluate.features_uri` set, the cache is ignored so that features can be written.
     """
 
     def __init__(
@@ -47,10 +48,10 @@ class KnownScores:
                 self.missing += blocks_of_files(name, shard_uris(recipe.ingest.dataset_uri, manifest, split))
 
     def complete(self, collector: Collector) -> None:
-        """Bring in what is known, or keep what has been scored now."""
+        """Load the stored statistics into the collector, or store those that it has computed."""
         if self.is_known:
             for row in storage.read_table([self.uri]).to_pylist():
-                collector.sets[row["set"]] = SetScores.from_row(row)
+                collector.sets[row["set"]] = SetStatistics.from_row(row)
                 first = [ReportPicture(**picture | {"correct": _from_json(picture)}) for picture in row["first"]]
                 collector.pictures[row["set"]] = ReportPictures(first=first)
         else:

@@ -1,4 +1,4 @@
-"""What the blocks of one set of pictures add up to: `SetScores`, from the rows of `BlockScorer`, mergeable."""
+"""The statistics of a set of images, merged from the results of its blocks."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -16,25 +16,25 @@ IN_DOMAIN = "indomain"
 
 
 @dataclass(frozen=True, eq=False)
-class GroupScores:
-    """Of the pictures of one group: the moments of their in-domain features, and counts."""
+class GroupStatistics:
+    """Moments of the in-domain features of a group of images, and counts."""
 
     moments: Moments
     counts: Counts
 
     def merge(self, other: Self) -> Self:
-        """Of the union of two disjoint sets of pictures of the group."""
+        """The statistics of the union of two disjoint sets of images of the group."""
         return type(self)(self.moments.merge(other.moments), _added(self.counts, other.counts))
 
 
 @dataclass(frozen=True, eq=False)
-class SetScores:
-    """Of a set of pictures: statistics of features by extractor, counts, the seam, groups by name."""
+class SetStatistics:
+    """Statistics of features by extractor, counts, the seam, and groups by name."""
 
     features: dict[str, FeatureStatistics]
     counts: Counts
     seam: Seam
-    groups: dict[str, GroupScores]
+    groups: dict[str, GroupStatistics]
 
     @classmethod
     def of_block(cls, block: BlockResult, num_kept: int) -> Self | None:
@@ -48,17 +48,17 @@ class SetScores:
         group_of_row = np.array(block.groups)
         in_domain = block.features[IN_DOMAIN].values
         groups = {
-            name: GroupScores(Moments.from_features(in_domain[group_of_row == name]), counts)
+            name: GroupStatistics(Moments.from_features(in_domain[group_of_row == name]), counts)
             for name, counts in block.group_counts.items()
         }
         return cls(statistics, block.counts, block.seam, groups)
 
     def merge(self, other: Self) -> Self:
-        """Of the union of two disjoint sets of pictures."""
-        features = {name: held.merge(other.features[name]) for name, held in self.features.items()}
+        """The statistics of the union of two disjoint sets of images."""
+        features = {name: statistics.merge(other.features[name]) for name, statistics in self.features.items()}
         groups = dict(self.groups)
-        for name, held in other.groups.items():
-            groups[name] = groups[name].merge(held) if name in groups else held
+        for name, group in other.groups.items():
+            groups[name] = groups[name].merge(group) if name in groups else group
         return type(self)(features, _added(self.counts, other.counts), self.seam + other.seam, groups)
 
     @property
@@ -69,12 +69,12 @@ class SetScores:
     def to_row(self) -> dict[str, Any]:
         """Exact form, as a row of a table."""
         return {
-            "features": [{"extractor": name, **held.to_parts()} for name, held in self.features.items()],
+            "features": [{"extractor": name, **statistics.to_parts()} for name, statistics in self.features.items()],
             "counts": json.dumps(self.counts),
             "seam": list(astuple(self.seam)),
             "groups": [
-                {"name": name, "moments": held.moments.to_bytes(), "counts": json.dumps(held.counts)}
-                for name, held in self.groups.items()
+                {"name": name, "moments": group.moments.to_bytes(), "counts": json.dumps(group.counts)}
+                for name, group in self.groups.items()
             ],
         }
 
@@ -82,26 +82,26 @@ class SetScores:
     def from_row(cls, row: Mapping[str, Any]) -> Self:
         """Inverse of `to_row`."""
         features = {
-            held["extractor"]: FeatureStatistics.from_parts(
-                {part: data for part, data in held.items() if part != "extractor" and data is not None}
+            parts["extractor"]: FeatureStatistics.from_parts(
+                {name: data for name, data in parts.items() if name != "extractor" and data is not None}
             )
-            for held in row["features"]
+            for parts in row["features"]
         }
         groups = {
-            held["name"]: GroupScores(Moments.from_bytes(held["moments"]), json.loads(held["counts"]))
-            for held in row["groups"]
+            group["name"]: GroupStatistics(Moments.from_bytes(group["moments"]), json.loads(group["counts"]))
+            for group in row["groups"]
         }
         return cls(features, json.loads(row["counts"]), Seam(*row["seam"]), groups)
 
 
-def counted(rights: Sequence[Mapping[str, bool]]) -> Counts:
-    """By kind: how often right, how often asked for, of what is known of each picture."""
+def counted(answers: Sequence[Mapping[str, bool]]) -> Counts:
+    """By question: how often the answer was right and how often it was asked, from the answers for each image."""
     counts: Counts = {}
-    for row in rights:
-        for name, is_right in row.items():
-            held = counts.setdefault(name, [0, 0])
-            held[0] += is_right
-            held[1] += 1
+    for answer in answers:
+        for name, is_right in answer.items():
+            count = counts.setdefault(name, [0, 0])
+            count[0] += is_right
+            count[1] += 1
     return counts
 
 

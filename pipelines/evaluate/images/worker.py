@@ -1,7 +1,7 @@
-"""One pass over pictures: features, posteriors, retrieval and attributes of fixed blocks, which `SetScores` adds up.
+"""One pass over images: features, posteriors, retrieval and attributes of fixed blocks; `SetStatistics` merges them.
 
-A block is a row group of a Parquet file or a shard of prompts. What is said of it depends on the block alone, so that
-any number of workers gives the same scores, to the byte.
+A block is a row group of a Parquet file or a shard of prompts. Its result depends on the block alone, so that any
+number of workers gives the same scores, to the byte.
 """
 
 from collections.abc import Mapping, Sequence
@@ -74,8 +74,7 @@ class BlockScorer:
         return self._score(block, rows) if rows.ids else BlockResult(block.set_name, block.index, [])
 
     def _stored(self, block: Block) -> BlockRows:
-        with storage.reading_parquet(block.uri):
-            table = storage.open_parquet(block.uri).read_row_group(block.row_group)
+        table = storage.RowGroups(block.uri).read(block.row_group)
         is_samples = "sample_id" in table.column_names
         pngs = [image["bytes"] for image in table.column("image").to_pylist()]
         ids = table.column("sample_id" if is_samples else "id").to_pylist()

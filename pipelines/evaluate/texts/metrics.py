@@ -1,12 +1,12 @@
-"""Scores of written texts: likelihood of held-out ones, overlap with references, diversity, form, molecules."""
+"""Scores of texts: likelihood of held-out ones, overlap with references, diversity, form, molecules."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from ganrnn.decoding.rules import Decoding
 from ganrnn.metrics.images.frechet import frechet_distance
+from ganrnn.metrics.statistics.intervals import Interval
 from ganrnn.metrics.statistics.share import Share
 from ganrnn.metrics.texts import molecules
 from ganrnn.metrics.texts.diversity import distinct, duplicates, self_bleu
@@ -15,23 +15,22 @@ from ganrnn.metrics.texts.poem_form import in_form, in_rhyme
 from pipelines.config.evaluate import EvaluateConfig
 
 
-@dataclass
-class Scores:
-    """`intervals` are those of proportions, `signatures` say how a score of another library was computed."""
+@dataclass(frozen=True)
+class TextScores:
+    """Metrics by name.
 
-    metrics: dict[str, float]
-    intervals: dict[str, list[float]]
-    signatures: dict[str, str]
+    intervals:   95 %, of proportions
+    signatures:  how a score of another library was computed
+    """
 
-    @classmethod
-    def none(cls) -> "Scores":
-        """To be filled."""
-        return cls({}, {}, {})
+    metrics: dict[str, float] = field(default_factory=dict)
+    intervals: dict[str, Interval] = field(default_factory=dict)
+    signatures: dict[str, str] = field(default_factory=dict)
 
     def add_share(self, name: str, share: Share) -> None:
         """A proportion with its 95 % interval."""
         self.metrics[name] = share.value
-        self.intervals[name] = list(share.interval())
+        self.intervals[name] = share.interval()
 
 
 def likelihood(total: float, num_tokens: int, num_characters: int) -> dict[str, float]:
@@ -44,66 +43,65 @@ def likelihood(total: float, num_tokens: int, num_characters: int) -> dict[str, 
     }
 
 
-def diversity(texts: Sequence[str], config: EvaluateConfig, seed: int) -> Scores:
+def diversity(texts: Sequence[str], config: EvaluateConfig, seed: int) -> TextScores:
     """How different texts are from each other."""
-    scores = Scores.none()
+    scores = TextScores()
     for n in (1, 2, 3):
         scores.metrics[f"distinct{n}_{len(texts)}"] = distinct(texts, n, "word")
     num = min(config.num_self_bleu, len(texts))
     if num >= 2:
-        held = self_bleu(texts, num, seed)
-        scores.metrics[f"self_bleu_{num}"], scores.signatures[f"self_bleu_{num}"] = held.score, held.signature
+        among = self_bleu(texts, num, seed)
+        scores.metrics[f"self_bleu_{num}"], scores.signatures[f"self_bleu_{num}"] = among.score, among.signature
     return scores
 
 
-def overlap(texts: Sequence[str], references: Sequence[str], config: EvaluateConfig) -> Scores:
-    """How much of what people wrote for the same prompts is in them."""
-    found = {"bleu": bleu(texts, [references], config.bleu_tokenizer), "chrf": chrf(texts, [references])}
-    metrics = {name: held.score for name, held in found.items()} | rouge(texts, [references])
-    return Scores(metrics, {}, {name: held.signature for name, held in found.items()})
+def overlap(texts: Sequence[str], references: Sequence[str], config: EvaluateConfig) -> TextScores:
+    """Overlap with the human references for the same prompts."""
+    overlaps = {"bleu": bleu(texts, [references], config.bleu_tokenizer), "chrf": chrf(texts, [references])}
+    metrics = {name: each.score for name, each in overlaps.items()} | rouge(texts, [references])
+    return TextScores(metrics, {}, {name: each.signature for name, each in overlaps.items()})
 
 
-def memorised(texts: Sequence[str], training: Sequence[str]) -> Scores:
-    """How many are texts of the training set."""
-    scores = Scores.none()
+def memorised(texts: Sequence[str], training: Sequence[str]) -> TextScores:
+    """The share of texts that are also in the training set."""
+    scores = TextScores()
     scores.add_share("in_training_set", duplicates(texts, training))
     return scores
 
 
-def form(texts: Sequence[str], rules: Sequence[Decoding]) -> Scores:
-    """How many poems have the form that was asked for, each by its own rules."""
+def form(texts: Sequence[str], rules: Sequence[Decoding]) -> TextScores:
+    """The share of poems that have the requested form, each by its own rules."""
     poems = [(text, rule) for text, rule in zip(texts, rules, strict=True) if rule.constraint == "poem"]
-    found = sum(
+    num_in_form = sum(
         in_form(text, rule.num_lines, rule.chars_per_line, rule.heads)
         and (not rule.rhymes or in_rhyme(text, rule.chars_per_line, rule.rhymes))
         for text, rule in poems
     )
-    scores = Scores.none()
-    scores.add_share("in_form", Share(found, len(poems)))
+    scores = TextScores()
+    scores.add_share("in_form", Share(num_in_form, len(poems)))
     return scores
 
 
-def chemistry(texts: Sequence[str], training: Sequence[str], held_out: Sequence[str]) -> Scores:
+def chemistry(texts: Sequence[str], training: Sequence[str], held_out: Sequence[str]) -> TextScores:
     """MOSES' scores of SMILES, and how far their fingerprints lie from those of held-out molecules."""
-    made, known = molecules.canonical_smiles(texts), molecules.canonical_smiles(training)
-    scores = Scores.none()
-    scores.add_share("validity", molecules.validity(made))
-    scores.add_share(f"unique_{len(texts)}", molecules.uniqueness(made, len(texts)))
-    scores.add_share("novelty", molecules.novelty(made, set(known)))
+    generated, known = molecules.canonical_smiles(texts), molecules.canonical_smiles(training)
+    scores = TextScores()
+    scores.add_share("validity", molecules.validity(generated))
+    scores.add_share(f"unique_{len(texts)}", molecules.uniqueness(generated, len(texts)))
+    scores.add_share("novelty", molecules.novelty(generated, set(known)))
     if scores.metrics["validity"] * len(texts) >= 2:
-        scores.metrics["internal_diversity"] = molecules.internal_diversity(molecules.fingerprints(made))
+        scores.metrics["internal_diversity"] = molecules.internal_diversity(molecules.fingerprints(generated))
         reference = molecules.fingerprint_moments(molecules.canonical_smiles(held_out))
         name = f"frechet_fingerprint_{len(texts)}"
-        scores.metrics[name] = frechet_distance(molecules.fingerprint_moments(made), reference)
+        scores.metrics[name] = frechet_distance(molecules.fingerprint_moments(generated), reference)
     return scores
 
 
-def joined(parts: Sequence[Scores]) -> Scores:
-    """All of some scores."""
-
-    def merged(held: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        return {name: value for mapping in held for name, value in mapping.items()}
-
-    return Scores(
-        merged([p.metrics for p in parts]), merged([p.intervals for p in parts]), merged([p.signatures for p in parts])
-    )
+def joined(parts: Sequence[TextScores]) -> TextScores:
+    """The scores of all parts together."""
+    scores = TextScores()
+    for part in parts:
+        scores.metrics.update(part.metrics)
+        scores.intervals.update(part.intervals)
+        scores.signatures.update(part.signatures)
+    return scores

@@ -1,11 +1,10 @@
-"""Quality against diversity of texts: models beside each other at several temperatures, and real texts beside them.
+"""Quality against diversity of texts: several models at several temperatures, compared with real texts.
 
 A text GAN is worth its trouble only where it lies beyond the whole curve that temperature draws for a language model
 (Caccia et al., "Language GANs falling short", ICLR 2020).
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import pyarrow as pa
 from tqdm import tqdm
@@ -18,45 +17,43 @@ from ganrnn.metrics.texts.text_reader import TextReader
 from ganrnn.text.vocabulary import TextVocabulary
 from pipelines.config import Recipe
 from pipelines.formats import prompts
+from pipelines.formats.evaluation_report import Sweep, SweepCurve, SweepPoint
 from pipelines.formats.schemas import TEXT_SAMPLES
 from pipelines.sampling import model_files
 from pipelines.sampling.sampler import ModelSampler
 from pipelines.sampling.samples import draw
 
-_OWN = ("temperature", "num_samples", "num_beams", "best")  # columns of prompts that a sweep sets itself
+_SET_BY_SWEEP = ("temperature", "num_samples", "num_beams", "best")  # columns of prompts
 
 
-def sweep(
-    recipe: Recipe, files: Mapping[str, bytes], training: Sequence[str], held_out: Sequence[str]
-) -> dict[str, Any]:
-    """Curves of the recipe's model, whose files these are, and of those beside it: name -> digest and points.
+def sweep(recipe: Recipe, files: Mapping[str, bytes], training: Sequence[str], held_out: Sequence[str]) -> Sweep:
+    """A curve of the recipe's model, whose files these are, and of each model of `evaluate.sweep.beside`.
 
-    A point holds the temperature and the scores of `Scale`, all points of as many texts. Raises BadInput where a model
-    cannot write for the prompts.
+    All points are scores of equally many texts. Raises BadInput where a model cannot write for the prompts.
     """
     config = recipe.evaluate.sweep
     if recipe.name in config.beside:
         raise BadInput(f"evaluate.sweep.beside holds {recipe.name}, the name of the recipe's own model; choose another")
     others = {name: model_files.fetch_files(uri, recipe.tracking) for name, uri in config.beside.items()}
     sampling = recipe.generate.sampling
-    samplers = {name: ModelSampler(held, sampling) for name, held in {recipe.name: files, **others}.items()}
-    asked = _prompts(recipe, samplers)
-    places = [(name, temperature) for name in samplers for temperature in config.temperatures]
-    with tqdm(total=2 * len(places), desc="sweep", unit="step") as bar:
+    samplers = {name: ModelSampler(model, sampling) for name, model in {recipe.name: files, **others}.items()}
+    table = _prompts(recipe, samplers)
+    settings = [(name, temperature) for name in samplers for temperature in config.temperatures]
+    with tqdm(total=2 * len(settings), desc="sweep", unit="step") as bar:
         texts = {}
-        for name, temperature in places:
-            texts[name, temperature] = _written(recipe, samplers[name], asked, temperature)
+        for name, temperature in settings:
+            texts[name, temperature] = _written(recipe, samplers[name], table, temperature)
             bar.update()
         num_texts = min(len(training), *map(len, texts.values()))
         if num_texts < 2:
-            raise BadInput(f"evaluate.sweep: of {asked.num_rows} prompts {num_texts} have a text; 2 are needed")
+            raise BadInput(f"evaluate.sweep: of {table.num_rows} prompts {num_texts} have a text; 2 are needed")
         scale = Scale(recipe, training, held_out)
-        curves: dict[str, Any] = {name: {"model_digest": s.model_digest, "points": []} for name, s in samplers.items()}
-        for name, temperature in places:
-            scores = scale.of(texts[name, temperature][:num_texts])
-            curves[name]["points"].append({"temperature": temperature, **scores})
+        points: dict[str, list[SweepPoint]] = {name: [] for name in samplers}
+        for name, temperature in settings:
+            points[name].append(SweepPoint(temperature, scale.of(texts[name, temperature][:num_texts])))
             bar.update()
-    return {"curves": curves, "real": scale.of(training[:num_texts]), "signatures": scale.signatures}
+    curves = {name: SweepCurve(samplers[name].model_digest, tuple(points[name])) for name in samplers}
+    return Sweep(curves, scale.of(training[:num_texts]), scale.signatures)
 
 
 def _prompts(recipe: Recipe, samplers: Mapping[str, ModelSampler]) -> pa.Table:
@@ -69,23 +66,23 @@ def _prompts(recipe: Recipe, samplers: Mapping[str, ModelSampler]) -> pa.Table:
                 f"evaluate.sweep.beside: {name} gives {sampler.task.output_modality}; allowed are models of texts"
             )
     columns = sorted({column for sampler in samplers.values() for column in sampler.task.prompt_columns})
-    asked = prompts.plan(uris, columns, sampling.shard_rows, config.max_reject_share, TEXT_SAMPLES.names)
-    reader, held, num_texts = prompts.ShardReader(), [], recipe.evaluate.sweep.num_texts
-    for index in range(min(asked.num_shards, -(-num_texts // asked.shard_rows))):
-        held.append(reader.read(asked.shard(index)))
-    table = pa.concat_tables(held, promote_options="default").slice(0, num_texts)
-    return table.drop_columns([name for name in _OWN if name in table.column_names])
+    prompt_set = prompts.plan(uris, columns, sampling.shard_rows, config.max_reject_share, TEXT_SAMPLES.names)
+    reader, num_texts = prompts.ShardReader(), recipe.evaluate.sweep.num_texts
+    num_shards = min(prompt_set.num_shards, -(-num_texts // prompt_set.shard_rows))
+    shards = [reader.read(prompt_set.shard(index)) for index in range(num_shards)]
+    table = pa.concat_tables(shards, promote_options="default").slice(0, num_texts)
+    return table.drop_columns([name for name in _SET_BY_SWEEP if name in table.column_names])
 
 
-def _written(recipe: Recipe, sampler: ModelSampler, asked: pa.Table, temperature: float) -> list[str]:
-    column = pa.array([temperature] * asked.num_rows, pa.float64())
+def _written(recipe: Recipe, sampler: ModelSampler, table: pa.Table, temperature: float) -> list[str]:
+    column = pa.array([temperature] * table.num_rows, pa.float64())
     assert recipe.generate.seed is not None
-    drawn = draw(sampler, asked.append_column("temperature", column), recipe.generate.seed)
-    return [written.text for written in drawn.outputs]
+    samples = draw(sampler, table.append_column("temperature", column), recipe.generate.seed)
+    return [text.text for text in samples.outputs]
 
 
 class Scale:
-    """What texts are measured by, the same for all models."""
+    """The scores of texts, with what they are compared with; the same for all models."""
 
     def __init__(self, recipe: Recipe, training: Sequence[str], held_out: Sequence[str]) -> None:
         self.config, self.seed = recipe.evaluate, recipe.seed
@@ -96,14 +93,14 @@ class Scale:
         self.signatures: dict[str, str] = {}
 
     def of(self, texts: Sequence[str]) -> dict[str, float]:
-        """Quality (of a reader of real texts, and BLEU), diversity (of a reader of these, and among themselves)."""
+        """Quality: likelihood under a model of real texts, BLEU. Diversity: the reverse likelihood, self-BLEU."""
         num = min(self.config.num_self_bleu, len(texts))
-        own = TextReader(texts, self.vocabulary, self.config.sweep.reader, self.seed)
+        reader = TextReader(texts, self.vocabulary, self.config.sweep.reader, self.seed)
         among, against = self_bleu(texts, num, self.seed), mean_bleu(texts, self.held_out)
         self.signatures |= {f"self_bleu_{num}": among.signature, "bleu_test": against.signature}
         return {
             "nats_per_character": self.reader.nats(texts),
-            "reverse_nats_per_character": own.nats(self.held_out),
+            "reverse_nats_per_character": reader.nats(self.held_out),
             f"frechet{len(texts)}_reader": frechet_distance(
                 Moments.from_features(self.reader.features(texts)), self.reference
             ),

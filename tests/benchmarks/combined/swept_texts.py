@@ -94,7 +94,7 @@ def _swept(
         *(f"evaluate.sweep.beside.{other}={uri}" for other, uri in beside.items()),
     ]
     recipe = load_recipe(recipe_path(name), [*settings, *own])
-    sweep: dict[str, Any] = evaluate(recipe)["sweep"]
+    sweep: dict[str, Any] = evaluate(recipe).to_json()["sweep"]
     picture = storage.read_bytes(f"{recipe.evaluate.report_uri}/quality_diversity.png")
     (ROOT / f"tests/benchmarks/results/quality_diversity_{data}.png").write_bytes(picture)
     return sweep

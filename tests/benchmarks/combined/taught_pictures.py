@@ -68,7 +68,7 @@ def seen() -> list[Figure]:
         places = (f"generate.samples_uri={place}/seen", f"evaluate.report_uri={place}/report-seen")
         recipe = _recipe("demo", (*settings, *places))
         generate(recipe)
-        metrics = evaluate(recipe)["metrics"]
+        metrics = evaluate(recipe).to_json()["metrics"]
         found = {name: digits(value) for name, value in metrics.items() if name.endswith("_accuracy")}
         figures.append(Figure(f"shape_accuracy_seen_{variant}", found["shape_accuracy"], found))
     return figures
@@ -133,7 +133,7 @@ def painted(name: str, place: str, settings: Sequence[str], judges: Sequence[str
         places = (f"generate.samples_uri={place}/{way}", f"evaluate.report_uri={place}/report-{way}")
         recipe = _recipe(name, (*settings, *choice, *places, f"evaluate.judge_uri={second}"))
         generate(recipe)
-        held = evaluate(recipe)
+        held = evaluate(recipe).to_json()
         found[way] = {
             kind: {metric: digits(value) for metric, value in held[kind].items()} for kind in ("metrics", "floors")
         }

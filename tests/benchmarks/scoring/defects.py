@@ -68,7 +68,7 @@ def _scores(recipe: Recipe, folder: Path, rows: Rows) -> dict[str, float]:
     """What evaluate says of rows as if they were samples."""
     as_samples(rows, f"{folder}/samples")
     places = [f"generate.samples_uri={folder}/samples", f"evaluate.report_uri={folder}"]
-    held = evaluate(load_recipe(str(ROOT / "jobs/recipes/demo.yaml"), places))
+    held = evaluate(load_recipe(str(ROOT / "jobs/recipes/demo.yaml"), places)).to_json()
     return {name: value for name, value in held["metrics"].items() if not name.endswith("_std")}
 
 

@@ -73,8 +73,8 @@ def test_a_report(scored: Run) -> None:
 
 def test_the_page_shows_the_course_of_the_training_and_the_nearest_training_pictures(scored: Run) -> None:
     page = Path(scored.recipe().evaluate.report_uri, "report.html").read_text(encoding="utf-8")
-    assert "<h2>The training</h2>" in page and "Champion" not in page
-    assert page.count('alt="training"') == 8 and "<h2>Nearest training pictures</h2>" in page
+    assert "<h2>Training</h2>" in page and "Champion" not in page
+    assert page.count('alt="training"') == 8 and "<h2>Nearest training images</h2>" in page
 
 
 def test_a_champion_stands_beside_a_model_that_was_scored_alike(scored: Run, tmp_path: Path) -> None:
@@ -114,7 +114,10 @@ SAME = ("metrics", "floors", "intervals", "counts", "model_digest", "protocol_di
 
 def test_scores_from_prompts_are_those_from_samples(scored: Run, tmp_path: Path) -> None:
     settings = ("evaluate.from_prompts=true", f"generate.samples_uri={tmp_path}/none")
-    report, expected = evaluate(scored.recipe(*settings, f"evaluate.report_uri={tmp_path}")), report_of(scored)
+    report, expected = (
+        evaluate(scored.recipe(*settings, f"evaluate.report_uri={tmp_path}")).to_json(),
+        report_of(scored),
+    )
     assert {name: report[name] for name in SAME} == {name: expected[name] for name in SAME}
     assert report["samples_manifest_digest"] is None and not (tmp_path / "none").exists()
 
@@ -123,7 +126,7 @@ def test_scores_from_prompts_are_those_from_samples(scored: Run, tmp_path: Path)
 @pytest.mark.parametrize("from_prompts", [True, False])
 def test_two_workers_give_the_scores_of_one(on_ray: None, scored: Run, tmp_path: Path, from_prompts: bool) -> None:
     settings = ("evaluate.num_workers=2", "generate.sampling.num_workers=2", f"evaluate.report_uri={tmp_path}")
-    report = evaluate(scored.recipe(*settings, f"evaluate.from_prompts={str(from_prompts).lower()}"))
+    report = evaluate(scored.recipe(*settings, f"evaluate.from_prompts={str(from_prompts).lower()}")).to_json()
     expected = report_of(scored)
     assert {name: report[name] for name in SAME} == {name: expected[name] for name in SAME}
 
@@ -153,7 +156,7 @@ def fake_samples(scored: Run, folder: Path, change: Callable[[dict[str, Any]], A
 
 def test_real_pictures_score_the_floor(scored: Run, tmp_path: Path) -> None:
     uri = fake_samples(scored, tmp_path / "samples", lambda columns: None)
-    report = evaluate(scored.recipe(f"generate.samples_uri={uri}", f"evaluate.report_uri={tmp_path}"))
+    report = evaluate(scored.recipe(f"generate.samples_uri={uri}", f"evaluate.report_uri={tmp_path}")).to_json()
     assert report["metrics"] == pytest.approx(report["floors"], rel=1e-9, abs=1e-12)
     assert report["metrics"]["background_accuracy"] == 1
 
@@ -163,9 +166,9 @@ def test_pictures_of_the_data_set_are_scored_once(scored: Run, tmp_path: Path) -
     report = report_of(scored)
     (known,) = folder.glob("scores-*/sets.parquet")
     assert storage.read_table([str(known)])["set"].to_pylist() == ["reference", "real", "training"]
-    again = evaluate(scored.recipe(f"evaluate.report_uri={tmp_path}/again"))
+    again = evaluate(scored.recipe(f"evaluate.report_uri={tmp_path}/again")).to_json()
     known.unlink()
-    anew = evaluate(scored.recipe(f"evaluate.report_uri={tmp_path}/anew"))
+    anew = evaluate(scored.recipe(f"evaluate.report_uri={tmp_path}/anew")).to_json()
     for name in ("metrics", "floors", "intervals", "counts", "protocol_digest"):
         assert again[name] == anew[name] == report[name], name
     evaluate(scored.recipe(f"evaluate.report_uri={tmp_path}/other", "evaluate.num_candidates=5"))
@@ -187,7 +190,7 @@ def test_copies_of_training_pictures_are_noticed(scored: Run, tmp_path: Path) ->
         columns["image"] = learnt
 
     uri = fake_samples(scored, tmp_path / "samples", copy)
-    report = evaluate(scored.recipe(f"generate.samples_uri={uri}", f"evaluate.report_uri={tmp_path}"))
+    report = evaluate(scored.recipe(f"generate.samples_uri={uri}", f"evaluate.report_uri={tmp_path}")).to_json()
     name = f"copied{NUM_TEST}_indomain"
     assert report["metrics"][name] == 1 > report["floors"][name]
 
@@ -198,7 +201,7 @@ def test_pictures_of_other_prompts_score_below_it(scored: Run, tmp_path: Path) -
         columns["image"] = pa.chunked_array([*image.slice(1).chunks, *image.slice(0, 1).chunks])
 
     uri = fake_samples(scored, tmp_path / "samples", roll)
-    report = evaluate(scored.recipe(f"generate.samples_uri={uri}", f"evaluate.report_uri={tmp_path}"))
+    report = evaluate(scored.recipe(f"generate.samples_uri={uri}", f"evaluate.report_uri={tmp_path}")).to_json()
     for name in ("r_precision_10", "colour_accuracy", "position_accuracy"):
         assert report["metrics"][name] < report["floors"][name], name
     # The same pictures under other captions: what looks at pictures alone is as it was.
@@ -211,7 +214,7 @@ def test_prompts_that_no_real_picture_has_are_scored_without_retrieval(scored: R
     table = pa.table({"prompt_id": ["a", "b", "c"], "prompt": ["a dog", "two red dogs", "left"]})
     storage.commit_table(f"{tmp_path}/prompts.parquet", table)
     settings = [f"generate.prompts_uri={tmp_path}/prompts.parquet", f"evaluate.report_uri={tmp_path}"]
-    report = evaluate(scored.recipe("evaluate.from_prompts=true", *settings))
+    report = evaluate(scored.recipe("evaluate.from_prompts=true", *settings)).to_json()
     assert report["counts"]["samples"] == 3
     assert set(report["metrics"]) == {f"{n}3_indomain{s}" for n in ("kid", "is") for s in ("", "_std")} | {
         "fid3_indomain"
@@ -271,7 +274,7 @@ def test_the_same_picture_for_every_prompt_is_noticed(scored: Run, tmp_path: Pat
         columns["image"] = columns["image"].take([0] * NUM_TEST)
 
     uri = fake_samples(scored, tmp_path / "samples", repeat)
-    report = evaluate(scored.recipe(f"generate.samples_uri={uri}", f"evaluate.report_uri={tmp_path}"))
+    report = evaluate(scored.recipe(f"generate.samples_uri={uri}", f"evaluate.report_uri={tmp_path}")).to_json()
     suffix = f"{NUM_TEST}_indomain"
     assert report["metrics"][f"near_duplicates{suffix}"] == 1 and report["metrics"][f"is{suffix}"] == pytest.approx(1)
     assert report["metrics"][f"recall{suffix}"] == 0 and report["metrics"][f"coverage{suffix}"] < 0.2
@@ -296,7 +299,7 @@ def test_the_reference_as_samples_is_marked(scored: Run, tmp_path: Path) -> None
         columns["attributes"] = real["attributes"]
 
     uri = fake_samples(scored, tmp_path / "samples", take_reference)
-    report = evaluate(scored.recipe(f"generate.samples_uri={uri}", f"evaluate.report_uri={tmp_path}"))
+    report = evaluate(scored.recipe(f"generate.samples_uri={uri}", f"evaluate.report_uri={tmp_path}")).to_json()
     name = f"fid{NUM_TEST}_indomain"
     assert report["metrics"][name] < 1e-6
     assert report["marks"][name] == "the pictures are those of the reference: nothing has been measured"

@@ -55,7 +55,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
 def report(trained: Run, settings: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("further")
     kept = f"evaluate.features_uri={folder}/features"
-    return evaluate(trained.recipe(*settings, kept, f"evaluate.report_uri={folder}"))
+    return evaluate(trained.recipe(*settings, kept, f"evaluate.report_uri={folder}")).to_json()
 
 
 def features(report: dict[str, Any], set_name: str, extractor: str) -> np.ndarray:
@@ -108,7 +108,7 @@ def test_few_pictures_are_marked(report: dict[str, Any]) -> None:
 def test_what_is_known_already_changes_nothing(
     report: dict[str, Any], trained: Run, settings: tuple[str, ...], tmp_path: Path
 ) -> None:
-    again = evaluate(trained.recipe(*settings, f"evaluate.report_uri={tmp_path}"))
+    again = evaluate(trained.recipe(*settings, f"evaluate.report_uri={tmp_path}")).to_json()
     require_equal(again, report)
 
 
@@ -116,7 +116,7 @@ def test_what_is_known_already_changes_nothing(
 def test_two_workers_change_nothing(
     on_ray: None, report: dict[str, Any], trained: Run, settings: tuple[str, ...], tmp_path: Path
 ) -> None:
-    again = evaluate(trained.recipe(*settings, "evaluate.num_workers=2", f"evaluate.report_uri={tmp_path}"))
+    again = evaluate(trained.recipe(*settings, "evaluate.num_workers=2", f"evaluate.report_uri={tmp_path}")).to_json()
     require_equal(again, report)
 
 

@@ -29,7 +29,7 @@ from pipelines.cluster.session import using
 from pipelines.config import Recipe, load_recipe
 from pipelines.evaluate.compare import compare as compare_reports
 from pipelines.evaluate.images.protocol import protocol_digest, protocol_of
-from pipelines.evaluate.images.reference_cache import KnownScores
+from pipelines.evaluate.images.reference_cache import ReferenceCache
 from pipelines.formats.dataset import read_manifest, shard_uris
 from pipelines.generate.driver import generate
 from pipelines.generate.verify import verify
@@ -179,7 +179,7 @@ def test_a_report_is_promoted_against_its_champion(folder: Path) -> None:
     lineage = promotion["lineage"]
     assert (lineage["report_digest"], lineage["model_digest"]) == (report.digest, report.model_digest)
     manifest = storage.read_bytes(f"{folder}/pictures/samples/manifest.json")
-    assert lineage["samples_manifest_digest"] == report.samples_manifest_digest == storage.sha256(manifest)
+    assert lineage["samples_manifest_digest"] == report.evaluation.samples_manifest_digest == storage.sha256(manifest)
     assert failed_thresholds(recipe.promote, report) == []
     tags = storage.read_json(f"{folder}/registered_version_tags.json")
     champion = RegisteredVersion("1", lineage["run_id"], tags)
@@ -196,8 +196,8 @@ def test_scores_are_kept_and_compared_under_the_same_names(folder: Path) -> None
     reference, real = (shard_uris(uri, manifest, split) for split in ("val", "test"))
     protocol = protocol_of(recipe, manifest, reference, real, None)
     network_digest = report["extractors"]["indomain"]["digest"]
-    known = KnownScores(recipe, manifest, network_digest, protocol, None)
-    assert known.uri == f"{uri}/scores-849cb64eb648/sets.parquet"
+    cache = ReferenceCache(recipe, manifest, network_digest, protocol, None)
+    assert cache.uri == f"{uri}/scores-849cb64eb648/sets.parquet"
     digest = protocol_digest(protocol, network_digest, report["digests"], report["counts"])
     assert digest == report["protocol_digest"]
 

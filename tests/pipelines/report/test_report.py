@@ -3,6 +3,7 @@
 import io
 import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
@@ -11,11 +12,16 @@ from PIL import Image
 
 from ganrnn.data import scenes
 from ganrnn.data.images import encode_png
+from pipelines.formats.evaluation_report import EvaluationReport, Groups
 from pipelines.report.group_bars import group_bars
 from pipelines.report.page import Champion, ReportPicture, contact_sheet, render
 from pipelines.report.scores import format_number, score_table, scores
 
-REPORT: dict[str, Any] = {
+CONTENT: dict[str, Any] = {
+    "model_digest": "ab12" * 16,
+    "dataset_digest": "d1" * 32,
+    "protocol_digest": "p1" * 32,
+    "samples_manifest_digest": None,
     "name": "shapes",
     "metrics": {
         "sharpness": 1.25,
@@ -42,6 +48,7 @@ REPORT: dict[str, Any] = {
     "config": {"name": "shapes", "note": "</pre><script>alert(2)</script>"},
     "code_revision": "3f2a9c1",
 }
+REPORT = EvaluationReport.from_json(CONTENT)
 
 
 class Page(HTMLParser):
@@ -92,7 +99,7 @@ def test_the_page_fetches_nothing() -> None:
 
 def test_every_metric_is_on_the_page_and_on_the_terminal() -> None:
     page, table = page_of(picture(0, "one")), score_table(REPORT)
-    for name in REPORT["metrics"]:
+    for name in REPORT.metrics:
         assert f"<code>{name}</code>" in page or name.endswith("_std") or name == "sharpness"
         assert name in Page(page).text
         assert name in table or name.endswith("_std")
@@ -112,8 +119,8 @@ def test_the_table_lines_up_and_gives_spread_and_floor() -> None:
     assert all(line[end - 1].isdigit() and line[end : end + 1] in ("", " ") for line in lines)
 
 
-def test_the_senses_follow_the_names() -> None:
-    found = {line.name: line.sense for line in scores(REPORT)}
+def test_the_descriptions_follow_the_names() -> None:
+    found = {line.name: line.description for line in scores(REPORT)}
     assert list(found)[:4] == ["fid2k_indomain", "kid2k_indomain", "is2k_indomain", "r_precision_100"]
     assert list(found)[-1] == "sharpness"
     assert "lower" in found["fid2k_indomain"].better and "lower" in found["kid2k_indomain"].better
@@ -133,9 +140,9 @@ def test_a_picture_stands_beside_the_real_one_of_its_prompt() -> None:
     shown = (picture(0, "one", {"colour": True, "shape": False}), picture(1, "two"), picture(2, "one", score=math.nan))
     real = (picture(3, "one"), picture(4, "one"), picture(5, "three"))
     html = page_of(*shown, real=real)
-    sheet = html[html.index("Prompts and pictures") : html.index("Real pictures of other prompts")]
+    sheet = html[html.index("Prompts and images") : html.index("Real images of other prompts")]
     assert re.findall(r"(?:generated|real): (p\d)", sheet) == ["p0", "p3", "p1", "p2", "p4"]
-    others = html[html.index("Real pictures of other prompts") : html.index("Best matches")]
+    others = html[html.index("Real images of other prompts") : html.index("Best matches")]
     assert re.findall(r"title=\"\w+: (p\d)", others) == ["p5"]
     assert "✓&nbsp;colour" in sheet and "✗&nbsp;shape" in sheet
     assert sheet.count("match 0.50") == 2 and "nan" not in sheet
@@ -147,28 +154,29 @@ def test_groups_are_bars_beside_those_of_real_pictures() -> None:
         "<star>": {"num_pictures": 1, "metrics": {"shape_accuracy": 1.0}},
     }
     real = {"circle": {"num_pictures": 20, "metrics": {"fid20_indomain": 2.0, "shape_accuracy": 0.98}}}
-    (distance, code, bars), (accuracy, _, shares) = group_bars({"by": "shape", "samples": samples, "real": real})
+    groups = Groups.from_json({"by": "shape", "samples": samples, "real": real})
+    (distance, code, bars), (accuracy, _, shares) = group_bars(groups)
     assert (distance, code, accuracy) == ("Fréchet distance", "fid_indomain", "shape")
     assert [(bar.value, bar.real, bar.share, bar.real_share) for bar in bars] == [(8, 2, 1, 0.25), (None, None, 0, 0)]
     assert [(bar.value, bar.share, bar.real_share) for bar in shares] == [(0.5, 0.5, 0.98), (1, 1, 0)]
-    html = render(REPORT | {"groups": {"by": "shape", "samples": samples, "real": real}}, (), (), (), ())
+    html = render(replace(REPORT, groups=groups), (), (), (), ())
     assert "By shape" in html and "width:50.00%" in html and "left:98.00%" in html and "&lt;star&gt;" in html
 
 
-def test_the_champion_the_course_and_the_nearest_stand_beside() -> None:
+def test_the_champion_the_training_and_the_nearest_are_on_the_page() -> None:
     champion = Champion("7", {"r_precision_100": 0.8125, "fid2k_indomain": 4.5})
     near = [(picture(1, "two"), picture(2, "three"), 0.25)]
     html = render(REPORT, (picture(0, "one"),), (), (), (), near, b"png", champion)
     assert "Champion, version 7" in html and "<td>0.812</td>" in html and "<td>4.50</td>" in html
-    assert "data:image/png;base64,cG5n" in html and "The training" in html
-    part = html[html.index("<h2>Nearest training pictures") : html.index("<h2>Provenance")]
+    assert "data:image/png;base64,cG5n" in html and "<h2>Training</h2>" in html
+    part = html[html.index("<h2>Nearest training images") : html.index("<h2>Provenance")]
     assert re.findall(r"(?:generated|training): (p\d)", part) == ["p1", "p2"] and "0.250" in part
     plain = page_of(picture(0, "one"))
-    assert not any(words in plain for words in ("Champion", "The training", "Nearest training"))
+    assert not any(words in plain for words in ("Champion", "<h2>Training", "Nearest training"))
 
 
 def test_a_mark_is_told_on_the_page_and_on_the_terminal() -> None:
-    marked = REPORT | {"marks": {"fid2k_indomain": "too <few> pictures"}}
+    marked = replace(REPORT, marks={"fid2k_indomain": "too <few> pictures"})
     html = render(marked, (picture(0, "one"),), (), (), ())
     assert html.count("too &lt;few&gt; pictures") == 2 and "<few>" not in html
     assert score_table(marked).splitlines()[-1] == "* fid2k_indomain: too <few> pictures"

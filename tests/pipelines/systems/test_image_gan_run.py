@@ -97,7 +97,7 @@ def test_prompts_of_another_kind_are_refused(
 def test_it_is_scored_and_registered(run: Run) -> None:
     recipe = run.recipe("promote.registered_model=by_attributes", "promote.champion_metric=r_precision_10")
     generate(recipe)
-    report = evaluate(recipe)
+    report = evaluate(recipe).to_json()
     assert {"r_precision_10", "colour_accuracy"} <= set(report["metrics"])
     assert promote(recipe).alias == "champion"
     mlflow.set_tracking_uri(recipe.tracking.tracking_uri)

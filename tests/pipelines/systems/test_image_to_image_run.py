@@ -90,14 +90,16 @@ def test_a_picture_that_cannot_be_read_costs_its_own_row_only(run: Run, tmp_path
 def test_edits_are_scored_and_registered(run: Run) -> None:
     recipe = run.recipe("promote.registered_model=edits", "promote.champion_metric=edit_changed")
     generate(recipe)
-    report = evaluate(recipe)
+    report = evaluate(recipe).to_json()
     assert {"edit_changed", "edit_kept", "pixels_kept", "r_precision_10", "colour_accuracy"} <= set(report["metrics"])
     # What was drawn does what was asked.
     assert report["floors"]["edit_changed"] == report["floors"]["edit_kept"] == 1.0
     assert 0 < report["floors"]["pixels_kept"] < 1
     # The one checkpoint is the best too, and what is painted on the way is what was stored.
     best = f"generate.model_uri={recipe.train.checkpoint_uri}@best"
-    again = evaluate(run.recipe(best, "evaluate.from_prompts=true", f"evaluate.report_uri={run.folder}/again"))
+    again = evaluate(
+        run.recipe(best, "evaluate.from_prompts=true", f"evaluate.report_uri={run.folder}/again")
+    ).to_json()
     assert again["metrics"] == report["metrics"]
     assert promote(recipe).alias == "champion"
     mlflow.set_tracking_uri(recipe.tracking.tracking_uri)

@@ -74,10 +74,10 @@ def test_texts_are_scored_and_registered(run: Run) -> None:
         "promote.registered_model=captions", "promote.champion_metric=loss_test", "promote.higher_is_better=false"
     )
     generate(recipe)
-    report = evaluate(recipe)
+    report = evaluate(recipe).to_json()
     assert report["metrics"]["loss_test"] < 3.5 and report["metrics"]["self_bleu_10"] > 0
     assert report["signatures"]["self_bleu_10"].startswith("nrefs:9|") and 0 < report["floors"]["distinct2_30"] < 1
-    again = evaluate(run.recipe("evaluate.from_prompts=true", f"evaluate.report_uri={run.folder}/again"))
+    again = evaluate(run.recipe("evaluate.from_prompts=true", f"evaluate.report_uri={run.folder}/again")).to_json()
     assert again["metrics"] == report["metrics"]
     assert "Prompts and texts" in storage.read_bytes(f"{recipe.evaluate.report_uri}/report.html").decode()
     assert promote(recipe).alias == "champion"

@@ -87,11 +87,11 @@ def test_dreams_are_scored_and_registered(run: Run, tmp_path: Path) -> None:
     places = (f"generate.samples_uri={tmp_path}/samples", f"evaluate.report_uri={tmp_path}/report")
     recipe = run.recipe(setting, *places, *champion)
     generate(recipe)
-    report = evaluate(recipe)
+    report = evaluate(recipe).to_json()
     assert 0 < report["metrics"]["loss_test"] < 4 and report["metrics"]["self_bleu_10"] >= 0
     again = evaluate(
         run.recipe(setting, *places, "evaluate.from_prompts=true", f"evaluate.report_uri={tmp_path}/again")
-    )
+    ).to_json()
     assert again["metrics"] == report["metrics"]
     assert promote(recipe).alias == "champion"
     mlflow.set_tracking_uri(recipe.tracking.tracking_uri)
@@ -134,7 +134,7 @@ def test_a_sweep_draws_models_beside_each_other(run: Run, tmp_path: Path) -> Non
     asked = f"{{temperatures: [3, 0.5], num_texts: 20, reader: {reader}, beside: {{twin: '{twin}'}}}}"
 
     def report(name: str, *settings: str) -> dict[str, Any]:
-        return evaluate(run.recipe(f"evaluate.report_uri={tmp_path}/{name}", *settings))
+        return evaluate(run.recipe(f"evaluate.report_uri={tmp_path}/{name}", *settings)).to_json()
 
     found = report("one", f"evaluate.sweep={asked}")
     curves, real = found["sweep"]["curves"], found["sweep"]["real"]
@@ -202,7 +202,7 @@ def test_points_of_a_sweep_are_of_as_many_texts_whatever_is_rejected(run: Run, t
         f"evaluate.sweep={{temperatures: [1, 0.5], reader: {reader}}}",
     )
     generate(recipe)
-    sweep = evaluate(recipe)["sweep"]
+    sweep = evaluate(recipe).to_json()["sweep"]
     points = sweep["curves"][recipe.name]["points"]
     assert all(point.keys() - {"temperature"} == sweep["real"].keys() for point in points)
     assert f"distinct2_{NUM_TEST - 1}" in sweep["real"]

@@ -69,7 +69,7 @@ def test_a_score_is_the_same_in_any_company(run: Run, tmp_path: Path) -> None:
 def test_verdicts_are_scored_and_the_judge_registered(run: Run) -> None:
     recipe = run.recipe("promote.registered_model=judge", "promote.champion_metric=right")
     generate(recipe)
-    report = evaluate(recipe)
+    report = evaluate(recipe).to_json()
     metrics = report["metrics"]
     assert metrics.keys() == {"loss_test", "right", "right_on_true", "right_on_false", "majority"}
     low, high = report["intervals"]["right"]
@@ -123,7 +123,7 @@ def test_a_judge_chooses_among_candidates(run: Run, trained: Run, tmp_path: Path
 
     def report(name: str, *settings: str) -> dict[str, Any]:
         places = (f"generate.samples_uri={tmp_path}/{name}", f"evaluate.report_uri={tmp_path}/report-{name}")
-        return evaluate(trained.recipe(*places, *settings))
+        return evaluate(trained.recipe(*places, *settings)).to_json()
 
     # Scores of what was chosen are not compared with those of all that is made, wherever the choice took place.
     chosen = report("four")
@@ -139,7 +139,7 @@ def test_a_judge_that_taught_nobody_looks_for_captions(run: Run, trained: Run, t
     judge = f"evaluate.judge_uri={uri}"
 
     def report(name: str, *settings: str) -> dict[str, Any]:
-        return evaluate(trained.recipe(*settings, f"evaluate.report_uri={tmp_path}/{name}"))
+        return evaluate(trained.recipe(*settings, f"evaluate.report_uri={tmp_path}/{name}")).to_json()
 
     generate(trained.recipe())
     plain, judged = report("plain"), report("judged", judge)

@@ -69,12 +69,12 @@ def test_a_prefix_is_kept_and_a_source_beyond_the_model_costs_its_row(run: Run, 
 
 def test_translations_are_held_against_their_references(run: Run) -> None:
     generate(run.recipe())
-    report = evaluate(run.recipe())
+    report = evaluate(run.recipe()).to_json()
     assert 0 <= report["metrics"]["bleu"] <= 100 and 0 < report["metrics"]["chrf"] < 100
     assert report["metrics"]["rougeL"] <= report["metrics"]["rouge1"] <= 1 and report["metrics"]["rouge2"] >= 0
     assert report["signatures"]["bleu"].startswith("nrefs:1|case:mixed|eff:no|tok:zh|smooth:exp|version:")
     assert report["signatures"]["chrf"].startswith("nrefs:1|case:mixed|eff:yes|nc:6|nw:0|space:no|version:")
-    again = evaluate(run.recipe("evaluate.from_prompts=true", f"evaluate.report_uri={run.folder}/again"))
+    again = evaluate(run.recipe("evaluate.from_prompts=true", f"evaluate.report_uri={run.folder}/again")).to_json()
     assert again["metrics"] == report["metrics"]
 
 

@@ -47,7 +47,7 @@ def test_texts_are_scored_and_registered(run: Run) -> None:
         "promote.registered_model=rewarded", "promote.champion_metric=loss_test", "promote.higher_is_better=false"
     )
     generate(recipe)
-    report = evaluate(recipe)
+    report = evaluate(recipe).to_json()
     assert 0 < report["metrics"]["loss_test"] < 4 and report["metrics"]["self_bleu_10"] > 0
     assert promote(recipe).alias == "champion"
 
