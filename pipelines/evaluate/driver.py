@@ -8,6 +8,7 @@ from ganrnn.task import task_class
 from pipelines.config import Recipe
 from pipelines.evaluate.images.evaluation import evaluate_images
 from pipelines.evaluate.publish import publish
+from pipelines.evaluate.report import build_report
 from pipelines.evaluate.texts.evaluation import evaluate_texts
 from pipelines.evaluate.texts.verdicts import evaluate_verdicts
 from pipelines.evaluate.tracked_context import comparable_champion, training_curves
@@ -35,13 +36,26 @@ def evaluate(recipe: Recipe) -> EvaluationReport:
     return report
 
 
-def _evaluate_images(recipe: Recipe, manifest: Manifest, source: SampleSource) -> Evaluated:
+def _images(recipe: Recipe, manifest: Manifest, source: SampleSource) -> Evaluated:
     evaluation = evaluate_images(recipe, manifest, source, _independent_judge(recipe, source))
+    report = build_report(recipe, manifest, source, evaluation.scored)
     curves = training_curves(recipe, source.model_digest)
-    return evaluation.report, evaluation.pages(curves, comparable_champion(recipe, evaluation.report))
+    return report, evaluation.pages(report, curves, comparable_champion(recipe, report))
 
 
-_BY_MODALITY = {"images": _evaluate_images, "texts": evaluate_texts, "scores": evaluate_verdicts}
+def _texts(recipe: Recipe, manifest: Manifest, source: SampleSource) -> Evaluated:
+    evaluation = evaluate_texts(recipe, manifest, source)
+    report = build_report(recipe, manifest, source, evaluation.scored)
+    return report, evaluation.pages(report)
+
+
+def _verdicts(recipe: Recipe, manifest: Manifest, source: SampleSource) -> Evaluated:
+    evaluation = evaluate_verdicts(recipe, manifest, source)
+    report = build_report(recipe, manifest, source, evaluation.scored)
+    return report, evaluation.pages(report)
+
+
+_BY_MODALITY = {"images": _images, "texts": _texts, "scores": _verdicts}
 
 
 def _check_keys(recipe: Recipe) -> None:

@@ -104,6 +104,26 @@ class Sweep:
 
 
 @dataclass(frozen=True)
+class Scored:
+    """The part of a report that each output modality makes in its own way; fields as in `EvaluationReport`.
+
+    judge_digest:  of the judge that counts, if there is one
+    """
+
+    metrics: Metrics
+    intervals: Intervals
+    floors: Metrics
+    counts: Mapping[str, int]
+    protocol_digest: str
+    judge_digest: str | None = None
+    marks: Mapping[str, str] | None = None
+    extractors: Mapping[str, Facts] | None = None
+    groups: Groups | None = None
+    signatures: Mapping[str, str] | None = None
+    sweep: Sweep | None = None
+
+
+@dataclass(frozen=True)
 class EvaluationReport:
     """Scores of a model's samples, and all that they depend on.
 

@@ -1,7 +1,7 @@
 """Images against the reference split: one pass of actors over fixed blocks, whose results merge in a fixed order."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 
 from tqdm import tqdm
@@ -19,9 +19,8 @@ from pipelines.evaluate.images.protocol import Protocol, protocol_digest, protoc
 from pipelines.evaluate.images.reference_cache import SPLITS, ReferenceCache
 from pipelines.evaluate.images.set_statistics import IN_DOMAIN
 from pipelines.evaluate.images.worker import BlockScorer, load
-from pipelines.evaluate.report import build_report
 from pipelines.formats.dataset import shard_uris
-from pipelines.formats.evaluation_report import EvaluationReport, Facts, Groups
+from pipelines.formats.evaluation_report import EvaluationReport, Facts, Groups, Scored
 from pipelines.formats.manifest import Manifest
 from pipelines.report import page, plots
 from pipelines.report.page import Champion, ReportPicture
@@ -30,18 +29,23 @@ from pipelines.sampling.sample_source import SampleSource
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """The report, and what its pages show besides."""
+class ImageEvaluation:
+    """Scores, and what the pages show besides."""
 
-    report: EvaluationReport
+    scored: Scored
     collector: Collector
     training_uris: Sequence[str]
 
-    def pages(self, curves: Mapping[str, Sequence[tuple[int, float]]], champion: Champion | None) -> dict[str, bytes]:
+    def pages(
+        self,
+        report: EvaluationReport,
+        curves: Mapping[str, Sequence[tuple[int, float]]],
+        champion: Champion | None,
+    ) -> dict[str, bytes]:
         """report.html and contact_sheet.png, with the curves of the training and the scores of the champion."""
         samples = self.collector.pictures["samples"]
         html = page.render(
-            self.report,
+            report,
             samples.first,
             self.collector.pictures["real"].first,
             samples.best,
@@ -62,7 +66,7 @@ class Evaluation:
         return [(neighbour.sample, images[neighbour.training_id], neighbour.ratio) for neighbour in neighbours]
 
 
-def evaluate_images(recipe: Recipe, manifest: Manifest, source: SampleSource, judge: Judge | None) -> Evaluation:
+def evaluate_images(recipe: Recipe, manifest: Manifest, source: SampleSource, judge: Judge | None) -> ImageEvaluation:
     """Score samples against the splits of the data set of `manifest`; a judge ranks captions as well."""
     extractor = load(recipe.evaluate.extractor)
     reference, real, training = (
@@ -88,8 +92,8 @@ def evaluate_images(recipe: Recipe, manifest: Manifest, source: SampleSource, ju
         )
     collector.finish()
     cache.complete(collector)
-    report = _report(recipe, manifest, source, judge_digest, collector, digest, protocol, extractor)
-    return Evaluation(report, collector, training)
+    scored = _scored(recipe, manifest, source, judge_digest, collector, digest, protocol, extractor)
+    return ImageEvaluation(scored, collector, training)
 
 
 def sample_blocks(source: SampleSource) -> list[Block]:
@@ -137,7 +141,7 @@ def score_blocks(
             bar.update(sizes[result.set_name, result.index])
 
 
-def _report(
+def _scored(
     recipe: Recipe,
     manifest: Manifest,
     source: SampleSource,
@@ -146,7 +150,7 @@ def _report(
     network_digest: str,
     protocol: Protocol,
     extractor: Extractor | None,
-) -> EvaluationReport:
+) -> Scored:
     sets = collector.sets
     scores, floors = (scores_of(sets[name], sets, protocol) for name in ("samples", "real"))
     counts = {name: sets[name].num_pictures for name in (*SPLITS, "samples")}
@@ -161,19 +165,13 @@ def _report(
         **asdict(recipe.evaluate.indomain),
     }
     groups = [group_scores(sets[name], sets, protocol) for name in ("samples", "real") if protocol.group_by]
-    report = build_report(
-        recipe,
-        manifest,
-        source,
+    return Scored(
         metrics=scores.metrics,
         intervals=scores.intervals,
         floors=floors.metrics,
         counts=counts,
         protocol_digest=protocol_digest(protocol, network_digest, source.digests() | judge, counts),
         judge_digest=judge_digest,
-    )
-    return replace(
-        report,
         marks=scores.marks,
         extractors={IN_DOMAIN: in_domain} | ({extractor.name: extractor.facts()} if extractor else {}),
         groups=Groups(protocol.group_by, *groups) if groups else None,

@@ -1,15 +1,16 @@
 """Texts against those that people wrote: scores, the page, and the sweep over temperatures."""
 
-from dataclasses import replace
+from dataclasses import dataclass
+
+import pyarrow as pa
 
 from pipelines.config import Recipe
-from pipelines.evaluate.report import build_report
 from pipelines.evaluate.texts import metrics
 from pipelines.evaluate.texts.metrics import TextScores
 from pipelines.evaluate.texts.protocol import TextProtocol
 from pipelines.evaluate.texts.tables import Tables, read_tables
 from pipelines.evaluate.texts.temperature_sweep import sweep
-from pipelines.formats.evaluation_report import EvaluationReport
+from pipelines.formats.evaluation_report import EvaluationReport, Scored
 from pipelines.formats.manifest import Manifest
 from pipelines.report import page, plots
 from pipelines.sampling.decoding_columns import decodings
@@ -18,35 +19,39 @@ from pipelines.sampling.sample_source import SampleSource
 NUM_SHOWN = 64
 
 
-def evaluate_texts(
-    recipe: Recipe, manifest: Manifest, source: SampleSource
-) -> tuple[EvaluationReport, dict[str, bytes]]:
-    """Score texts; returns the report and the pages by name."""
+@dataclass(frozen=True)
+class TextEvaluation:
+    """Scores, and the texts that the page shows."""
+
+    scored: Scored
+    samples: pa.Table
+
+    def pages(self, report: EvaluationReport) -> dict[str, bytes]:
+        """report.html, and the plot of a sweep if there was one."""
+        names = ("sample_id", "prompt", "text", "reference")
+        texts = self.samples.select([name for name in names if name in self.samples.column_names])
+        plot = plots.draw_sweep(report.sweep) if report.sweep else None
+        html = page.render_texts(report, texts.slice(0, NUM_SHOWN).to_pylist(), plot)
+        return {"report.html": html.encode()} | ({"quality_diversity.png": plot} if plot else {})
+
+
+def evaluate_texts(recipe: Recipe, manifest: Manifest, source: SampleSource) -> TextEvaluation:
+    """Score texts."""
     tables = read_tables(recipe, manifest, source, ("train", "test"))
     scores, floors = _scores(recipe, tables)
-    report = build_report(
-        recipe,
-        manifest,
-        source,
+    curves = None
+    if recipe.evaluate.sweep.temperatures:
+        curves = sweep(recipe, tables.model_files, tables.written("train"), tables.written("test"))
+    scored = Scored(
         metrics=scores.metrics,
         intervals=scores.intervals,
         floors=floors.metrics,
         counts=tables.counts,
         protocol_digest=TextProtocol.of(recipe, source.prompts_digest, tables.counts).digest,
+        signatures=scores.signatures,
+        sweep=curves,
     )
-    curves = None
-    if recipe.evaluate.sweep.temperatures:
-        curves = sweep(recipe, tables.model_files, tables.written("train"), tables.written("test"))
-    report = replace(report, signatures=scores.signatures, sweep=curves)
-    return report, _pages(report, tables)
-
-
-def _pages(report: EvaluationReport, tables: Tables) -> dict[str, bytes]:
-    names = ("sample_id", "prompt", "text", "reference")
-    columns = [name for name in names if name in tables.samples.column_names]
-    plot = plots.draw_sweep(report.sweep) if report.sweep else None
-    html = page.render_texts(report, tables.samples.select(columns).slice(0, NUM_SHOWN).to_pylist(), plot)
-    return {"report.html": html.encode()} | ({"quality_diversity.png": plot} if plot else {})
+    return TextEvaluation(scored, tables.samples)
 
 
 def _scores(recipe: Recipe, tables: Tables) -> tuple[TextScores, TextScores]:

@@ -4,6 +4,7 @@ import io
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from pipelines.evaluate.driver import evaluate
 from pipelines.evaluate.images.metrics import count_name
 from pipelines.evaluate.tracked_context import comparable_champion, training_curves
 from pipelines.formats.dataset import read_manifest, shard_uris
+from pipelines.formats.evaluation_report import EvaluationReport
 from pipelines.generate.driver import generate
 from pipelines.promote.driver import promote
 from tests.pipelines import tiny
@@ -82,14 +84,14 @@ def test_a_champion_stands_beside_a_model_that_was_scored_alike(scored: Run, tmp
     shutil.copytree(scored.recipe().evaluate.report_uri, tmp_path / "report")
     settings = ("promote.champion_metric=r_precision_10", f"evaluate.report_uri={tmp_path}/report")
     recipe, report = scored.recipe(*store, *settings), report_of(scored)
-    challenger = report | {"model_digest": "f" * 64}
+    challenger = EvaluationReport.from_json(report | {"model_digest": "f" * 64})
     assert comparable_champion(recipe, challenger) is None
     promote(recipe)
     found = comparable_champion(recipe, challenger)
     assert found and found.version == "1" and found.metrics == pytest.approx(report["metrics"])
-    assert comparable_champion(recipe, report) is None
-    for name in ("dataset_digest", "protocol_digest"):
-        assert comparable_champion(recipe, challenger | {name: "e" * 64}) is None, name
+    others = ({"model_digest": report["model_digest"]}, {"dataset_digest": "e" * 64}, {"protocol_digest": "e" * 64})
+    for changes in others:
+        assert comparable_champion(recipe, replace(challenger, **changes)) is None, changes
 
 
 def test_the_course_of_another_model_is_not_shown(scored: Run) -> None:
