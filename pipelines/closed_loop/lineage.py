@@ -1,7 +1,7 @@
-"""Texts that one model wrote as the prompts of another, and the manifest that leads from a picture back to both.
+"""Texts of one model as the prompts of another, and the manifest that leads from an image back to both.
 
-A dreamt prompt keeps the id that its text has among the samples of the dreamer, whose digest stands beside it; both
-pass through to the samples of the painter.
+The model that writes is the dreamer, the one that generates images the painter. A prompt keeps the sample id of its text
+and gets a column with the digest of the dreamer; both pass through to the samples of the painter.
 """
 
 import pyarrow as pa
@@ -20,16 +20,16 @@ from pipelines.sampling import model_files
 from pipelines.sampling.judge import chooser_of
 
 DREAMER_DIGEST = "dreamer_digest"
-# What a prompt does not take over from a sample: what samples of pictures have themselves, and what is said of the
-# text that a person wrote, and not of the one that was dreamt in its place.
+# Columns that a prompt does not take over from a sample: those that samples of images have themselves, and those that
+# describe the human text, not the generated one.
 _LEFT_BEHIND = {*TEXT_SAMPLES.names, *SAMPLES.names, "reference", "attributes"}
 
 
 def dreamer_of(recipe: Recipe) -> Recipe:
     """The recipe of the model that writes the prompts of another one.
 
-    Raises BadInput, before anything is written, where it gives no texts, where the model of `recipe` or its judge does
-    not paint by texts alone, and where its data set, which evaluate reads, is not there.
+    Raises BadInput, before anything is written, if it does not give texts, if the model of `recipe` does not generate
+    images from prompts alone, if its judge does not fit, or if its data set, which evaluate reads, is missing.
     """
     config = recipe.dream
     if not config.recipe:
@@ -61,10 +61,10 @@ def dreamer_of(recipe: Recipe) -> Recipe:
 
 
 def commit_prompts(samples_uri: str, prompts_uri: str) -> None:
-    """Texts of a finished generation to a folder of prompts, a file for each shard, those left out that are there.
+    """Write the texts of a finished generation as prompts, a file for each shard; files that exist are kept.
 
-    Empty texts stay: whoever paints sets them aside with the reason. Raises BadInput where the generation is not
-    finished or gave no texts, and where the folder holds prompts of other samples.
+    Empty texts stay: generate rejects them with the reason. Raises BadInput if the generation is not finished or gave
+    no texts, or the folder has prompts of other samples.
     """
     manifest = manifests.read(samples_uri, "generate")
     assert manifest.model_digest is not None
@@ -85,7 +85,7 @@ def commit_prompts(samples_uri: str, prompts_uri: str) -> None:
 
 
 def _prompts(uri: str, samples: pa.Table, dreamer_digest: str) -> pa.Table:
-    """Samples of texts as prompts; what their own prompts asked for goes with them."""
+    """Samples of texts as prompts, with the further columns of their own prompts."""
     storage.require_columns(uri, samples.schema, ["sample_id", "text"])
     if DREAMER_DIGEST in samples.column_names:
         raise BadInput(
@@ -101,9 +101,9 @@ def _prompts(uri: str, samples: pa.Table, dreamer_digest: str) -> pa.Table:
 
 
 def commit_manifest(recipe: Recipe, dreamer: Recipe) -> Manifest:
-    """What was made of what, to `run_uri`/manifest.json: shards of pictures by digest, and whom they lead back to.
+    """Write `run_uri`/manifest.json: the shards of images by digest, and both models, the prompts and the judge.
 
-    Raises BadInput where one of the two has not generated.
+    Raises BadInput if one of the two generations is not finished.
     """
     text_uri, image_uri = dreamer.generate.samples_uri, recipe.generate.samples_uri
     texts, images = (manifests.read(uri, "generate") for uri in (text_uri, image_uri))

@@ -108,7 +108,7 @@ def plan(
     Raises BadInput when a file is unreadable or empty, a column is missing or of another type, an id is null or double,
     or more than `max_reject_share` of the rows lack what the model reads.
     """
-    place = uris[0] if len(uris) == 1 else f"{uris[0]} and {len(uris) - 1} more"
+    name = uris[0] if len(uris) == 1 else f"{uris[0]} and {len(uris) - 1} more"
     sizes, num_empty, first_empty = [], 0, None
     with UniqueIds("prompt_id") as ids:
         for uri in uris:
@@ -124,11 +124,11 @@ def plan(
                 if first_empty is None and num_empty:
                     first_empty = batch.column(0).filter(empty)[0].as_py()
         if not ids.count:
-            raise BadInput(f"{place} holds no row; give at least one prompt")
+            raise BadInput(f"{name} holds no row; give at least one prompt")
         ids.check()
     if num_empty > max_reject_share * ids.count:
         raise BadInput(
-            f"{place}: {num_empty} of {ids.count} rows have an empty {' or '.join(columns)}, "
+            f"{name}: {num_empty} of {ids.count} rows have an empty {' or '.join(columns)}, "
             f"the first {first_empty!r}; "
             f"generate.max_reject_share allows {max_reject_share:g}"
         )

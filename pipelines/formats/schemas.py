@@ -37,11 +37,11 @@ PAIRS = pa.schema(
         ("attributes", ATTRIBUTES),
     ]
 )
-# What a picture is to be made from; a dataset and its prompts have this column where their source has it.
+# The input of image_to_image and of judges; a data set and its prompts have this column if their source has it.
 SOURCE_IMAGE = pa.field("source_image", IMAGE)
 REJECTS = pa.schema([("place", pa.string()), ("id", pa.string()), ("reason", pa.string())])
 
-# Columns of a prompts file with a meaning of their own; all others pass through to the samples.
+# Columns of a prompts file that sampling reads; all others pass through to the samples.
 PROMPT_COLUMNS = ("prompt_id", "prompt", "seed", "num_samples")
 PROMPTS = pa.schema(
     [
@@ -122,8 +122,8 @@ def _with_sources(schema: pa.Schema, has_sources: bool) -> pa.Schema:
 
 def holds_image(kind: pa.DataType) -> bool:
     """Whether a column is a struct with encoded pictures under `bytes`."""
-    place = kind.get_field_index("bytes") if pa.types.is_struct(kind) else -1
-    return place >= 0 and is_binary(kind.field(place).type)
+    index = kind.get_field_index("bytes") if pa.types.is_struct(kind) else -1
+    return index >= 0 and is_binary(kind.field(index).type)
 
 
 def is_binary(kind: pa.DataType) -> bool:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from ganrnn.errors import BadInput
 from pipelines import storage
 
-_HELD_HASHES = 1 << 21
+_HASHES_IN_MEMORY = 1 << 21
 _NUM_RANGES = 256
 
 
@@ -30,8 +30,8 @@ class UniqueIds:
         self.column = column
         self.count = 0
         self._uris: list[str] = []
-        self._held: list[np.ndarray] = []
-        self._num_held = 0
+        self._hashes: list[np.ndarray] = []
+        self._num_in_memory = 0
         self._folder = tempfile.TemporaryDirectory(prefix="ganrnn-ids-")
 
     def __enter__(self) -> "UniqueIds":
@@ -43,18 +43,18 @@ class UniqueIds:
     def add(self, uri: str, ids: Any) -> None:
         """Take in ids [N] of a file; its ids come one batch after the other."""
         if ids.null_count:
-            raise self._refusal(uri, None)
+            raise BadInput(f"{uri}: column {self.column} holds null; every row needs an id of its own")
         if self._uris[-1:] != [uri]:
             self._uris.append(uri)
-        self._held.append(_hashes(ids))
+        self._hashes.append(_hashes(ids))
         self.count += len(ids)
-        self._num_held += len(ids)
-        if self._num_held > _HELD_HASHES:
+        self._num_in_memory += len(ids)
+        if self._num_in_memory > _HASHES_IN_MEMORY:
             self._spill()
 
     def check(self) -> None:
         """Raise BadInput with the first id that occurs twice."""
-        twice = _twice(np.concatenate(self._held)) if self.count == self._num_held else self._twice_on_disk()
+        twice = _twice(np.concatenate(self._hashes)) if self.count == self._num_in_memory else self._twice_on_disk()
         if not len(twice):
             return
         seen = set[str]()
@@ -66,19 +66,19 @@ class UniqueIds:
                         raise self._refusal(uri, suspect)
                     seen.add(suspect)
 
-    def _refusal(self, uri: str, found: str | None) -> BadInput:
-        return BadInput(f"{uri}: {self.column} {found!r} is not unique; every row needs an id of its own")
+    def _refusal(self, uri: str, value: str) -> BadInput:
+        return BadInput(f"{uri}: {self.column} {value!r} is not unique; every row needs an id of its own")
 
     def _spill(self) -> None:
-        hashes = np.sort(np.concatenate(self._held))
+        hashes = np.sort(np.concatenate(self._hashes))
         bounds = np.searchsorted(hashes >> np.uint64(56), np.arange(_NUM_RANGES + 1, dtype=np.uint64))
         for number, (start, stop) in enumerate(pairwise(bounds)):
             with self._file(number).open("ab") as file:
                 file.write(hashes[start:stop].tobytes())
-        self._held, self._num_held = [], 0
+        self._hashes, self._num_in_memory = [], 0
 
     def _twice_on_disk(self) -> np.ndarray:
-        if self._held:
+        if self._hashes:
             self._spill()
         return np.concatenate([_twice(np.fromfile(self._file(n), np.uint64)) for n in range(_NUM_RANGES)])
 
@@ -88,8 +88,8 @@ class UniqueIds:
 
 def count_different(uris: Sequence[str], column: str) -> int:
     """How many different texts a column of Parquet files holds, by 64-bit hashes: eight bytes a row in memory."""
-    found = [_hashes(batch.column(0)) for uri in uris for batch in storage.read_batches(uri, [column])]
-    return len(np.unique(np.concatenate(found))) if found else 0
+    hashes = [_hashes(batch.column(0)) for uri in uris for batch in storage.read_batches(uri, [column])]
+    return len(np.unique(np.concatenate(hashes))) if hashes else 0
 
 
 def _hashes(ids: Any) -> np.ndarray:

@@ -5,8 +5,8 @@
 A model becomes `champion` when every threshold of the recipe holds and it beats the present champion on
 `promote.champion_metric`, measured under the same protocol on the same data set, by more than chance where the metric
 has an interval; else it becomes `challenger`, with the reasons. With `promote.ratings_uri`, a study that `ganrnn rate`
-reported on, thresholds and the comparison may be about what people said (metrics `human_*`). The alias moves only after
-the registered version was loaded back and painted as its checkpoint does. Written beside the report, promotion.json
+reported on, thresholds and the comparison may use the ratings of people (metrics `human_*`). The alias moves only after
+the registered version was loaded back and gave the same sample as its checkpoint. promotion.json, next to the report,
 holds the decision and the lineage from the data set over run and version to the samples.
 """
 

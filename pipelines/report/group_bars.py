@@ -8,7 +8,7 @@ from pipelines.report.metric_descriptions import description_of, kind_of
 
 @dataclass(frozen=True)
 class Bar:
-    """One group's value of a metric, and that of its real pictures; None where there are too few to have one.
+    """The value of a metric for a group, and for its real images; None if there are too few images.
 
     share, real_share:  of the line's length
     """

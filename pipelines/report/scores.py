@@ -54,7 +54,7 @@ def scores(report: EvaluationReport, champion: Mapping[str, float] | None = None
                 champion=(champion or {}).get(name, math.nan),
             )
         )
-    order = {description.pattern: place for place, description in enumerate(DESCRIPTIONS)}
+    order = {description.pattern: index for index, description in enumerate(DESCRIPTIONS)}
     return sorted(lines, key=lambda line: order.get(line.description.pattern, len(order)))
 
 

@@ -1,4 +1,4 @@
-"""Columns of prompts that say how their texts are written: those of `Decoding`, by name, null being the default."""
+"""Columns of prompts that set the decoding of their texts: the fields of `Decoding`, where null means the default."""
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
@@ -16,28 +16,28 @@ _LISTS, _NUMBERS = ("stop", "banned", "rhymes"), ("bias",)
 def decodings(
     table: pa.Table, default: Decoding, numbers: Sequence[int] | None = None
 ) -> tuple[list[Decoding], dict[str, str]]:
-    """Of each row how it is to be written, and the ids of those that ask for what cannot be -> reason.
+    """The decoding of each row, and prompt id -> reason for rows whose settings are not allowed.
 
-    `numbers` are those of samples within their prompts: of a search, they are its best texts in their order.
+    numbers:  of samples within their prompts; sample k of a search is its hypothesis of rank k
     """
     present = [name for name in (*DECODING_COLUMNS, "num_samples") if name in table.column_names]
-    made: list[Decoding] = []
+    rules_of_rows: list[Decoding] = []
     rejects: dict[str, str] = {}
     for index, row in enumerate(table.select(["prompt_id", *present]).to_pylist()):
-        asked = {name: _value(name, value) for name, value in row.items() if value is not None}
-        del asked["prompt_id"]
-        num_samples = asked.pop("num_samples", 1)
+        settings = {name: _value(name, value) for name, value in row.items() if value is not None}
+        del settings["prompt_id"]
+        num_samples = settings.pop("num_samples", 1)
         try:
-            rules = replace(default, **asked)
+            rules = replace(default, **settings)
             if rules.num_beams > 1 and rules.best + num_samples > rules.num_beams:
                 raise BadInput(f"num_samples is {num_samples}; a search with num_beams {rules.num_beams} has no more")
             if rules.num_beams > 1 and numbers:
                 rules = replace(rules, best=rules.best + numbers[index])
-            made.append(rules)
+            rules_of_rows.append(rules)
         except (BadInput, TypeError) as problem:
-            made.append(default)
+            rules_of_rows.append(default)
             rejects[row["prompt_id"]] = str(problem)
-    return made, rejects
+    return rules_of_rows, rejects
 
 
 def _value(name: str, value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A model that judges whether pictures fit their prompts: checked, with the files that workers need."""
+"""A model that judges whether images fit their prompts: checked, with the files that workers need."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -43,8 +43,8 @@ def judge_of(recipe: Recipe, uri: str, key: str, config: Any) -> Judge:
     judged, generated = ((one.height, one.width) for one in (judge.config, config))
     if judged != generated:
         raise BadInput(
-            f"{key} {uri} judges pictures of {judged[0]} x {judged[1]} pixels; "
-            f"the model paints {generated[0]} x {generated[1]}"
+            f"{key} {uri} judges images of {judged[0]} x {judged[1]} pixels; "
+            f"the model generates {generated[0]} x {generated[1]}"
         )
     return Judge(files, judge.model_digest)
 
@@ -58,5 +58,5 @@ def chooser_of(recipe: Recipe, task: Any) -> Chooser | None:
     if not config.judge_uri:
         return None
     if task.output_modality != "images" or "prompt" not in task.prompt_columns:
-        raise BadInput("generate.choice is for pictures that are made from words; this model makes others, or none")
+        raise BadInput("generate.choice is for models that generate images from prompts; this model does not")
     return Chooser(judge_of(recipe, config.judge_uri, "generate.choice.judge_uri", task.config), config)

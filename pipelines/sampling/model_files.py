@@ -18,11 +18,11 @@ _BEST = "@best"
 
 
 def fetch(model_uri: str, tracking: TrackingConfig, directory: Path, files: Sequence[str] = SAMPLER_FILES) -> Path:
-    """Copy files of a model, those that sampling needs or fewer, `checkpoint.json` always, into `directory`; return it.
+    """Copy files of a model into `directory` and return it: all that sampling needs, or fewer with checkpoint.json.
 
-    `model_uri` is a folder that holds checkpoint.json, a folder of checkpoints `step-*` of which the newest whole one
-    is taken, such a folder and `@best` for the one whose samples the guard found nearest to real pictures, or
-    models:/NAME@ALIAS or models:/NAME/VERSION. Raises BadInput when there is none.
+    `model_uri` is a folder with checkpoint.json; a folder of checkpoints `step-*`, for the newest complete one; such a
+    folder and `@best`, for the one with the best distance that the guard measured; models:/NAME@ALIAS; or
+    models:/NAME/VERSION. Raises BadInput for anything else.
     """
     directory.mkdir(parents=True, exist_ok=True)
     if model_uri.startswith("models:"):
@@ -51,7 +51,7 @@ def _checkpoint(uri: str) -> str:
     if storage.exists(storage.join(uri, DESCRIPTION)):
         return uri
     steps = [match for match in map(_STEP.fullmatch, storage.list_folders(uri)) if match]
-    for match in sorted(steps, key=lambda found: int(found[1]), reverse=True):
+    for match in sorted(steps, key=lambda step: int(step[1]), reverse=True):
         folder = storage.join(uri, match[0])
         if storage.exists(storage.join(folder, DESCRIPTION)):
             return folder

@@ -42,7 +42,7 @@ class Output(PlainOutput):
         raise NotImplementedError
 
     def problems(self, values: Sequence[Any]) -> dict[int, str]:
-        """The rows that could not be sampled -> reason, found in the values themselves."""
+        """Row -> reason, for rows whose value says that it could not be sampled."""
         return {}
 
     def decoding(self, sampling: SamplingConfig) -> Decoding | None:

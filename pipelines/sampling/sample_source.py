@@ -1,4 +1,4 @@
-"""Where scored samples come from: a finished generation, or prompts and a model that samples on the way."""
+"""Where scored samples come from: a finished generation, or prompts and a model that samples during the evaluation."""
 
 import json
 from collections.abc import Mapping
@@ -20,10 +20,10 @@ class SampleSource:
     """Samples of one model for one prompt set.
 
     model_digest, prompts_digest:  what the samples are a function of
-    manifest_digest:  of the manifest of a finished generation; None where samples are made on the way
-    choice:           what a judge's choice among candidates depended on; None where no judge chose
+    manifest_digest:  of the manifest of a finished generation; None if sampled during the evaluation
+    choice:           what a judge's choice among candidates depends on; None if no judge chose
     stored_uris:      the shards of a finished generation
-    prompt_set, model_files, chooser:  what samples on the way are made from
+    prompt_set, model_files, chooser:  to sample from during the evaluation
     """
 
     model_digest: str
@@ -36,7 +36,7 @@ class SampleSource:
     chooser: Chooser | None = None
 
     def digests(self) -> dict[str, str | None]:
-        """What a report says of the samples; those that a judge chose are not compared with others."""
+        """What identifies the samples in a report; a judge's choice is part of it."""
         choice = {"choice": json.dumps(self.choice, sort_keys=True)} if self.choice else {}
         return {
             "model_digest": self.model_digest,
@@ -47,11 +47,11 @@ class SampleSource:
 
 
 def sample_source(recipe: Recipe) -> SampleSource:
-    """The samples that an evaluation is about. Raises BadInput where they, the prompts or the model are absent."""
-    return _on_the_way(recipe) if recipe.evaluate.from_prompts else _stored(recipe)
+    """The samples that an evaluation scores. Raises BadInput if they, the prompts or the model are missing."""
+    return _sampled(recipe) if recipe.evaluate.from_prompts else _stored(recipe)
 
 
-def _on_the_way(recipe: Recipe) -> SampleSource:
+def _sampled(recipe: Recipe) -> SampleSource:
     config = recipe.generate
     uris = prompts.find(config.prompts_uri, config.since, config.where)
     files = model_files.fetch_files(config.model_uri, recipe.tracking)

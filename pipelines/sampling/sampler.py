@@ -24,7 +24,7 @@ class ModelSampler:
 
     Every micro-batch of pictures has the same shape (the last one is filled up and cut), every CPU actor runs one
     thread a CPU, so that a row's sample does not depend on how many rows come with it. Texts are written by sums that
-    are exact, whatever the shape. With a `chooser` it makes candidates, of which a judge keeps the best.
+    are exact, whatever the shape. With a `chooser` it samples several candidates, of which a judge keeps the best.
     """
 
     def __init__(self, files: Mapping[str, bytes], sampling: SamplingConfig, chooser: Chooser | None = None) -> None:
@@ -41,10 +41,10 @@ class ModelSampler:
             network.to(self.device)
 
     def sample(self, rows: Rows, keys: Keys) -> tuple[list[Any], dict[int, str]]:
-        """Pictures uint8 [H, W, 3], texts or scores for prompt columns of N rows and their (seed, sample id) keys [N].
+        """A value for each of N rows, from prompt columns and (seed, sample id) keys [N]; row -> reason of failures.
 
-        Rows that the model fails on are found by bisection; they come as row -> reason, their outputs are None. A
-        device out of memory halves the micro-batch, for good, down to 8 rows.
+        Bisection isolates the rows that the model fails on; their values are None. If the device runs out of
+        memory, the micro-batch is halved for the rest of the run, down to 8 rows.
         """
         outputs: list[Any] = [None] * len(keys)
         failed: dict[int, str] = {}

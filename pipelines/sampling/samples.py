@@ -13,7 +13,7 @@ from pipelines.sampling.sampler import ModelSampler
 
 @dataclass(frozen=True)
 class Samples:
-    """What a sampler made of `num_prompts` prompt rows.
+    """The samples of `num_prompts` prompt rows.
 
     table:                      the prompt's row of each sample
     sample_ids, seeds, outputs: of each sample
@@ -38,9 +38,9 @@ class Samples:
 
 
 def draw(sampler: ModelSampler, rows: pa.Table, run_seed: int, skipped: Mapping[str, str] | None = None) -> Samples:
-    """Sample prompt rows, but those that are empty, those `skipped` (prompt id -> reason), those the model fails on.
+    """Sample prompt rows, except empty ones, those `skipped` (prompt id -> reason), and those the model fails on.
 
-    A prompt has all of its samples or none.
+    A prompt gets all of its samples or none.
     """
     columns = sampler.task.prompt_columns
     table, empty = prompts.sampled(rows, columns)

@@ -3,9 +3,8 @@
     model = mlflow.pyfunc.load_model("models:/scenes@champion")
     model.predict(pandas.DataFrame({"prompt": ["a large blue triangle"], "seed": [1], "sample_id": ["0"]}))["image"][0]
 
-MLflow calls this form models-from-code. Beside pipelines/tracking/runs.py and registry.py it is the one file that
-imports mlflow, which hands it the files of the version and takes its class by `set_model`. It travels with a copy of
-ganrnn and without the rest of this package; nothing of it is pickled.
+MLflow calls this form models-from-code: it passes the files of the version and takes the class from `set_model`. The
+file travels with a copy of ganrnn and without the rest of this package; nothing of it is pickled.
 """
 
 import json

@@ -3,7 +3,7 @@
     version = register(recipe.tracking, run_id, "scenes", model_folder, metrics, tags, {"prompt": "a red circle"})
     set_alias(recipe.tracking, "scenes", "champion", version.version)
 
-A version becomes one only after it was loaded back and has painted what its checkpoint paints.
+A version is registered only after it was loaded back and gave the same sample as its checkpoint.
 """
 
 import re
@@ -60,8 +60,8 @@ def register(
 ) -> RegisteredVersion:
     """Store a local model folder as the next version of a registered model.
 
-    The version is loaded back with pickles refused and has to paint the example as the model folder does, byte for
-    byte; else it is deleted again and RuntimeError raised. Metrics are kept with the logged model and as tags
+    The version is loaded back with pickles refused and has to give the same sample as the model folder, byte for byte;
+    if not, it is deleted and RuntimeError raised. Metrics are kept with the logged model and as tags
     `ganrnn.metric.NAME` of the version. Aliases stay where they are.
     """
     client = client_of(tracking.tracking_uri)
@@ -84,13 +84,15 @@ def register(
             )
             _save(Path(scratch) / "model", model_folder, flavour, plain_output(load_sampler(files)), example)
             client.log_model_artifacts(logged.model_id, f"{scratch}/model")
-        # The source is a place: one of models:/ID would be looked up in mlflow's global store. The id goes to a tag,
+        # The source is a URI: models:/ID would be looked up in mlflow's global store. The id goes to a tag,
         # because the registry's tables have no column for it.
         tags["ganrnn.logged_model_id"] = logged.model_id
-        made = client.create_model_version(name, logged.artifact_location, run_id, tags=tags, model_id=logged.model_id)
-        undo.callback(client.delete_model_version, name, made.version)
-        _check_loaded_back(tracking, name, made.version, files, example)
-        client.set_model_version_tag(name, made.version, "ganrnn.loaded_back", "true")
+        created = client.create_model_version(
+            name, logged.artifact_location, run_id, tags=tags, model_id=logged.model_id
+        )
+        undo.callback(client.delete_model_version, name, created.version)
+        _check_loaded_back(tracking, name, created.version, files, example)
+        client.set_model_version_tag(name, created.version, "ganrnn.loaded_back", "true")
         undo.pop_all()
     client.finalize_logged_model(logged.model_id, entities.LoggedModelStatus.READY)
     client.log_outputs(run_id, [entities.LoggedModelOutput(logged.model_id, step=description["step"])])
@@ -99,15 +101,15 @@ def register(
         entities.Metric(key, float(v), now, description["step"], model_id=logged.model_id) for key, v in metrics.items()
     ]
     client.log_batch(run_id, metrics=values)
-    return _version(client.get_model_version(name, made.version))
+    return _version(client.get_model_version(name, created.version))
 
 
 def find_version(tracking: TrackingConfig, name: str, tags: Mapping[str, str]) -> RegisteredVersion | None:
     """The newest version that was loaded back after registration and carries all these tags."""
     client = client_of(tracking.tracking_uri)
     wanted = all_tags({**tags, "ganrnn.loaded_back": "true"})
-    found = client.search_model_versions(f"name = '{name}' and {wanted}")
-    return _version(max(found, key=lambda made: int(made.version))) if found else None
+    versions = client.search_model_versions(f"name = '{name}' and {wanted}")
+    return _version(max(versions, key=lambda version: int(version.version))) if versions else None
 
 
 def find_alias(tracking: TrackingConfig, name: str, alias: str) -> RegisteredVersion | None:
@@ -152,8 +154,8 @@ def _create_registered_model(client: mlflow.MlflowClient, name: str) -> None:
             raise
 
 
-def _version(found: Any) -> RegisteredVersion:
-    return RegisteredVersion(str(found.version), found.run_id, dict(found.tags))
+def _version(entity: Any) -> RegisteredVersion:
+    return RegisteredVersion(str(entity.version), entity.run_id, dict(entity.tags))
 
 
 def _aliases(client: mlflow.MlflowClient, name: str) -> dict[str, str]:
@@ -167,7 +169,7 @@ def _aliases(client: mlflow.MlflowClient, name: str) -> dict[str, str]:
 
 
 def _known_version(client: mlflow.MlflowClient, uri: str, name: str, alias: str | None, version: str | None) -> str:
-    versions = [str(found.version) for found in client.search_model_versions(f"name = '{name}'")]
+    versions = [str(entity.version) for entity in client.search_model_versions(f"name = '{name}'")]
     if not versions:
         names = ", ".join(sorted(model.name for model in client.search_registered_models())) or "none"
         raise BadInput(f"{uri}: no model {name!r} is registered; registered are: {names}")

@@ -4,8 +4,8 @@
     log_metrics(recipe.tracking, run_id, {"loss_g": 0.7}, step=25)
     finish_run(recipe.tracking, run_id, "FINISHED")
 
-Beside pipelines/tracking/registry.py, model versions, the only file that imports mlflow, but for
-pipelines/tracking/registered_model.py, the code that MLflow stores with a version. Every function takes the
+Only this file, registry.py (model versions) and registered_model.py (the code that MLflow stores with a version)
+import mlflow. Every function takes the
 TrackingConfig and asks its server or database; nothing global is set. Credentials come from MLFLOW_TRACKING_USERNAME
 and MLFLOW_TRACKING_PASSWORD or MLFLOW_TRACKING_TOKEN.
 """
@@ -54,8 +54,8 @@ def start_run(
     """
     client = client_of(tracking.tracking_uri)
     experiment_id = _experiment(client, tracking)
-    found = client.search_runs([experiment_id], all_tags({"ganrnn.verb": verb, "ganrnn.identity": identity}))
-    unfinished = [run for run in found if run.info.status != "FINISHED"]
+    runs = client.search_runs([experiment_id], all_tags({"ganrnn.verb": verb, "ganrnn.identity": identity}))
+    unfinished = [run for run in runs if run.info.status != "FINISHED"]
     if unfinished:
         run = unfinished[0]
         client.update_run(run.info.run_id, status="RUNNING")
@@ -78,7 +78,7 @@ def start_run(
         client.log_batch(run_id, params=fresh[start : start + size])
     client.log_batch(run_id, tags=[entities.RunTag(k, v[: limits.MAX_TAG_VAL_LENGTH]) for k, v in run_tags.items()])
     if datasets:
-        client.log_inputs(run_id, [_dataset_input(name, *held) for name, held in datasets.items()])
+        client.log_inputs(run_id, [_dataset_input(name, uri, digest) for name, (uri, digest) in datasets.items()])
     return run_id
 
 
@@ -102,13 +102,13 @@ def log_metrics(tracking: TrackingConfig, run_id: str, metrics: Mapping[str, flo
 
 def metric_history(tracking: TrackingConfig, run_id: str, name: str) -> list[tuple[int, float]]:
     """A metric of a run as (step, value) by step, the last value where a step was logged more than once."""
-    held = client_of(tracking.tracking_uri).get_metric_history(run_id, name)
-    by_step = {point.step: point.value for point in sorted(held, key=lambda point: point.timestamp)}
+    points = client_of(tracking.tracking_uri).get_metric_history(run_id, name)
+    by_step = {point.step: point.value for point in sorted(points, key=lambda point: point.timestamp)}
     return sorted(by_step.items())
 
 
 def log_file(tracking: TrackingConfig, run_id: str, content: Path | bytes, artifact_path: str) -> None:
-    """Log a file, or bytes, under a name of its own, for example "samples/step-1000.png"."""
+    """Log a file, or bytes, as an artifact, for example "samples/step-1000.png"."""
     folder, _, name = artifact_path.rpartition("/")
     data = content if isinstance(content, bytes) else content.read_bytes()
     with tempfile.TemporaryDirectory() as scratch:
@@ -123,7 +123,7 @@ def finish_run(tracking: TrackingConfig, run_id: str, status: RunStatus) -> None
 
 @functools.lru_cache
 def client_of(tracking_uri: str) -> mlflow.MlflowClient:
-    """A client that has answered once; BadInput where there is nobody to answer."""
+    """A client whose server or database has answered once; BadInput if it does not answer."""
     if tracking_uri.startswith("sqlite:///"):
         Path(tracking_uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -138,21 +138,21 @@ def client_of(tracking_uri: str) -> mlflow.MlflowClient:
 
 
 def _experiment(client: mlflow.MlflowClient, tracking: TrackingConfig) -> str:
-    found = client.get_experiment_by_name(tracking.experiment)
-    if found is None:
-        # A server places artifacts where it was told to; a bare database would place them in the working directory.
+    experiment = client.get_experiment_by_name(tracking.experiment)
+    if experiment is None:
+        # A server has a place for artifacts; without one MLflow would write them to the working directory.
         served = tracking.tracking_uri.startswith(("http://", "https://"))
         try:
             return str(client.create_experiment(tracking.experiment, None if served else tracking.artifact_uri))
         except MlflowException as error:
-            found = client.get_experiment_by_name(tracking.experiment)
-            if found is None:
+            experiment = client.get_experiment_by_name(tracking.experiment)
+            if experiment is None:
                 raise BadInput(
                     f"tracking.experiment {tracking.experiment!r} is refused: {first_line(error)}"
                 ) from error
-    if found.lifecycle_stage != "active":
+    if experiment.lifecycle_stage != "active":
         raise BadInput(f"tracking.experiment {tracking.experiment!r} was deleted; restore it or choose another name")
-    return str(found.experiment_id)
+    return str(experiment.experiment_id)
 
 
 def _dataset_input(name: str, uri: str, digest: str) -> entities.DatasetInput:

@@ -1,4 +1,4 @@
-"""Blocks of images: where they are read, and what is known of their rows."""
+"""Blocks of images: what one call of a worker scores, and the rows of a block in memory."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,9 +32,9 @@ def blocks_of_files(set_name: str, uris: Sequence[str]) -> list[Block]:
 
 @dataclass(frozen=True)
 class BlockRows:
-    """The rows of a block: images and, where they were made from others, sources uint8 [N, 3, H, W]; pngs encoded.
+    """The rows of a block: images and, for image_to_image, their sources uint8 [N, 3, H, W]; pngs as encoded.
 
-    `groups` are empty where a row belongs to none.
+    A row without a group has an empty one.
     """
 
     ids: list[str]
@@ -61,7 +61,7 @@ def decode_images(uri: str, ids: Sequence[str], pngs: Sequence[bytes]) -> torch.
 
 
 def source_images(table: pa.Table, images: torch.Tensor) -> torch.Tensor | None:
-    """The pictures that some were made from, at their size; None unless all of them have one."""
+    """The source images, scaled to the size of the images; None unless every row has one."""
     if "source_image" not in table.column_names or table.column("source_image").null_count or not len(images):
         return None
     height, width = images.shape[2:]
@@ -80,4 +80,4 @@ def groups_of(group_by: str, texts: list[str], attributes: list[dict[str, str]],
     if group_by == "label":
         labels = table.column("label").to_pylist() if "label" in table.column_names else [None] * len(texts)
         return ["" if label is None else str(label) for label in labels]
-    return [held.get(group_by, "") for held in attributes]
+    return [pairs.get(group_by, "") for pairs in attributes]

@@ -28,7 +28,9 @@ Features = NDArray[np.float64]
 def feature_scores(
     samples: Features, sets: Mapping[str, FeatureStatistics], suffix: str, seed: int
 ) -> tuple[dict[str, float], dict[str, Interval]]:
-    """Scores by name, each ending in `suffix`, and 95 % intervals of those that have one; what has too few is left out.
+    """Scores by name, each ending in `suffix`, and 95 % intervals of those that have one.
+
+    A score that needs more rows is left out.
 
     samples:   [N, D]
     sets:      `training` and `reference`, which no model has seen
@@ -56,7 +58,7 @@ KID_SUBSET_ROWS = 1_000
 # Below so many samples a feature, the bias of a Fréchet distance is no small part of it: at 2,048 features that asks
 # for the 10,000 that Heusel et al. 2017 give as the least.
 FEWEST_ROWS_PER_FEATURE = 5
-_SAME_PICTURES = 1e-6  # a share of the reference's own spread
+_SAME_PICTURES = 1e-6  # relative to the spread of the reference
 
 
 @dataclass(frozen=True)
@@ -69,9 +71,9 @@ class PictureScores:
 
 
 def scores_of(subject: SetStatistics, sets: Mapping[str, SetStatistics], protocol: Protocol) -> PictureScores:
-    """All scores of one set against the others, which are `reference` and `training`.
+    """All scores of a set against the sets `reference` and `training`.
 
-    Raises BadInput where there are too few pictures for any score at all.
+    Raises BadInput if there are too few images for any score.
     """
     if subject.num_pictures < 2:
         raise BadInput(f"evaluate: {subject.num_pictures} picture cannot be scored as a set, at least 2 are needed")
@@ -125,8 +127,8 @@ def _add_features(
     fewest, num_features = min(statistics.moments.count, reference.moments.count), features.shape[1]
     if fewest < FEWEST_ROWS_PER_FEATURE * num_features:
         scores.marks[f"fid{suffix}"] = (
-            f"{fewest:,} pictures of {num_features:,} features: too large, by a bias that is no small part of it below "
-            f"{FEWEST_ROWS_PER_FEATURE * num_features:,}; compare with as many pictures only"
+            f"{fewest:,} pictures of {num_features:,} features: too large, by a considerable bias below "
+            f"{FEWEST_ROWS_PER_FEATURE * num_features:,}; compare with equally many pictures only"
         )
     if distance < _SAME_PICTURES * max(float(reference.moments.covariance().trace()), 1e-300):
         scores.marks[f"fid{suffix}"] = "the pictures are those of the reference: nothing has been measured"

@@ -63,7 +63,7 @@ class SetStatistics:
 
     @property
     def num_pictures(self) -> int:
-        """How many there are."""
+        """The number of images."""
         return self.features[IN_DOMAIN].moments.count
 
     def to_row(self) -> dict[str, Any]:

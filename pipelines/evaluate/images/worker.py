@@ -35,7 +35,7 @@ from pipelines.sampling.judge import Chooser
 from pipelines.sampling.sampler import ModelSampler
 from pipelines.sampling.samples import draw
 
-NUM_FIRST = 64  # pictures of a set that its page shows
+NUM_FIRST = 64  # images of a set that the page shows
 
 
 class BlockScorer:
@@ -99,7 +99,7 @@ class BlockScorer:
     @torch.no_grad()
     def _score(self, block: Block, rows: BlockRows) -> BlockResult:
         features = self._features(block, rows)
-        if block.set_name == "training":  # of which nothing but features is asked
+        if block.set_name == "training":  # only its features are needed
             return BlockResult(block.set_name, block.index, rows.ids, features)
         answers: list[dict[str, bool]] = [{} for _ in rows.ids]
         scores = self._retrieve(block, rows, torch.from_numpy(features[IN_DOMAIN].values), answers)
@@ -135,7 +135,7 @@ class BlockScorer:
         )
 
     def _features(self, block: Block, rows: BlockRows) -> dict[str, ExtractedFeatures]:
-        """By extractor; written to `features_uri` where there is one."""
+        """Features by extractor, also written to `features_uri` if it is set."""
         values = indomain.extract(self.network, rows.images)
         posterior = self.network.posterior(torch.from_numpy(values), self.classes).numpy()
         features = {IN_DOMAIN: ExtractedFeatures(values, self._class_sums(posterior, rows.ids))}
@@ -165,7 +165,7 @@ class BlockScorer:
     def _retrieve(
         self, block: Block, rows: BlockRows, features: torch.Tensor, answers: Sequence[dict[str, bool]]
     ) -> np.ndarray:
-        """Match scores [N], NaN where no caption is known; `answers` says which images found their own caption."""
+        """Match scores [N], NaN for prompts that are no caption; adds to `answers` which images retrieve theirs."""
         embeddings = self.network.image_embedding(features)
         keys = [str(meaning_key(t, a)) for t, a in zip(rows.texts, rows.attributes, strict=True)]
         known = [row for row, key in enumerate(keys) if key in self.position]
@@ -186,7 +186,7 @@ class BlockScorer:
 
 
 def load(config: ExtractorConfig) -> Extractor | None:
-    """The network of `evaluate.extractor`, checked; None where there is none."""
+    """The network of `evaluate.extractor`, checked; None if none is set."""
     if not (uri := config.weights_uri):
         return None
     return load_extractor(storage.read_bytes(uri) if storage.exists(uri) else None, uri, config.sha256)
@@ -195,7 +195,7 @@ def load(config: ExtractorConfig) -> Extractor | None:
 def _pictures(
     block: Block, rows: BlockRows, scores: np.ndarray, correct: Sequence[Mapping[str, bool]]
 ) -> ReportPictures:
-    """Pictures for the report: the first of a set, and the best and worst of each block by match score."""
+    """Images for the report: the first of a set, and the best and worst of each block by match score."""
 
     def pictures(chosen: Sequence[int]) -> list[ReportPicture]:
         return [
@@ -219,7 +219,7 @@ def _pictures(
 
 
 def _with_source(rows: BlockRows, row: int) -> bytes:
-    """A picture as it is looked at: right of its source, where it has one."""
+    """The image of a row for the page, next to its source image if it has one."""
     if rows.sources is None:
         return rows.pngs[row]
     pair = torch.cat([rows.sources[row], rows.images[row]], dim=2)

@@ -34,7 +34,7 @@ class TextScores:
 
 
 def likelihood(total: float, num_tokens: int, num_characters: int) -> dict[str, float]:
-    """Of held-out texts, from their negative log-likelihood in nats."""
+    """Scores of the likelihood of held-out texts, from `total`, their negative log-likelihood in nats."""
     loss = total / num_tokens
     return {
         "loss_test": loss,
@@ -83,7 +83,7 @@ def form(texts: Sequence[str], rules: Sequence[Decoding]) -> TextScores:
 
 
 def chemistry(texts: Sequence[str], training: Sequence[str], held_out: Sequence[str]) -> TextScores:
-    """MOSES' scores of SMILES, and how far their fingerprints lie from those of held-out molecules."""
+    """The scores of MOSES for SMILES, and the distance of their fingerprints from those of held-out molecules."""
     generated, known = molecules.canonical_smiles(texts), molecules.canonical_smiles(training)
     scores = TextScores()
     scores.add_share("validity", molecules.validity(generated))

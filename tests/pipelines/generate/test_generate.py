@@ -167,7 +167,7 @@ BAD_PROMPTS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "fraction": (lambda p: write(p, prompts_of(2, num_samples=[1.5, 2])), "column num_samples is double; allowed is i"),
     "negative": (lambda p: write(p, prompts_of(2, num_samples=[1, -2])), "num_samples"),
     "double_id": (lambda p: write(p, prompts_of(2, prompt_id=["a", "a"])), "prompt_id 'a' is not unique"),
-    "null_id": (lambda p: write(p, prompts_of(2, prompt_id=["a", None])), "prompt_id None is not unique"),
+    "null_id": (lambda p: write(p, prompts_of(2, prompt_id=["a", None])), "column prompt_id holds null"),
     "reserved_column": (lambda p: write(p, prompts_of(2, model_digest=["a", "b"])), "model_digest"),
     "too_many_rejects": (
         lambda p: write(p, prompts_of(2, prompt=["", None])),
