@@ -1,7 +1,7 @@
 """Texts of one model as the prompts of another, and the manifest that leads from an image back to both.
 
-The model that writes is the dreamer, the one that generates images the painter. A prompt keeps the sample id of its text
-and gets a column with the digest of the dreamer; both pass through to the samples of the painter.
+The model that writes is the dreamer, the one that generates images the painter. A prompt keeps the sample id of its
+text and gets a column with the digest of the dreamer; both pass through to the samples of the painter.
 """
 
 import pyarrow as pa

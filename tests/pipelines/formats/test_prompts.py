@@ -47,7 +47,7 @@ def test_a_billion_rows_are_planned_by_arithmetic() -> None:
 def test_a_double_id_is_found_among_many_with_and_without_the_disk(
     held: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unique_ids, "_HELD_HASHES", held)
+    monkeypatch.setattr(unique_ids, "_HASHES_IN_MEMORY", held)
     ids = [f"行{i}" for i in range(5_000)]
     a, b = write(tmp_path / "a.parquet", ids[:3000], 100), write(tmp_path / "b.parquet", ids[3000:], 100)
     assert prompts.plan([a, b], ["prompt"], 512, 0).num_rows == 5_000
