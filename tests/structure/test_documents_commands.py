@@ -32,7 +32,6 @@ OTHER_PROGRAMS |= {"/tmp/lock/bin/pip"}
 OF_THE_PROJECT = re.compile(r"(?:ganrnn|pipelines|jobs|infra|tests)/[\w./-]+\w/?|requirements\.lock|pyproject\.toml")
 REFUSAL = re.compile(r"^# (ganrnn: .+)$", re.MULTILINE)  # what a command of the block says on stderr
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
-VERBS_TO_COME = {"keys"} - set(VERBS)
 SMALL = (
     *("task.num_steps=8", "train.num_workers=1", "train.global_batch_size=8", "train.log_every_steps=4"),
     *("train.checkpoint_every_steps=4", "train.sample_every_steps=1000", "train.guard.num_samples=16"),
@@ -98,7 +97,7 @@ def test_commands_and_paths_within_sentences_exist(name: str) -> None:
         if words[0] == "make":
             _check([word for word in words if word != "PYTHON=python3.12"])
         elif words[0] == "ganrnn" and len(words) > 1 and words[1].islower() and words[1].isalpha():
-            assert words[1] in VERBS or words[1] in VERBS_TO_COME, code
+            assert words[1] in VERBS, code
         elif OF_THE_PROJECT.fullmatch(code) and not re.search(r"NAME|VERB|GROUP|Text-v0", code):
             assert (ROOT / code).exists(), code
 
@@ -140,7 +139,7 @@ def _run(block: Block, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     for words in block.commands():
         if words[0] == "export":
             monkeypatch.setenv(words[1].partition("=")[0], "secret" * 10)
-        elif words[0] != "." and words[1] not in VERBS_TO_COME:
+        elif words[0] != ".":
             assert words[0] == "ganrnn", f"{block}: {words[0]} does not run here"
             capsys.readouterr()
             code = _exit_code(words[1:])
@@ -178,8 +177,6 @@ def _check(words: list[str]) -> None:
 def _check_ganrnn(arguments: list[str]) -> None:
     if {"--help", "--version"} & set(arguments):
         assert not arguments[0].isalpha() or arguments[0] in VERBS
-        return
-    if arguments[0] in VERBS_TO_COME:
         return
     options = cli.parse(arguments)
     if recipe := getattr(options, "recipe", None):
