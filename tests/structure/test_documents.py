@@ -172,7 +172,7 @@ def _has_key(section: str, key: Sequence[str]) -> bool:
 
 
 def _has_field(schema: Any, key: Sequence[str]) -> bool:
-    if not key or typing.get_origin(schema) is dict:
+    if not key or key[0] == "KEY" or typing.get_origin(schema) is dict:
         return True
     hints = typing.get_type_hints(schema) if is_dataclass(schema) else {}
     return key[0] in hints and _has_field(hints[key[0]], key[1:])
