@@ -13,10 +13,15 @@ import pyarrow as pa
 import pytest
 
 from ganrnn.data import scenes
+from ganrnn.metrics.extractors import inception
 from ganrnn.task import task_class
+from ganrnn.training.guard import GuardConfig
+from jobs import cli
 from jobs.verbs import VERBS
-from pipelines.config import Recipe
+from pipelines.config import Recipe, load_recipe
+from pipelines.evaluate.images.metrics import FEWEST_ROWS_PER_FEATURE
 from pipelines.formats import schemas
+from pipelines.storage import s3
 from tests.benchmarks import document_figures
 from tests.structure import documents
 from tests.structure.documents import PAGES, ROOT
@@ -33,7 +38,7 @@ NOT_MEASURED = {
     },
     "pipelines/evaluate/README.md": {
         "95,628,359",  # the file that ganrnn/metrics/extractors/inception.py has the digest of
-        "1,656",  # tests/structure/test_documents.py
+        "1,656",  # pinned below
         "95 %",
     },
     "pipelines/formats/README.md": {"95 %"},
@@ -135,9 +140,32 @@ def test_every_recipe_has_a_row() -> None:
     assert sorted(linked) == sorted(str(path.relative_to(folder)) for path in folder.rglob("*.yaml"))
 
 
-def test_there_are_as_many_renderings_as_evaluate_says() -> None:
-    count = len(scenes.single_combinations()) + len(scenes.pair_combinations())
-    assert f"all {count:,} renderings" in PAGES["pipelines/evaluate/README.md"].read_text(encoding="utf-8")
+def test_sizes_that_pages_state_are_those_of_the_code() -> None:
+    renderings = len(scenes.single_combinations()) + len(scenes.pair_combinations())
+    guard, words = GuardConfig(), ("", "one", "two", "three", "four", "five", "six")
+    demo = load_recipe(str(ROOT / "jobs/recipes/demo.yaml"))
+    stated = {
+        "README.md": (f"{demo.ingest.scenes.num_test:,} held-out prompts",),
+        "pipelines/evaluate/README.md": (
+            f"all {renderings:,} renderings",
+            f"({inception.NUM_BYTES:,} bytes;",
+            f"{demo.evaluate.num_candidates - 1} others",
+            f"fewer than {words[FEWEST_ROWS_PER_FEATURE]} images per feature",
+        ),
+        "pipelines/rate/README.md": (f"http://127.0.0.1:{demo.rate.port}",),
+        "pipelines/generate/README.md": (
+            f"requests are tried {words[int(s3._DEFAULTS['AWS_MAX_ATTEMPTS'])]} times or more",
+        ),
+        "ganrnn/tasks/README.md": tuple(f"`{name}`" for name in vars(guard) if name.startswith(("most_", "least_"))),
+    }
+    for name, sentences in stated.items():
+        text = " ".join(PAGES[name].read_text(encoding="utf-8").split())
+        assert [sentence for sentence in sentences if sentence not in text] == [], name
+
+
+def test_exit_codes_are_those_of_the_command_line() -> None:
+    rows = documents.rows(PAGES["pipelines/config/README.md"].read_text(encoding="utf-8"), "| exit code")
+    assert sorted(code for code, _ in rows) == re.findall(r"^  (\d)", cli.EXIT_CODES, re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", PAGES)
