@@ -22,7 +22,7 @@ from tests.structure.documents import ROOT, Block
 
 TIERS = {
     "bash": {"run-quick", "run-slow", "check"},
-    "python": {"run-slow"},
+    "python": {"run-slow", ""},
     "yaml": {"recipe"},
     "text": {""},
 }
