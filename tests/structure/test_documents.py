@@ -1,6 +1,7 @@
 """The documents say what is so: measured numbers, links, tables of files, systems, commands and recipes."""
 
 import importlib.util
+import inspect
 import json
 import re
 import typing
@@ -14,7 +15,7 @@ import pytest
 
 from ganrnn.data import scenes
 from ganrnn.metrics.extractors import inception
-from ganrnn.task import task_class
+from ganrnn.task import Task, task_class
 from ganrnn.training.guard import GuardConfig
 from jobs import cli
 from jobs.verbs import VERBS
@@ -161,6 +162,12 @@ def test_sizes_that_pages_state_are_those_of_the_code() -> None:
     for name, sentences in stated.items():
         text = " ".join(PAGES[name].read_text(encoding="utf-8").split())
         assert [sentence for sentence in sentences if sentence not in text] == [], name
+
+
+def test_contributing_names_all_that_a_task_has() -> None:
+    text = PAGES["CONTRIBUTING.md"].read_text(encoding="utf-8")
+    methods = {name for name, member in vars(Task).items() if inspect.isroutine(member) and not name.startswith("_")}
+    assert {name for name in methods | set(Task.__annotations__) if not re.search(rf"`{name}\b", text)} == set()
 
 
 def test_exit_codes_are_those_of_the_command_line() -> None:
