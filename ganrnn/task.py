@@ -32,9 +32,9 @@ class BackoffState:
         """The number of backoffs at a step."""
         return self.for_good + (step < self.until_step)
 
-    def after(self, is_accident: bool, until_step: int) -> "BackoffState":
+    def after(self, is_transient: bool, until_step: int) -> "BackoffState":
         """The state after one more rollback; the first one for a transient cause backs off only until a step."""
-        if is_accident and not self.times:
+        if is_transient and not self.times:
             return BackoffState(1, self.for_good, until_step)
         return BackoffState(self.times + 1, self.for_good + 1)
 

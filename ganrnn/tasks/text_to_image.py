@@ -60,6 +60,11 @@ class TextToImage(Gan):
         encoder = config.text_encoder(len(vocabulary))
         super().__init__(config, encoder, _attention_generator(config, encoder) if config.word_attention else None)
 
+    def attach_judge(self, judge: MatchJudge) -> None:
+        """Have the generator learn from a judge too, whose opinion counts `judge_weight`; it learns nothing itself."""
+        judge.average.to(next(self.generator.parameters()).device)
+        self.judge = judge
+
     @staticmethod
     def vocabulary_columns(config: TextToImageConfig) -> Sequence[str]:
         """The data set's columns that `build_vocabulary` reads."""

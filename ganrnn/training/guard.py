@@ -29,8 +29,15 @@ _ALWAYS = 0.999  # share of the pairs of a window
 _LEARNT = 0.25  # share of the distance before training
 
 
-class Accident(str):
-    """Trouble out of the blue, such as a bad batch or a flipped bit makes it; it may never come again."""
+@dataclass(frozen=True)
+class Verdict:
+    """Why training has gone wrong.
+
+    is_transient:  the cause may never come again, such as a bad batch or a flipped bit
+    """
+
+    reason: str
+    is_transient: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,7 @@ class GuardConfig:
 
 
 @dataclass
-class Memory:
+class GuardState:
     """The history of a training that the guard needs; plain values, which are stored in the checkpoint.
 
     Distances are those of samples from real pictures: before the first step, at the best checkpoint (`best_step`), and
@@ -84,7 +91,7 @@ class Memory:
         return values | {name: None for name in _DISTANCES if values[name] == math.inf}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Memory":
+    def from_dict(cls, values: Mapping[str, Any]) -> "GuardState":
         """Inverse of `as_dict`."""
         return cls(**dict(values) | {name: math.inf for name in _DISTANCES if values[name] is None})
 
@@ -92,60 +99,61 @@ class Memory:
 class Guard:
     """Judges consecutive windows of steps."""
 
-    def __init__(self, config: GuardConfig, memory: Memory | None = None) -> None:
-        self.config, self.memory = config, memory or Memory()
+    def __init__(self, config: GuardConfig, state: GuardState | None = None) -> None:
+        self.config, self.state = config, state or GuardState()
 
     def judge(
         self, step: int, means: Mapping[str, float], largest: Mapping[str, float], quality: Quality | None = None
-    ) -> str | None:
+    ) -> Verdict | None:
         """What is wrong, or None, by mean and largest metrics since the last check and, if given, the samples' quality.
 
-        Metrics of a window with trouble are not added to the memory.
+        Metrics of a window with trouble are not added to the state.
         """
-        trouble = self._not_finite(largest) or self._too_steep(largest)
-        if quality and not trouble:
-            trouble = self._worse(means, quality)
-        if not trouble:
+        verdict = self._not_finite(largest) or self._too_steep(largest)
+        if quality and not verdict:
+            verdict = self._worse(means, quality)
+        if not verdict:
             self._remember(step, means, largest, quality)
-        return trouble
+        return verdict
 
-    def _not_finite(self, largest: Mapping[str, float]) -> str | None:
+    def _not_finite(self, largest: Mapping[str, float]) -> Verdict | None:
         broken = sorted(name for name, value in largest.items() if not math.isfinite(value))
-        return Accident(f"{broken[0]} is {largest[broken[0]]}") if broken else None
+        return Verdict(f"{broken[0]} is {largest[broken[0]]}", is_transient=True) if broken else None
 
-    def _too_steep(self, largest: Mapping[str, float]) -> str | None:
+    def _too_steep(self, largest: Mapping[str, float]) -> Verdict | None:
         for name in _NORMS:
-            recent_norms = self.memory.norms.get(name, [])
+            recent_norms = self.state.norms.get(name, [])
             if name in largest and len(recent_norms) >= _FEWEST_WINDOWS:
                 usual = median(recent_norms)
                 if largest[name] > self.config.most_gradient_ratio * usual:
-                    return f"{name} is {largest[name]:.3g}, usual are {usual:.3g}"
+                    return Verdict(f"{name} is {largest[name]:.3g}, usual are {usual:.3g}")
         return None
 
-    def _worse(self, means: Mapping[str, float], quality: Quality) -> str | None:
-        memory, best = self.memory, self.memory.best_distance
-        if memory.was_diverse and quality.diversity < self.config.least_diversity / 2:
-            return f"the samples have collapsed: their diversity is {quality.diversity:.2f} of that of real pictures"
+    def _worse(self, means: Mapping[str, float], quality: Quality) -> Verdict | None:
+        state, best, share = self.state, self.state.best_distance, f"{quality.diversity:.2f}"
+        if state.was_diverse and quality.diversity < self.config.least_diversity / 2:
+            return Verdict(f"the samples have collapsed: their diversity is {share} of that of real pictures")
         if quality.distance > self.config.most_distance_ratio * best:
-            return f"the samples are {quality.distance / best:.1f} times as far from real pictures as they were"
-        sinking = quality.distance > max(memory.last_distance, 1.2 * best)
-        if sinking and memory.always_right and _is_right(means):
-            return "the discriminator is always right and the samples get worse"
+            ratio = quality.distance / best
+            return Verdict(f"the samples are {ratio:.1f} times as far from real pictures as they were")
+        sinking = quality.distance > max(state.last_distance, 1.2 * best)
+        if sinking and state.always_right and _is_right(means):
+            return Verdict("the discriminator is always right and the samples get worse")
         return None
 
     def _remember(
         self, step: int, means: Mapping[str, float], largest: Mapping[str, float], quality: Quality | None
     ) -> None:
-        memory = self.memory
+        state = self.state
         for name in _NORMS:
             if name in largest:
-                memory.norms[name] = [*memory.norms.get(name, []), largest[name]][-_REMEMBERED:]
-        memory.always_right &= _is_right(means)
+                state.norms[name] = [*state.norms.get(name, []), largest[name]][-_REMEMBERED:]
+        state.always_right &= _is_right(means)
         if quality:
-            if quality.distance < memory.best_distance:
-                memory.best_distance, memory.best_step = quality.distance, step
-            memory.last_distance, memory.always_right = quality.distance, True
-            memory.was_diverse |= quality.diversity >= self.config.least_diversity
+            if quality.distance < state.best_distance:
+                state.best_distance, state.best_step = quality.distance, step
+            state.last_distance, state.always_right = quality.distance, True
+            state.was_diverse |= quality.diversity >= self.config.least_diversity
 
 
 def _is_right(means: Mapping[str, float]) -> bool:

@@ -18,14 +18,14 @@ from pipelines.config import TrainConfig
 def training_batches(
     task: Task, uris: Sequence[str], train: TrainConfig, seed: int, rank: int, world_size: int
 ) -> Batches:
-    """What each step of a training reads on one worker; of texts all are held in memory, as tokens."""
-    place = {"seed": seed, "rank": rank, "world_size": world_size}
+    """What each step of a training reads on one worker; texts are all kept in memory, as tokens."""
+    share = {"seed": seed, "rank": rank, "world_size": world_size}
     if task.dataset_kind != "images":
         rows = storage.read_table(list(uris), list(task.input_columns)).to_pydict()
-        batches: Batches = task.batches(rows, train.global_batch_size, **place)  # type: ignore[attr-defined]
+        batches: Batches = task.batches(rows, train.global_batch_size, **share)  # type: ignore[attr-defined]
         return batches
     sizes = {"batch_size": train.global_batch_size, "window_rows": train.window_rows}
-    return CollatedRows(TrainingRows(uris, task.input_columns, **sizes, **place), task)
+    return CollatedRows(TrainingRows(uris, task.input_columns, **sizes, **share), task)
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class CollatedRows:
         try:
             self.task.collate({name: values[index : index + 1] for name, values in rows.items()})
         except BadInput as error:
-            raise BadInput(f"{self.rows.place(step, index)}: {error}; ingest the data set again") from error
+            raise BadInput(f"{self.rows.name_row(step, index)}: {error}; ingest the data set again") from error
 
 
 class TrainingRows:
@@ -105,7 +105,7 @@ class TrainingRows:
         self._ahead = (step + 1, self._reader.submit(self._read, step + 1))
         return rows
 
-    def place(self, step: int, index: int) -> str:
+    def name_row(self, step: int, index: int) -> str:
         """Which row of which shard is the one at `index` of the columns of a step, counted from 0."""
         slices = self._order.slices(step, self._rank, self._world_size)
         numbers, row = [(part.row_groups, row) for part in slices for row in part.rows.tolist()][index]

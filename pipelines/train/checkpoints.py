@@ -9,7 +9,7 @@ from pipelines import storage
 
 
 @dataclass(frozen=True)
-class Saved:
+class SavedCheckpoint:
     """One committed checkpoint."""
 
     uri: str
@@ -27,7 +27,7 @@ class Checkpoints:
         self.uri, self.num_kept = uri, num_kept
 
     def commit(self, step: int, files: Mapping[str, bytes], best_step: int | None = None) -> str:
-        """Write a checkpoint, its description last; returns its URI. That of `best_step` is kept beside the newest."""
+        """Write a checkpoint, its description last; returns its URI. That of `best_step` is never removed."""
         uri = storage.join(self.uri, f"step-{step:08d}")
         storage.commit_files(uri, files, last=checkpoint.DESCRIPTION)
         for old in self._whole()[: -self.num_kept]:
@@ -45,7 +45,7 @@ class Checkpoints:
                 storage.delete_folder(later.uri)
         return step
 
-    def newest(self) -> Saved | None:
+    def newest(self) -> SavedCheckpoint | None:
         """The newest whole checkpoint whose files have the digests that its description states, if there is one.
 
         Raises BadInput where a file cannot be read: passed over, it would cost the steps since an older checkpoint.
@@ -62,7 +62,7 @@ class Checkpoints:
             return saved
         return None
 
-    def _whole(self) -> list[Saved]:
+    def _whole(self) -> list[SavedCheckpoint]:
         names = [name for name in storage.list_folders(self.uri) if name.startswith("step-")]
-        found = [Saved(storage.join(self.uri, name), int(name.removeprefix("step-"))) for name in names]
-        return [saved for saved in found if storage.exists(storage.join(saved.uri, checkpoint.DESCRIPTION))]
+        started = [SavedCheckpoint(storage.join(self.uri, name), int(name.removeprefix("step-"))) for name in names]
+        return [saved for saved in started if storage.exists(storage.join(saved.uri, checkpoint.DESCRIPTION))]

@@ -15,7 +15,7 @@ from ganrnn.errors import BadInput
 from ganrnn.task import task_class
 from ganrnn.text.batches import require_rows
 from ganrnn.training.gan_config import GanConfig
-from ganrnn.training.guard import Memory
+from ganrnn.training.guard import GuardState
 from pipelines import storage
 from pipelines.cluster.runner import Workers
 from pipelines.cluster.session import session
@@ -46,15 +46,15 @@ def train(recipe: Recipe) -> str:
     judge = _judge(recipe)
     identity = training_identity(recipe, manifest, judge.digest if judge else None)
     checkpoints = Checkpoints(recipe.train.checkpoint_uri, recipe.train.keep_checkpoints)
-    place = (recipe.train.checkpoint_uri, RUN_FILE, identity, "choose another run_uri")
-    require_unclaimed(*place)
+    claimed = (recipe.train.checkpoint_uri, RUN_FILE, identity, "choose another run_uri")
+    require_unclaimed(*claimed)
     if (done := _done(recipe, checkpoints)) is not None:
         return done
     vocabulary = build_vocabulary(recipe, uris)
     workers = Workers(recipe.train.num_workers, recipe.train.cpus_per_worker, float(recipe.train.use_gpu))
     with session() as runner:
         runner.require("train", workers)
-        claim(*place)
+        claim(*claimed)
         run_id = runs.start_run(
             recipe.tracking,
             "train",
@@ -91,8 +91,8 @@ def _done(recipe: Recipe, checkpoints: Checkpoints) -> str | None:
         return None
     description = json.loads(newest.read(())[checkpoint.DESCRIPTION])
     checkpoint.require_config(description, recipe.task, newest.uri)
-    memory = Memory.from_dict(description["position"]["guard"])
-    return newest.uri if is_over(recipe, newest.step, memory) else None
+    state = GuardState.from_dict(description["position"]["guard"])
+    return newest.uri if is_over(recipe.train, recipe.task.num_steps, newest.step, state) else None
 
 
 def _judge(recipe: Recipe) -> Judge | None:

@@ -1,76 +1,84 @@
-"""How good is what a training makes just now? Looked at before every checkpoint, on rows of val that no step reads."""
+"""How good a training is before each checkpoint, measured on validation rows, which no step reads."""
 
 import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import torch
 
 from ganrnn.data import images
+from ganrnn.errors import BadInput
 from ganrnn.metrics.images.quick_score import QuickScore
 from ganrnn.training.guard import Quality
 from pipelines import storage
-from pipelines.config import Recipe
-from pipelines.train.job import TrainJob
+
+# Of a task: its quality and the same as metrics, or None where there are too few rows to tell.
+Validation = Callable[[Any], tuple[Quality, dict[str, float]] | None]
 
 _MICRO_BATCH = 64
 _FEWEST_ROWS = 16
-# Prompt columns and the columns of a data set that hold the same.
+# Prompt columns and the columns of a data set with the same content.
 _SOURCES = {"prompt": "text"}
 
 
-class PictureQuality:
-    """Distance from real pictures, and diversity, of samples for the captions of real ones."""
+class ImageQuality:
+    """A `Validation` of images: distance from real ones, and diversity, of samples for the captions of real ones."""
 
-    def __init__(self, recipe: Recipe, job: TrainJob) -> None:
-        self.recipe, self.uris = recipe, job.val_uris
+    def __init__(self, val_uris: Sequence[str], num_samples: int, seed: int) -> None:
+        self.uris, self.num_samples, self.seed = val_uris, num_samples, seed
         self.score: QuickScore | None = None
 
     def __call__(self, task: Any) -> tuple[Quality, dict[str, float]] | None:
-        """And the same as metrics; None where there are too few pictures to tell."""
         if self.score is None:
-            self.prompts, pictures = self._read(task)
-            if len(pictures) < _FEWEST_ROWS:
+            self.prompts, real = self._read(task)
+            if len(real) < _FEWEST_ROWS:
                 return None
-            self.score = QuickScore(pictures)
+            self.score = QuickScore(real)
         count = len(self.prompts["prompt_id"])
-        keys = [(self.recipe.seed, f"guard/{i}") for i in range(count)]
-        painted = []
+        keys = [(self.seed, f"guard/{i}") for i in range(count)]
+        samples = []
         for start in range(0, count, _MICRO_BATCH):
             part = slice(start, start + _MICRO_BATCH)
             rows = {name: column[part] for name, column in self.prompts.items()}
-            painted.append(task.sample(rows, keys[part]).cpu())
-        quality = self.score(torch.cat(painted))
+            samples.append(task.sample(rows, keys[part]).cpu())
+        quality = self.score(torch.cat(samples))
         return quality, {f"quick_{name}": value for name, value in asdict(quality).items()}
 
     def _read(self, task: Any) -> tuple[dict[str, list[Any]], torch.Tensor]:
+        """Prompt columns, and the real images uint8 [N, 3, H, W] of the same rows."""
         columns = {"prompt_id": "id"} | {name: _SOURCES.get(name, name) for name in task.prompt_columns}
-        wanted = ["image", *columns.values()]
-        batches = (batch for uri in self.uris for batch in storage.read_batches(uri, wanted))
-        most = self.recipe.train.guard.num_samples
+        batches = (batch for uri in self.uris for batch in storage.read_batches(uri, ["image", *columns.values()]))
         rows: list[dict[str, Any]] = []
-        while len(rows) < most and (batch := next(batches, None)) is not None:
-            found = batch.slice(0, most - len(rows)).to_pylist()
-            rows += [row for row in found if row.get("source_image", row["image"])]  # unpaired data may have none
+        while len(rows) < self.num_samples and (batch := next(batches, None)) is not None:
+            candidates = batch.slice(0, self.num_samples - len(rows)).to_pylist()
+            rows += [row for row in candidates if row.get("source_image", row["image"])]  # unpaired data may have none
         prompts = {name: [row[source] for row in rows] for name, source in columns.items()}
-        pictures = [row["image"]["bytes"] for row in rows]
-        return prompts, images.to_tensor(pictures) if rows else torch.empty(0)
+        return prompts, torch.cat([_image(row) for row in rows]) if rows else torch.empty(0)
+
+
+def _image(row: Mapping[str, Any]) -> torch.Tensor:
+    """The image of a row, uint8 [1, 3, H, W]; BadInput names the row where it cannot be decoded."""
+    try:
+        return images.to_tensor([row["image"]["bytes"]])
+    except BadInput as error:
+        raise BadInput(f"validation row {row['id']!r}: {error}; ingest the data set again") from error
 
 
 class LikelihoodQuality:
-    """Perplexity, how many tokens or answers the averaged network as it were hesitates between, as the distance.
+    """A `Validation` of texts and scores: perplexity of the EMA weights in place of a distance.
 
-    Diversity is the task's own, since nothing is made.
+    Diversity is the task's own, since no samples are drawn.
     """
 
-    def __init__(self, recipe: Recipe, job: TrainJob) -> None:
-        self.recipe, self.uris = recipe, job.val_uris
+    def __init__(self, val_uris: Sequence[str], num_samples: int) -> None:
+        self.uris, self.num_samples = val_uris, num_samples
         self.rows: dict[str, list[Any]] = {}
 
     def __call__(self, task: Any) -> tuple[Quality, dict[str, float]]:
         if not self.rows:
             table = storage.read_table(self.uris, list(task.input_columns))
-            self.rows = table.slice(0, self.recipe.train.guard.num_samples).to_pydict()
+            self.rows = table.slice(0, self.num_samples).to_pydict()
         total, count = task.negative_log_likelihood(self.rows)
         loss = total / count
         perplexity = math.exp(min(loss, 700.0))

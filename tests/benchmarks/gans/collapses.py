@@ -23,8 +23,7 @@ from pipelines.config import Recipe, parse_recipe
 from pipelines.ingest.driver import ingest
 from pipelines.train.checkpoints import Checkpoints
 from pipelines.train.job import TrainJob
-from pipelines.train.validation import PictureQuality
-from pipelines.train.worker import train_worker
+from pipelines.train.worker import train_worker, validation_of
 from tests.benchmarks.record import Figure, digits
 from tests.pipelines.train.jobs import KeptReports, job_of
 
@@ -135,9 +134,9 @@ def final_distance(made: Recipe, job: TrainJob, uri: str) -> float:
     task = load_sampler({name: storage.read_bytes(f"{uri}/{name}") for name in SAMPLER_FILES})
     if not all(bool(p.isfinite().all()) for network in task.networks.values() for p in network.parameters()):
         return float("nan")
-    found = PictureQuality(made, job)(task)
-    assert found
-    return found[0].distance
+    measured = validation_of(made, job.val_uris)(task)
+    assert measured
+    return measured[0].distance
 
 
 def mean(distances: list[float]) -> float:

@@ -203,7 +203,7 @@ def judge() -> MatchJudge:
 
 def test_a_judge_that_does_not_learn_has_its_say() -> None:
     task, alone = tiny.task(judge_weight=0.5), tiny.task()
-    task.judge = judge()
+    task.attach_judge(judge())
     rows = tiny.rows(8)
     before = {name: tensor.clone() for name, tensor in task.judge.average.state_dict().items()}
     batch = task.collate(rows)
@@ -224,7 +224,7 @@ def test_a_judge_that_does_not_learn_has_its_say() -> None:
 
 def test_what_a_judge_says_is_a_matching_loss_and_a_binary_one() -> None:
     task = tiny.task(judge_weight=0.5)
-    task.judge = judge()
+    task.attach_judge(judge())
     rows = tiny.rows(6)
     batch, fake = task.collate(rows), torch.rand(6, 3, 16, 16) * 2 - 1
     chunk = MicroBatch(fake, fake, fake, batch, fake)

@@ -6,7 +6,7 @@ import math
 import pytest
 
 from ganrnn.errors import BadInput
-from ganrnn.training.guard import Guard, GuardConfig, Memory, Quality
+from ganrnn.training.guard import Guard, GuardConfig, GuardState, Quality, Verdict
 
 GOOD = Quality(distance=10.0, diversity=0.9)
 
@@ -22,12 +22,12 @@ def guard(**changes: float) -> Guard:
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_what_is_not_finite_is_named(value: float) -> None:
-    assert guard().judge(7, {}, {"loss_g": value, "loss_d": 1.0}) == f"loss_g is {value}"
+    assert guard().judge(7, {}, {"loss_g": value, "loss_d": 1.0}) == Verdict(f"loss_g is {value}", is_transient=True)
 
 
 def test_a_gradient_far_above_its_median_is_trouble() -> None:
     assert guard().judge(7, {}, {"gradient_norm_d": 199.0}) is None
-    assert guard().judge(7, {}, {"gradient_norm_d": 201.0}) == "gradient_norm_d is 201, usual are 2"
+    assert guard().judge(7, {}, {"gradient_norm_d": 201.0}) == Verdict("gradient_norm_d is 201, usual are 2")
     assert guard(most_gradient_ratio=1000.0).judge(7, {}, {"gradient_norm_d": 201.0}) is None
     assert Guard(GuardConfig()).judge(1, {}, {"gradient_norm_d": 1e9}) is None, "nothing is usual at first"
 
@@ -56,16 +56,16 @@ def test_a_discriminator_that_is_always_right_is_trouble_only_when_samples_sink(
 def test_the_best_step_is_kept_and_trouble_leaves_no_trace() -> None:
     watching = guard()
     watching.judge(7, {}, {}, Quality(8.0, 0.9))
-    before = watching.memory.as_dict()
+    before = watching.state.as_dict()
     assert (before["best_step"], before["best_distance"]) == (7, 8.0)
     assert watching.judge(8, {}, {"loss_d": math.nan}, Quality(1.0, 0.9))
     assert watching.judge(8, {}, {}, Quality(99.0, 0.9))
-    assert watching.memory.as_dict() == before
+    assert watching.state.as_dict() == before
 
 
-def test_memory_survives_json() -> None:
-    for memory in (Memory(), guard().memory):
-        assert Memory.from_dict(json.loads(json.dumps(memory.as_dict(), allow_nan=False))) == memory
+def test_the_state_survives_json() -> None:
+    for state in (GuardState(), guard().state):
+        assert GuardState.from_dict(json.loads(json.dumps(state.as_dict(), allow_nan=False))) == state
 
 
 @pytest.mark.parametrize(
@@ -82,14 +82,14 @@ def test_impossible_settings_are_refused(changes: dict[str, float], message: str
 
 
 def test_what_never_came_near_to_real_pictures_has_not_learnt() -> None:
-    untrained = Memory(first_distance=40.0)
+    untrained = GuardState(first_distance=40.0)
     assert not untrained.has_learnt
-    assert not Guard(GuardConfig(), Memory(first_distance=40.0, best_distance=10.0)).memory.has_learnt
-    assert guard().memory.has_learnt, "nobody looked at the untrained one"
-    assert Memory(first_distance=40.1, best_distance=10.0).has_learnt
+    assert not Guard(GuardConfig(), GuardState(first_distance=40.0, best_distance=10.0)).state.has_learnt
+    assert guard().state.has_learnt, "nobody looked at the untrained one"
+    assert GuardState(first_distance=40.1, best_distance=10.0).has_learnt
 
 
 def test_a_best_step_grows_stale() -> None:
-    memory = Memory(best_step=100)
-    assert [memory.is_stale(step, 50) for step in (100, 149, 150, 151)] == [False, False, True, True]
-    assert not Memory().is_stale(1_000, 1), "nothing was looked at yet"
+    state = GuardState(best_step=100)
+    assert [state.is_stale(step, 50) for step in (100, 149, 150, 151)] == [False, False, True, True]
+    assert not GuardState().is_stale(1_000, 1), "nothing was looked at yet"

@@ -70,13 +70,13 @@ def test_impossible_settings_are_refused(config: PlayerConfig, message: str) -> 
 
 
 def test_the_first_accident_passes_and_all_else_stays() -> None:
-    accident = BackoffState().after(is_accident=True, until_step=100)
-    assert [accident.at(step) for step in (50, 99, 100, 500)] == [1, 1, 0, 0]
-    again = accident.after(is_accident=True, until_step=300)
+    transient = BackoffState().after(is_transient=True, until_step=100)
+    assert [transient.at(step) for step in (50, 99, 100, 500)] == [1, 1, 0, 0]
+    again = transient.after(is_transient=True, until_step=300)
     assert (again, again.at(200)) == (BackoffState(2, 1), 1)
-    own_doing = BackoffState().after(is_accident=False, until_step=100)
+    own_doing = BackoffState().after(is_transient=False, until_step=100)
     assert (own_doing.times, own_doing.at(50), own_doing.at(500)) == (1, 1, 1)
-    assert own_doing.after(is_accident=True, until_step=300).at(500) == 2
+    assert own_doing.after(is_transient=True, until_step=300).at(500) == 2
 
 
 def test_weights_are_updated_alike_however_they_lie_in_memory() -> None:
