@@ -75,10 +75,10 @@ def positive() -> torch.Tensor:
 def test_log_is_that_of_math() -> None:
     x = positive()
     expected = torch.tensor([math.log(value) for value in x.tolist()], dtype=torch.float64)
-    made = exact.log(x)
-    assert made.dtype == torch.float64
-    assert ((made - expected).abs() <= 1e-11 * expected.abs().clamp_min(1.0)).all()
-    torch.testing.assert_close(exact.exp(made[made.abs() < 60]), x[made.abs() < 60], rtol=1e-8, atol=0)
+    values = exact.log(x)
+    assert values.dtype == torch.float64
+    assert ((values - expected).abs() <= 1e-11 * expected.abs().clamp_min(1.0)).all()
+    torch.testing.assert_close(exact.exp(values[values.abs() < 60]), x[values.abs() < 60], rtol=1e-8, atol=0)
 
 
 def test_log_does_not_depend_on_what_stands_beside(two_threads: Callable[[], None]) -> None:
@@ -167,11 +167,11 @@ def test_sums_stay_exact_at_the_extremes(largest: float) -> None:
     assert x.unique().tolist() == [32.0]
     units = [round(value / step) for value in (32.0 * linear.weight[0]).tolist()]
     assert max(units) <= 2**37 and sum(units) + 2**52 - 1 < 2**53
-    made = linear(x)[0].tolist()
-    assert [value / step for value in made] == [sum(units) + 2**52 - 1, 2**51 + 1]
+    values = linear(x)[0].tolist()
+    assert [value / step for value in values] == [sum(units) + 2**52 - 1, 2**51 + 1]
     # One step more or less of a single product is not lost.
     x[0, 5] -= 2.0**-exact.VALUE_BITS
-    assert (linear(x)[0, 0] - made[0]).item() == -linear.weight[0, 5].item() * 2.0**-exact.VALUE_BITS
+    assert (linear(x)[0, 0] - values[0]).item() == -linear.weight[0, 5].item() * 2.0**-exact.VALUE_BITS
 
 
 def test_too_many_inputs_and_a_bias_that_drowns_its_weights_are_our_bugs() -> None:

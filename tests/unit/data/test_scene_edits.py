@@ -83,12 +83,12 @@ def test_a_statement_is_true_or_false_in_one_attribute(split: str) -> None:
         assert split == "test" or not is_held_out(said)
         wrong.update(differing)
     assert 160 < sum(wrong.values()) < 240
-    assert min(wrong.values()) > 5 and wrong.keys() == {name for held in MEANINGS.values() for name in held}
+    assert min(wrong.values()) > 5 and wrong.keys() == {name for attributes in MEANINGS.values() for name in attributes}
 
 
 MEANINGS = {
-    describe(held, language, template): held
-    for held in single_combinations() + pair_combinations()
+    describe(attributes, language, template): attributes
+    for attributes in single_combinations() + pair_combinations()
     for language in ("en", "zh")
     for template in range(6)
 }

@@ -50,29 +50,29 @@ def rows(num_rows: int = 64, kind: Any = "edits") -> dict[str, list[Any]]:
 def task(**changes: Any) -> ImageToImage:
     config = replace(CONFIG, **changes)
     columns = ImageToImage.vocabulary_columns(config)
-    held = rows()
-    return ImageToImage(config, ImageToImage.build_vocabulary(config, zip(*(held[n] for n in columns), strict=True)))
+    data = rows()
+    return ImageToImage(config, ImageToImage.build_vocabulary(config, zip(*(data[n] for n in columns), strict=True)))
 
 
-def part(held: dict[str, list[Any]], start: int, stop: int) -> dict[str, list[Any]]:
-    return {name: column[start:stop] for name, column in held.items()}
+def part(columns: dict[str, list[Any]], start: int, stop: int) -> dict[str, list[Any]]:
+    return {name: column[start:stop] for name, column in columns.items()}
 
 
 @pytest.mark.parametrize("changes", KINDS_OF_TASKS, ids=["edits", "unpaired", "pairs alone"])
 def test_every_kind_trains_all_networks_and_comes_back(changes: dict[str, Any]) -> None:
-    held, data = task(**changes), rows()
-    before = tiny.weights(held)
+    model, data = task(**changes), rows()
+    before = tiny.weights(model)
     torch.manual_seed(1)
     for step in range(3):
-        metrics = held.step(held.collate(part(data, 8 * step, 8 * step + 8)))
+        metrics = model.step(model.collate(part(data, 8 * step, 8 * step + 8)))
         assert metrics["reconstruction"] > 0
         assert all(torch.isfinite(value) and value.shape == () for value in metrics.values())
-    after = tiny.weights(held)
+    after = tiny.weights(model)
     still = [name for name in before if torch.equal(before[name], after[name]) and not name.endswith("realism.bias")]
     assert not still
-    again = checkpoint.load_sampler(checkpoint.pack(held, {}, {}))
+    again = checkpoint.load_sampler(checkpoint.pack(model, {}, {}))
     keys = [(0, i) for i in data["prompt_id"][:8]]
-    assert torch.equal(again.sample(part(data, 0, 8), keys), held.sample(part(data, 0, 8), keys))
+    assert torch.equal(again.sample(part(data, 0, 8), keys), model.sample(part(data, 0, 8), keys))
 
 
 def test_a_training_taken_up_again_has_the_same_bits() -> None:
@@ -94,10 +94,10 @@ def test_a_training_taken_up_again_has_the_same_bits() -> None:
 
 
 def test_pairs_are_held_to_the_wanted_picture() -> None:
-    held, data = task(), rows(8)
-    batch = held.collate(data)
-    chunk = held._micro_batch(batch, with_graph=False)
-    losses = held.auxiliary_losses(chunk, chunk.fake)
+    model, data = task(), rows(8)
+    batch = model.collate(data)
+    chunk = model._micro_batch(batch, with_graph=False)
+    losses = model.auxiliary_losses(chunk, chunk.fake)
     weight, loss = losses["reconstruction"]
     wanted = images.to_float(torch.stack([images.to_tensor([row["bytes"]])[0] for row in data["image"]]))
     assert weight == 10.0
@@ -105,64 +105,64 @@ def test_pairs_are_held_to_the_wanted_picture() -> None:
 
 
 def test_unpaired_sources_are_the_neighbours_and_come_with_what_they_are() -> None:
-    held, data = task(**UNPAIRED), rows(8, "styles")
-    batch = held.collate(data)
+    model, data = task(**UNPAIRED), rows(8, "styles")
+    batch = model.collate(data)
     assert torch.equal(batch["sources"], batch["images"][[1, 2, 3, 4, 5, 6, 7, 0]])
     assert torch.equal(batch["own_values"], batch["values"][[1, 2, 3, 4, 5, 6, 7, 0]])
     assert batch["values"].argmax(1).tolist() == data["label"]
 
 
 def test_what_comes_back_of_an_unpaired_picture_is_held_to_it() -> None:
-    held = task(**UNPAIRED)
-    chunk = held._micro_batch(held.collate(rows(8, "styles")), with_graph=False)
+    model = task(**UNPAIRED)
+    chunk = model._micro_batch(model.collate(rows(8, "styles")), with_graph=False)
     seen: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     def give_back(z: torch.Tensor, condition: torch.Tensor, *sources: torch.Tensor) -> torch.Tensor:
         seen.append((condition, sources[0]))
         return sources[0] + 0.5
 
-    held.generated = give_back  # type: ignore[method-assign]
-    (source,) = held.generator_inputs(chunk.batch, held.encoder)
+    model.generated = give_back  # type: ignore[method-assign]
+    (source,) = model.generator_inputs(chunk.batch, model.encoder)
     fake = source.roll(3, 0)
-    _, loss = held.auxiliary_losses(chunk, fake)["reconstruction"]
+    _, loss = model.auxiliary_losses(chunk, fake)["reconstruction"]
     expected = ((fake + 0.5 - source).abs().mean() + 0.5) / 2
     assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
     condition, starts = seen[0]
-    own = held.encoder(chunk.batch["sources"], chunk.batch["own_values"])
+    own = model.encoder(chunk.batch["sources"], chunk.batch["own_values"])
     assert torch.equal(condition, own.repeat(2, 1)) and torch.equal(starts, torch.cat([fake, source]))
 
 
 def test_the_same_words_to_another_picture_ask_for_something_else() -> None:
-    held, data = task(), rows(8)
+    model, data = task(), rows(8)
     twice = {name: [column[0], column[0], column[0]] for name, column in data.items()}
     twice["source_image"] = [data["source_image"][0], data["source_image"][0], data["source_image"][1]]
-    keys = held.collate(twice)["keys"].tolist()
+    keys = model.collate(twice)["keys"].tolist()
     assert keys[0] == keys[1] != keys[2]
 
 
 def test_a_row_depends_on_its_words_its_source_and_its_key_alone() -> None:
-    held, data = task(), rows(8)
+    model, data = task(), rows(8)
     keys = [(5, i) for i in data["prompt_id"]]
-    whole = held.sample(data, keys)
+    whole = model.sample(data, keys)
     order = [3, 1, 7, 0, 2, 6, 5, 4]
-    shuffled = held.sample(
+    shuffled = model.sample(
         {name: [column[i] for i in order] for name, column in data.items()}, [keys[i] for i in order]
     )
     assert (whole[order].int() - shuffled.int()).abs().max() <= 1
     for name in ("prompt", "source_image"):
-        other = held.sample(data | {name: [data[name][1], *data[name][1:]]}, keys)
+        other = model.sample(data | {name: [data[name][1], *data[name][1:]]}, keys)
         assert not torch.equal(other[0], whole[0]) and (other[1:].int() - whole[1:].int()).abs().max() <= 1
 
 
 def test_sources_of_any_size_and_format_are_brought_to_size() -> None:
-    held, data = task(), rows(8)
+    model, data = task(), rows(8)
     big = np.asarray(images.decode(data["source_image"][0]["bytes"])).repeat(4, 0).repeat(2, 1)
-    sources = held.encode_prompts(data | {"source_image": [{"bytes": encode_png(big)}] * 8})["sources"]
+    sources = model.encode_prompts(data | {"source_image": [{"bytes": encode_png(big)}] * 8})["sources"]
     assert sources.shape == (8, 3, 16, 16)
-    off = sources[0].int() - held.encode_prompts(data)["sources"][0].int()
+    off = sources[0].int() - model.encode_prompts(data)["sources"][0].int()
     assert off.abs().float().mean() < 4
     with pytest.raises(BadInput, match="not a readable image"):
-        held.encode_prompts(data | {"source_image": [{"bytes": b"no picture"}] * 8})
+        model.encode_prompts(data | {"source_image": [{"bytes": b"no picture"}] * 8})
 
 
 def test_pairs_need_a_source_in_every_row() -> None:

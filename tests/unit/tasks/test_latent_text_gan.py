@@ -53,14 +53,14 @@ def test_the_critics_and_the_generators_update_are_their_formulas(labels: int) -
     metrics = task.step(batch)
 
     torch.manual_seed(5)
-    held = batch["drawn_labels"] if labels else None
+    drawn_labels = batch["drawn_labels"] if labels else None
     real = twin.average.encode(batch["drawn"])
-    fake = twin.generator(torch.randn(NUM_ROWS, 4), held).detach()
+    fake = twin.generator(torch.randn(NUM_ROWS, 4), drawn_labels).detach()
     share = torch.rand(NUM_ROWS)[:, None]
     points = (share * real + (1 - share) * fake).requires_grad_()
-    (slope,) = torch.autograd.grad(twin.critic(points, held).sum(), points, create_graph=True)
+    (slope,) = torch.autograd.grad(twin.critic(points, drawn_labels).sum(), points, create_graph=True)
     penalty = (slope.norm(dim=1) - 1).square().mean()
-    loss = twin.critic(fake, held).mean() - twin.critic(real, held).mean()
+    loss = twin.critic(fake, drawn_labels).mean() - twin.critic(real, drawn_labels).mean()
     assert float(metrics["loss_d"]) == pytest.approx(loss.item(), abs=1e-6)
     assert float(metrics["slope_penalty"]) == pytest.approx(penalty.item(), rel=1e-4)
 
@@ -70,7 +70,7 @@ def test_the_critics_and_the_generators_update_are_their_formulas(labels: int) -
     (loss + 10.0 * penalty).backward()
     adam(twin.critic)
     torch.testing.assert_close(weights(task.critic), weights(twin.critic), rtol=0, atol=1e-6)
-    loss_g = -twin.critic(twin.generator(torch.randn(NUM_ROWS, 4), held), held).mean()
+    loss_g = -twin.critic(twin.generator(torch.randn(NUM_ROWS, 4), drawn_labels), drawn_labels).mean()
     twin.generator.zero_grad()
     loss_g.backward()
     assert float(metrics["loss_g"]) == pytest.approx(loss_g.item(), abs=1e-5)
@@ -145,9 +145,12 @@ def test_the_likelihood_is_that_of_every_token_told_its_texts_latent() -> None:
 def asked(num: int, **columns: Any) -> tuple[dict[str, Any], list[tuple[int, str]]]:
     """Rows and keys of prompts, their rules and other columns repeated."""
     rules = [Decoding(max_tokens=9), Decoding(max_tokens=9, num_beams=3), Decoding(max_tokens=9, temperature=0.0)]
-    held: dict[str, Any] = {"prompt_id": [str(i) for i in range(num)], "decoding": [rules[i % 3] for i in range(num)]}
-    held |= {name: [values[i % len(values)] for i in range(num)] for name, values in columns.items()}
-    return held, [(7, str(i)) for i in range(num)]
+    columns_of_rows: dict[str, Any] = {
+        "prompt_id": [str(i) for i in range(num)],
+        "decoding": [rules[i % 3] for i in range(num)],
+    }
+    columns_of_rows |= {name: [values[i % len(values)] for i in range(num)] for name, values in columns.items()}
+    return columns_of_rows, [(7, str(i)) for i in range(num)]
 
 
 def test_the_ends_of_an_interpolation_are_reconstructions() -> None:

@@ -62,8 +62,8 @@ def test_it_begins_as_a_language_model() -> None:
         metrics[one] = [one.step(one.batches({"text": TEXTS}, num_rows=2, seed=1).at(step)) for step in range(5)]
     assert metrics[task] == metrics[twin]
     for name, network in twin.networks.items():
-        for own, expected in zip(task.networks[name].parameters(), network.parameters(), strict=True):
-            assert torch.equal(own, expected)
+        for parameter, expected in zip(task.networks[name].parameters(), network.parameters(), strict=True):
+            assert torch.equal(parameter, expected)
     assert not task.baseline.num_batches.any()
     assert set(task.step(first_batch(task))) > {"loss", "loss_d", "loss_g", "reward", "real_ahead", "entropy"}
 
@@ -98,8 +98,8 @@ def test_a_step_follows_its_formulas(
         for position in range(length):
             later = sum(0.7 ** (s - position) * float(held[row, min(s, length - 1)]) for s in range(position, most))
             objective -= (later - float(twin.baseline.mean[position])) * logs[row, position, fake[row, position] - END]
-            own = logs[row, position]
-            objective += task.config.entropy_weight * (own.exp() * own).sum()
+            parameter = logs[row, position]
+            objective += task.config.entropy_weight * (parameter.exp() * parameter).sum()
     objective = objective / 6
     if task.config.likelihood_weight:
         torch.manual_seed(0)
@@ -108,8 +108,8 @@ def test_a_step_follows_its_formulas(
         likelihood = F.cross_entropy(logits, real.flatten(), ignore_index=PAD, reduction="sum", label_smoothing=0.1)
         objective = objective + 0.3 * likelihood / 6
     objective.backward()
-    for own, expected in zip(task.network.parameters(), twin.network.parameters(), strict=True):
-        torch.testing.assert_close(own.grad, expected.grad, rtol=1e-3, atol=1e-5)
+    for parameter, expected in zip(task.network.parameters(), twin.network.parameters(), strict=True):
+        torch.testing.assert_close(parameter.grad, expected.grad, rtol=1e-3, atol=1e-5)
     assert float(metrics["reward"]) == pytest.approx(float(held[fake != PAD].mean()), rel=1e-4)
     assert float(metrics["length"]) == pytest.approx(float((fake != PAD).sum()) / 6)
     assert float(metrics["tokens"]) == float(batch["num_targets"])

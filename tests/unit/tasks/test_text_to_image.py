@@ -142,10 +142,10 @@ def painted(task: TextToImage, micro_batch_size: int, order: list[int]) -> torch
     """The pictures of PROMPTS in their own order, painted in another one, micro-batches filled up."""
     images = torch.zeros(len(PROMPTS), 3, 16, 16, dtype=torch.uint8)
     for start in range(0, len(order), micro_batch_size):
-        own = order[start : start + micro_batch_size]
-        rows = own + own[-1:] * (micro_batch_size - len(own))
+        batch_rows = order[start : start + micro_batch_size]
+        rows = batch_rows + batch_rows[-1:] * (micro_batch_size - len(batch_rows))
         samples = task.sample({"prompt": [PROMPTS[i] for i in rows]}, [KEYS[i] for i in rows])
-        images[own] = samples[: len(own)]
+        images[batch_rows] = samples[: len(batch_rows)]
     return images
 
 

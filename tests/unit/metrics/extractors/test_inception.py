@@ -21,9 +21,9 @@ def pictures(count: int, height: int, width: int) -> torch.Tensor:
     return torch.randint(0, 256, (count, 3, height, width), generator=GENERATOR, dtype=torch.uint8)
 
 
-def saved(held: object, **options: bool) -> bytes:
+def saved(contents: object, **options: bool) -> bytes:
     buffer = io.BytesIO()
-    torch.save(held, buffer, **options)
+    torch.save(contents, buffer, **options)
     return buffer.getvalue()
 
 
@@ -107,12 +107,12 @@ def test_probabilities_are_the_softmax_of_the_logits() -> None:
 @pytest.mark.parametrize("zip_file", [True, False])
 def test_both_forms_of_a_torch_file_are_read(zip_file: bool) -> None:
     """With a key that is not needed, as the published file has some; the few tensors then show that they were read."""
-    held = {
+    contents = {
         "fc.weight": torch.zeros(1008, 2048),
         "fc.bias": torch.zeros(1008),
         "bn.num_batches_tracked": torch.tensor(0),
     }
-    content = saved(held, _use_new_zipfile_serialization=zip_file)
+    content = saved(contents, _use_new_zipfile_serialization=zip_file)
     with pytest.raises(BadInput, match=r"w\.pth: 470 of 472 tensors"):
         InceptionExtractor(content, "w.pth", digest(content))
 
@@ -156,14 +156,14 @@ def test_code_in_a_torch_file_does_not_run(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_weights_of_another_network_are_refused() -> None:
-    for held, message in (
+    for contents, message in (
         (
             {"conv1.weight": torch.zeros(1)},
             r"472 of 472 tensors.*Conv2d_1a_3x3\.conv\.weight is absent.*\[32, 3, 3, 3\]",
         ),
         (random_weights() | {"fc.weight": torch.zeros(1000, 2048)}, r"1 of .*fc\.weight is of shape \[1000, 2048\]"),
     ):
-        content = save(held)
+        content = save(contents)
         with pytest.raises(BadInput, match=message):
             InceptionExtractor(content, "w.safetensors", digest(content))
     content = saved([torch.zeros(1)])

@@ -56,12 +56,12 @@ def pictures(count: int, height: int = 9, width: int = 11) -> torch.Tensor:
 def test_a_described_network_is_that_of_torch() -> None:
     data = packed()
     extractor = load_extractor(data, "own.safetensors", digest(data))
-    held = weights()
+    contents = weights()
     x = (pictures(3).float() / 255 - torch.tensor([0.5, 0.4, 0.3]).view(3, 1, 1)) / torch.tensor([0.2, 0.3, 0.4]).view(
         3, 1, 1
     )
-    x = F.conv2d(x, held["0.weight"], held["0.bias"], 2)
-    x = F.relu(x + F.conv2d(x, held["1.layers.0.weight"], held["1.layers.0.bias"]))
+    x = F.conv2d(x, contents["0.weight"], contents["0.bias"], 2)
+    x = F.relu(x + F.conv2d(x, contents["1.layers.0.weight"], contents["1.layers.0.bias"]))
     features, classes = extractor(pictures(3))
     np.testing.assert_allclose(features, x.mean((2, 3)).numpy(), rtol=2e-5, atol=1e-6)
     assert classes is None and features.dtype == np.float32
@@ -105,8 +105,8 @@ def test_a_described_network_of_another_digest_is_refused() -> None:
 
 
 def without(key: str) -> bytes:
-    held = {name: value for name, value in DESCRIPTION.items() if name != key}
-    return save(weights(), {"extractor": json.dumps(held)})
+    contents = {name: value for name, value in DESCRIPTION.items() if name != key}
+    return save(weights(), {"extractor": json.dumps(contents)})
 
 
 @pytest.mark.parametrize(

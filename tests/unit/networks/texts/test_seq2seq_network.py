@@ -98,25 +98,25 @@ def run(
     writer: ExactSeq2Seq, source: torch.Tensor, lengths: torch.Tensor, tokens: torch.Tensor
 ) -> tuple[torch.Tensor, Seq2SeqState]:
     """Logits [N, T, V], one step after the other, and the state after."""
-    reading, logits = writer.begin(source, lengths), []
+    state, logits = writer.begin(source, lengths), []
     for token in tokens.unbind(1):
-        made, reading = writer.step(token, reading)
+        made, state = writer.step(token, state)
         logits.append(made)
-    return torch.stack(logits, 1), reading
+    return torch.stack(logits, 1), state
 
 
 @cases
 def test_steps_in_exact_sums_are_near_all_steps_at_once(settings: Settings) -> None:
     network = network_of(**settings).requires_grad_(False)
     logits, shares = logits_of(network, SOURCE, SOURCE_LENGTHS, FULL)
-    made, reading = run(ExactSeq2Seq(network, VOCABULARY), SOURCE, SOURCE_LENGTHS, FULL)
+    made, state = run(ExactSeq2Seq(network, VOCABULARY), SOURCE, SOURCE_LENGTHS, FULL)
     assert made.dtype == torch.float64 and logits.shape == (N, T, V) and shares.shape == (N, T, S)
     # States are rounded to 2^-14, and steps and layers add some of that up; a logit is a sum over E or H features of
     # such times weights of about 1. A normalised feature is off by more, as its deviation may be as low as a tenth.
     factor = 20 if settings.get("layer_norm") else 1
     expected = logits.double().log_softmax(2)
     torch.testing.assert_close(made.log_softmax(2), expected, rtol=0, atol=4e-4 * factor)
-    torch.testing.assert_close(reading.covered, shares.double().sum(1), rtol=0, atol=1.5e-4 * factor)
+    torch.testing.assert_close(state.covered, shares.double().sum(1), rtol=0, atol=1.5e-4 * factor)
     assert expected.std(2).min() > 0.3 and (expected[:, 0] - expected[:, -1]).abs().amax(1).min() > 0.02
 
 
@@ -204,11 +204,11 @@ def test_a_later_token_changes_no_earlier_logit(settings: Settings) -> None:
 def test_every_token_of_the_source_counts_and_its_padding_does_not(settings: Settings) -> None:
     network = network_of(**settings).double().requires_grad_(False)
     logits, _ = logits_of(network, SOURCE, SOURCE_LENGTHS, FULL)
-    for place in range(S):
+    for position in range(S):
         changed = SOURCE.clone()
-        changed[:, place] = 4 + (SOURCE[:, place] - 3) % 11
+        changed[:, position] = 4 + (SOURCE[:, position] - 3) % 11
         moved = (logits_of(network, changed, SOURCE_LENGTHS, FULL)[0] - logits).abs().amax((1, 2))
-        there = place < SOURCE_LENGTHS
+        there = position < SOURCE_LENGTHS
         assert moved[there].min() > 1e-6 and (not moved[~there].numel() or moved[~there].max() < 1e-12)
     longer, shares = logits_of(network, F.pad(SOURCE, (0, 7)), SOURCE_LENGTHS, FULL)
     torch.testing.assert_close(longer, logits, rtol=0, atol=1e-12)
@@ -218,13 +218,13 @@ def test_every_token_of_the_source_counts_and_its_padding_does_not(settings: Set
 @some_cases
 def test_exact_logits_have_the_same_bits_in_any_company(settings: Settings) -> None:
     writer = ExactSeq2Seq(network_of(40, 48, **settings), VOCABULARY)
-    logits, reading = run(writer, SOURCE, SOURCE_LENGTHS, FULL)
-    unread = writer.log_coverage(reading)
+    logits, state = run(writer, SOURCE, SOURCE_LENGTHS, FULL)
+    unread = writer.log_coverage(state)
     for row, length in enumerate(SOURCE_LENGTHS.tolist()):
         rows = slice(row, row + 1)
         own, own_reading = run(writer, SOURCE[rows, :length], SOURCE_LENGTHS[rows], FULL[rows])
         assert torch.equal(own[0], logits[row])
-        assert torch.equal(own_reading.states[0], reading.states[row]) and writer.log_coverage(own_reading) == [
+        assert torch.equal(own_reading.states[0], state.states[row]) and writer.log_coverage(own_reading) == [
             unread[row]
         ]
     order = torch.tensor([2, 0, 3, 1, 2])
@@ -244,28 +244,28 @@ def test_every_factor_of_an_exact_product_is_rounded(settings: Settings, monkeyp
 
     monkeypatch.setattr(exact.Linear, "__call__", checked)
     writer = ExactSeq2Seq(network_of(**settings), VOCABULARY)
-    _, reading = run(writer, SOURCE, SOURCE_LENGTHS, FULL[:, :2])
+    _, state = run(writer, SOURCE, SOURCE_LENGTHS, FULL[:, :2])
     assert len(seen) > 20 and all(seen)
-    for held in (reading.memory, reading.keys, reading.states):
-        assert torch.equal(exact.snapped(held), held)
+    for states in (state.memory, state.keys, state.states):
+        assert torch.equal(exact.snapped(states), states)
 
 
 @cells
 def test_taken_rows_go_on_as_they_would_have(settings: Settings) -> None:
     writer = ExactSeq2Seq(network_of(**settings), VOCABULARY)
-    _, reading = run(writer, SOURCE, SOURCE_LENGTHS, FULL[:, :3])
-    whole, after = writer.step(FULL[:, 3], reading)
+    _, state = run(writer, SOURCE, SOURCE_LENGTHS, FULL[:, :3])
+    whole, after = writer.step(FULL[:, 3], state)
     rows = torch.tensor([3, 0, 3])
-    taken = writer.select_rows(reading, rows)
-    for held in fields(Seq2SeqState):
-        assert torch.equal(getattr(taken, held.name), getattr(reading, held.name)[rows]), held.name
+    taken = writer.select_rows(state, rows)
+    for field in fields(Seq2SeqState):
+        assert torch.equal(getattr(taken, field.name), getattr(state, field.name)[rows]), field.name
     logits, following = writer.step(FULL[rows, 3], taken)
     assert torch.equal(logits, whole[rows])
-    for held in fields(Seq2SeqState):
-        assert torch.equal(getattr(following, held.name), getattr(after, held.name)[rows]), held.name
-    assert writer.select_rows(reading, torch.arange(2)).states.shape[0] == 2
-    assert writer.select_rows(reading, torch.tensor([], dtype=torch.int64)).source.shape == (0, S)
-    torch.testing.assert_close(reading.covered, run(writer, SOURCE, SOURCE_LENGTHS, FULL[:, :3])[1].covered)
+    for field in fields(Seq2SeqState):
+        assert torch.equal(getattr(following, field.name), getattr(after, field.name)[rows]), field.name
+    assert writer.select_rows(state, torch.arange(2)).states.shape[0] == 2
+    assert writer.select_rows(state, torch.tensor([], dtype=torch.int64)).source.shape == (0, S)
+    torch.testing.assert_close(state.covered, run(writer, SOURCE, SOURCE_LENGTHS, FULL[:, :3])[1].covered)
 
 
 def reading_of(covered: list[list[float]], lengths: list[int]) -> Seq2SeqState:
@@ -287,11 +287,11 @@ def test_what_is_unread_is_the_sum_of_logarithms() -> None:
 def test_what_was_attended_to_is_read(settings: Settings) -> None:
     network = network_of(**settings).requires_grad_(False)
     writer = ExactSeq2Seq(network, VOCABULARY)
-    reading = writer.begin(SOURCE, SOURCE_LENGTHS)
+    state = writer.begin(SOURCE, SOURCE_LENGTHS)
     for step in range(T):
-        _, reading = writer.step(FULL[:, step], reading)
+        _, state = writer.step(FULL[:, step], state)
         _, shares = logits_of(network, SOURCE, SOURCE_LENGTHS, FULL[:, : step + 1])
-        found = writer.log_coverage(reading)
+        found = writer.log_coverage(state)
         for row, length in enumerate(SOURCE_LENGTHS.tolist()):
             sums = [sum(shares[row, t, i].item() for t in range(step + 1)) for i in range(length)]
             assert found[row] == pytest.approx(sum(math.log(min(value, 1.0)) for value in sums), rel=2e-2, abs=1e-5)
@@ -301,15 +301,15 @@ def test_what_was_attended_to_is_read(settings: Settings) -> None:
 @cells
 def test_a_text_begins_from_what_the_encoder_knows(settings: Settings) -> None:
     network = network_of(**settings).requires_grad_(False)
-    reading = ExactSeq2Seq(network, VOCABULARY).begin(SOURCE, SOURCE_LENGTHS)
+    state = ExactSeq2Seq(network, VOCABULARY).begin(SOURCE, SOURCE_LENGTHS)
     num_states = 2 if settings["cell"] == "lstm" else 1
-    assert reading.states.shape == (N, 3, num_states, H)
-    assert torch.equal(reading.mask, SOURCE != PAD) and torch.equal(reading.source, SOURCE)
-    assert reading.covered.abs().max() == 0 and torch.equal(exact.snapped(reading.states), reading.states)
-    hidden = reading.states[:, :, 0]
+    assert state.states.shape == (N, 3, num_states, H)
+    assert torch.equal(state.mask, SOURCE != PAD) and torch.equal(state.source, SOURCE)
+    assert state.covered.abs().max() == 0 and torch.equal(exact.snapped(state.states), state.states)
+    hidden = state.states[:, :, 0]
     # Those of a cell whose states are never negative begin so; a cell memory begins empty.
     assert (hidden.min() > 0) == (settings["cell"] in ("mingru", "rnn_relu"))
-    assert reading.states[:, :, 1:].abs().sum() == 0
+    assert state.states[:, :, 1:].abs().sum() == 0
     assert (hidden[:, 0] - hidden[:, 1]).abs().max() > 1e-2 and (hidden[0] - hidden[1]).abs().max() > 1e-2
 
 
