@@ -69,6 +69,9 @@ GOALS: dict[str, tuple[str, float]] = {
     "million_rows_peak_ratio": ("<=", 1.1),
     "answers_lost": ("<=", 0),
     "answers_doubled": ("<=", 0),
+    "help_seconds": ("<=", 0.5),
+    "refusal_seconds": ("<=", 0.5),
+    "keys_seconds": ("<=", 0.5),
 }
 
 
