@@ -14,24 +14,20 @@ from pipelines.config.keys import Key, recipe_keys, task_keys, task_names
 def act(options: Namespace) -> None:
     """Print two lines for each key at or below the section, of all tasks or of the given one."""
     section = options.section or ""
-    recipe = _at_or_below(recipe_keys(), section)
-    tasks = [options.task] if options.task else task_names()
-    by_task = {task: _at_or_below(task_keys(task), section) for task in tasks}
-    if not recipe and not any(by_task.values()):
-        names = [key.name for key in (*recipe_keys(), *(key for task in tasks for key in task_keys(task)))]
+    tasks = {task: task_keys(task) for task in ([options.task] if options.task else task_names())}
+    by_heading = {"": recipe_keys()} | {f"task.name {task}:": keys for task, keys in tasks.items()}
+    listed = {heading: [key for key in keys if _is_below(key, section)] for heading, keys in by_heading.items()}
+    if not any(listed.values()):
+        names = [key.name for keys in by_heading.values() for key in keys]
         near = difflib.get_close_matches(section, names, n=1, cutoff=0.5)
         advice = f"did you mean {near[0]}?" if near else "`ganrnn keys` lists all keys"
         raise BadInput(f"{section} is no section or key of a recipe; {advice}")
-    by_heading = {"": recipe} | {f"task.name {task}:": keys for task, keys in by_task.items()}
-    print(
-        "\n\n".join(
-            "\n".join([*filter(None, [heading]), *map(_lines, keys)]) for heading, keys in by_heading.items() if keys
-        )
-    )
+    blocks = [[*filter(None, [heading]), *map(_lines, keys)] for heading, keys in listed.items() if keys]
+    print("\n\n".join("\n".join(block) for block in blocks))
 
 
-def _at_or_below(keys: list[Key], section: str) -> list[Key]:
-    return [key for key in keys if not section or f"{key.name}.".startswith(f"{section}.")]
+def _is_below(key: Key, section: str) -> bool:
+    return not section or f"{key.name}.".startswith(f"{section}.")
 
 
 def _lines(key: Key) -> str:

@@ -10,6 +10,7 @@ import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import cache
 from typing import Any
 
 from ganrnn.errors import BadInput
@@ -130,17 +131,22 @@ def _meaning(config_type: Any, name: str) -> str:
 
 def _bounds(config_type: Any, name: str) -> str:
     """The bounds of a key in words; empty where no check has it."""
-    for module, node in sources_of(config_type):
-        for call in ast.walk(node):
-            if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
-                continue
+    return next((bounds[name] for base in sources_of(config_type) if name in (bounds := _checked(*base))), "")
+
+
+@cache
+def _checked(module: str, statement: ast.ClassDef) -> dict[str, str]:
+    """Bounds in words by key, from the checks that a class calls."""
+    bounds: dict[str, str] = {}
+    for call in ast.walk(statement):
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name):
             check = call.func.id
-            if check == "require_share" and name in [getattr(word, "value", "") for word in call.args]:
-                return "from 0 to below 1"
-            bounds = [word.value for word in call.keywords if word.arg == name] if check in _BOUNDS else []
-            if bounds:
-                return _BOUNDS[check](_bound(module, bounds[0]))
-    return ""
+            if check == "require_share":
+                names = [word.value for word in call.args if isinstance(word, ast.Constant)]
+                bounds |= dict.fromkeys(map(str, names), "from 0 to below 1")
+            elif check in _BOUNDS:
+                bounds |= {str(word.arg): _BOUNDS[check](_bound(module, word.value)) for word in call.keywords}
+    return bounds
 
 
 def _bound(module: str, bound: ast.expr) -> Any:
