@@ -100,15 +100,15 @@ def finish(act: Callable[[], int | None]) -> NoReturn:
 
 def run(options: argparse.Namespace) -> int | None:
     """What the verb does with its recipe, or with its own arguments; returns an exit code, or None for 0."""
-    verb = VERBS[options.verb]
-    if not verb.reads_recipe:
-        return _act(options, options)
-    path = recipe_path(options.recipe)
-    for override in options.overrides:
+    for override in getattr(options, "overrides", []):
         parse_override(override)
+    if getattr(options, "recipe", None):
+        options.recipe = recipe_path(options.recipe)
+    if not VERBS[options.verb].reads_recipe:
+        return _act(options, options)
     from pipelines.config import load_recipe  # loads torch, which the refusals above need not wait for
 
-    return _act(options, load_recipe(path, options.overrides))
+    return _act(options, load_recipe(options.recipe, options.overrides))
 
 
 def _act(options: argparse.Namespace, argument: Any) -> int | None:

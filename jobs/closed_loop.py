@@ -16,19 +16,19 @@ from pipelines.generate.driver import generate
 
 def act(recipe: Recipe) -> None:
     """From the first model's prompts to a report on the images, in one Ray session; then print what was counted."""
-    dreamer = lineage.dreamer_of(recipe)
+    writer = lineage.dreamer_of(recipe)
     with session():
-        generate(dreamer)
-        lineage.commit_prompts(dreamer.generate.samples_uri, recipe.generate.prompts_uri)
+        generate(writer)
+        lineage.commit_prompts(writer.generate.samples_uri, recipe.generate.prompts_uri)
         generate(recipe)
         evaluate(recipe)
-    manifest = lineage.commit_manifest(recipe, dreamer)
+    manifest = lineage.commit_manifest(recipe, writer)
     totals = manifest.totals
     print()
-    print(f"sentences dreamt      {totals['dreamt']:,}, of which {totals['different']:,} differ")
-    print(f"pictures              {totals['painted']:,}")
+    print(f"texts generated       {totals['dreamt']:,}, of which {totals['different']:,} differ")
+    print(f"images generated      {totals['painted']:,}")
     print(f"prompts rejected      {totals['rejected']:,}")
-    print(f"pictures and scores   {recipe.evaluate.report_uri}/report.html")
+    print(f"images and scores     {recipe.evaluate.report_uri}/report.html")
     print(f"contact sheet         {recipe.evaluate.report_uri}/contact_sheet.png")
     print(f"manifest              {storage.join(recipe.run_uri, MANIFEST)}")
     print(*lineage.trace(manifest), sep="\n")

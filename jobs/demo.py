@@ -26,7 +26,7 @@ def act(recipe: Recipe) -> None:
     print()
     print(scores.score_table(evaluation_report.read(f"{uri}/report.json")))
     print()
-    print(f"pictures and scores   {uri}/report.html")
+    print(f"images and scores     {uri}/report.html")
     print(f"contact sheet         {uri}/contact_sheet.png")
     print('try a prompt          .venv/bin/ganrnn paint "a large blue triangle at the left on a black background"')
     print(f"finished in {seconds / 60:.1f} minutes")

@@ -137,7 +137,7 @@ def test_the_command_counts_and_shows_a_way_back(loop: Run, printed: str) -> Non
     assert totals == {"dreamt": NUM_DREAMS, "different": differ, "painted": NUM_DREAMS - 1, "rejected": 1}
     rejects = storage.read_table([f"{loop.folder}/samples/rejects.parquet"]).to_pylist()
     assert [(row["id"], row["reason"]) for row in rejects] == [("p43/0", "the prompt is empty")]
-    assert f"sentences dreamt      44, of which {differ} differ" in printed and "prompts rejected      1\n" in printed
+    assert f"texts generated       44, of which {differ} differ" in printed and "prompts rejected      1\n" in printed
     for name in ("report.html", "contact_sheet.png", "manifest.json"):
         assert f"{loop.folder}/{name}\n" in printed and (loop.folder / name).exists()
     first = storage.read_table(storage.list_files(f"{loop.folder}/samples", "-000000.parquet")).to_pylist()[0]
