@@ -25,6 +25,27 @@ SAMPLER_FILES = (DESCRIPTION, SAMPLER)
 TRAINING_FILES = (SAMPLER, "networks.safetensors", "optimisers.safetensors", "rng.safetensors")
 
 
+@dataclasses.dataclass(frozen=True)
+class Description:
+    """The content of `checkpoint.json`.
+
+    task, config, vocabulary:  what the networks are built from, as plain values
+    step, caution:  updates done, and the state of the learning rate's back-off
+    position:       of the training in its data, and other values that must be equal when it resumes
+    files:          sha256 of all other files by name
+    """
+
+    format_version: int
+    task: str
+    config: Mapping[str, Any]
+    vocabulary: Mapping[str, Any]
+    step: int
+    caution: Mapping[str, int]
+    position: Mapping[str, Any]
+    files: Mapping[str, str]
+    model_digest: str
+
+
 def pack(task: Any, rng_states: Mapping[str, torch.Tensor], position: Mapping[str, Any]) -> dict[str, bytes]:
     """The complete state of a training as named files.
 
@@ -42,32 +63,34 @@ def pack(task: Any, rng_states: Mapping[str, torch.Tensor], position: Mapping[st
     files = {
         name: save({k: v.detach().cpu().contiguous() for k, v in group.items()}) for name, group in tensors.items()
     }
-    description = {
-        "format_version": FORMAT_VERSION,
-        "task": task.config.name,
-        "config": dataclasses.asdict(task.config),
-        "vocabulary": dataclasses.asdict(task.vocabulary),
-        "step": task.step_index,
-        "caution": dataclasses.asdict(task.backoff),
-        "position": dict(position),
-        "files": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
-    }
-    description["model_digest"] = model_digest(description)
-    text = json.dumps(description, indent=2, sort_keys=True, ensure_ascii=False)
+    description = Description(
+        format_version=FORMAT_VERSION,
+        task=task.config.name,
+        config=dataclasses.asdict(task.config),
+        vocabulary=dataclasses.asdict(task.vocabulary),
+        step=task.step_index,
+        caution=dataclasses.asdict(task.backoff),
+        position=position,
+        files={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
+        model_digest="",
+    )
+    description = dataclasses.replace(description, model_digest=model_digest(description))
+    text = json.dumps(vars(description), indent=2, sort_keys=True, ensure_ascii=False)
     return files | {DESCRIPTION: text.encode()}
 
 
-def model_digest(description: Mapping[str, Any]) -> str:
+def model_digest(description: Description) -> str:
     """The identity of a model: sha256 over its task, config, vocabulary and sampling weights."""
-    identity = [description[k] for k in ("task", "config", "vocabulary")] + [description["files"][SAMPLER]]
+    identity = [description.task, description.config, description.vocabulary, description.files[SAMPLER]]
     return hashlib.sha256(json.dumps(identity, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
-def describe(data: bytes, source: str) -> dict[str, Any]:
+def describe(data: bytes, source: str) -> Description:
     """The checked content of `checkpoint.json`; `source` names it in errors. Raises BadInput for other content."""
     try:
-        description: dict[str, Any] = json.loads(data)
-        version, stated = description["format_version"], description["model_digest"]
+        content = json.loads(data)
+        description = Description(**{field.name: content[field.name] for field in dataclasses.fields(Description)})
+        version, stated = description.format_version, description.model_digest
         actual = model_digest(description)
     except (ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{source} is no checkpoint description ({error}); it may be truncated") from error
@@ -80,13 +103,13 @@ def describe(data: bytes, source: str) -> dict[str, Any]:
     return description
 
 
-def verify(files: Mapping[str, bytes], source: str = DESCRIPTION) -> dict[str, Any]:
+def verify(files: Mapping[str, bytes], source: str = DESCRIPTION) -> Description:
     """The checked description of a checkpoint. Raises BadInput if a file does not have its digest."""
     description = describe(files[DESCRIPTION], source)
     for name, data in files.items():
         if name == DESCRIPTION:
             continue
-        expected, actual = description["files"].get(name, "none"), hashlib.sha256(data).hexdigest()
+        expected, actual = description.files.get(name, "none"), hashlib.sha256(data).hexdigest()
         if actual != expected:
             raise BadInput(f"{source}: {name} has sha256 {actual[:12]}, expected {expected[:12]}; the file is damaged")
     return description
@@ -101,23 +124,23 @@ def load_sampler(files: Mapping[str, bytes], source: str = DESCRIPTION) -> Any:
     description = verify(files, source)
     task = _build(description, source)
     _load_networks(task, load(files[SAMPLER]), source)
-    task.model_digest = description["model_digest"]
+    task.model_digest = description.model_digest
     return task
 
 
-def require_config(description: Mapping[str, Any], config: Any, source: str) -> None:
+def require_config(description: Description, config: Any, source: str) -> None:
     """Raise BadInput if a training with this task config cannot resume from a checkpoint."""
-    if description["config"] != _plain(config):
+    if description.config != _plain(config):
         raise BadInput(f"{source}: its task config differs from the recipe's; use the same or another run_uri")
 
 
 def restore(
     task: Any, files: Mapping[str, bytes], source: str = DESCRIPTION
-) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+) -> tuple[dict[str, torch.Tensor], Mapping[str, Any]]:
     """Load a complete training state into a task of the same config; returns (rng states, position)."""
     description = verify(files, source)
     require_config(description, task.config, source)
-    if description["vocabulary"] != _plain(task.vocabulary):
+    if description.vocabulary != _plain(task.vocabulary):
         raise BadInput(
             f"{source}: its vocabulary differs from the data set's; use the same data set or another run_uri"
         )
@@ -125,17 +148,17 @@ def restore(
     _load_networks(task, loaded[SAMPLER] | loaded["networks.safetensors"], source)
     for name, optimizer in task.optimizers.items():
         _load_optimizer(optimizer, _under(loaded["optimisers.safetensors"], name))
-    task.step_index, task.backoff = description["step"], BackoffState(**description["caution"])
-    return loaded["rng.safetensors"], description["position"]
+    task.step_index, task.backoff = description.step, BackoffState(**description.caution)
+    return loaded["rng.safetensors"], description.position
 
 
-def _build(description: Mapping[str, Any], source: str) -> Any:
-    task = task_class(description["task"], f"{source}: task")
+def _build(description: Description, source: str) -> Any:
+    task = task_class(description.task, f"{source}: task")
     try:
-        config = from_plain(task.config_type, description["config"])
-        vocabulary = from_plain(task.vocabulary_type, description["vocabulary"])
+        config = from_plain(task.config_type, description.config)
+        vocabulary = from_plain(task.vocabulary_type, description.vocabulary)
     except TypeError as error:
-        raise BadInput(f"{source}: the config or vocabulary is not one of {description['task']} ({error})") from error
+        raise BadInput(f"{source}: the config or vocabulary is not one of {description.task} ({error})") from error
     return task(config, vocabulary)
 
 

@@ -23,8 +23,8 @@ def training_curves(recipe: Recipe, model_digest: str) -> dict[str, Curve]:
             description = describe((folder / DESCRIPTION).read_bytes(), recipe.generate.model_uri)
     except BadInput:  # samples can be scored without their model
         return {}
-    identity = description["position"].get("identity")
-    if description["model_digest"] != model_digest or not identity:
+    identity = description.position.get("identity")
+    if description.model_digest != model_digest or not identity:
         return {}
     run_id = runs.find_run(recipe.tracking, "train", {"ganrnn.identity": identity})
     curves = {name: runs.metric_history(recipe.tracking, run_id, name) for name in CURVES} if run_id else {}

@@ -11,13 +11,12 @@ holds the decision and the lineage from the data set over run and version to the
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
-from ganrnn.checkpoint import DESCRIPTION, SAMPLER_FILES, describe, load_sampler
+from ganrnn.checkpoint import DESCRIPTION, SAMPLER_FILES, Description, describe, load_sampler
 from ganrnn.errors import BadInput
 from ganrnn.task import Task
 from pipelines import storage
@@ -49,10 +48,10 @@ def promote(recipe: Recipe) -> Decision:
     with TemporaryDirectory() as scratch:
         folder = model_files.fetch(recipe.generate.model_uri, recipe.tracking, Path(scratch))
         description = describe((folder / DESCRIPTION).read_bytes(), recipe.generate.model_uri)
-        if description["model_digest"] != report.model_digest:
+        if description.model_digest != report.model_digest:
             raise BadInput(
                 f"{report.uri} scores model {report.model_digest[:12]}, {recipe.generate.model_uri} holds "
-                f"{description['model_digest'][:12]}; evaluate this model first"
+                f"{description.model_digest[:12]}; evaluate this model first"
             )
         version = registry.find_version(recipe.tracking, name, _digests(report))
         if version and (settled := _settled(recipe, version)):
@@ -97,10 +96,10 @@ def _start(recipe: Recipe, report: ScoredReport) -> str:
 
 
 def _register(
-    recipe: Recipe, report: ScoredReport, folder: Path, description: Mapping[str, Any], run_id: str
+    recipe: Recipe, report: ScoredReport, folder: Path, description: Description, run_id: str
 ) -> RegisteredVersion:
     """A version that belongs to the run that trained it, or to this one where that run is not known here."""
-    training = description["position"].get("identity")
+    training = description.position.get("identity")
     trained = runs.find_run(recipe.tracking, "train", {"ganrnn.identity": training}) if training else None
     tags = {
         DATASET: report.evaluation.dataset_digest,

@@ -68,7 +68,7 @@ def register(
     _create_registered_model(client, name)
     files = {file: (model_folder / file).read_bytes() for file in SAMPLER_FILES}
     description = describe(files[DESCRIPTION], str(model_folder / DESCRIPTION))
-    digests = {"model_digest": description["model_digest"], "code_revision": code_revision()}
+    digests = {"model_digest": description.model_digest, "code_revision": code_revision()}
     tags = {
         **tags,
         **{METRIC + metric: repr(float(value)) for metric, value in metrics.items()},
@@ -95,10 +95,10 @@ def register(
         client.set_model_version_tag(name, created.version, "ganrnn.loaded_back", "true")
         undo.pop_all()
     client.finalize_logged_model(logged.model_id, entities.LoggedModelStatus.READY)
-    client.log_outputs(run_id, [entities.LoggedModelOutput(logged.model_id, step=description["step"])])
+    client.log_outputs(run_id, [entities.LoggedModelOutput(logged.model_id, step=description.step)])
     now = time.time_ns() // 1_000_000
     values = [
-        entities.Metric(key, float(v), now, description["step"], model_id=logged.model_id) for key, v in metrics.items()
+        entities.Metric(key, float(v), now, description.step, model_id=logged.model_id) for key, v in metrics.items()
     ]
     client.log_batch(run_id, metrics=values)
     return _version(client.get_model_version(name, created.version))

@@ -89,9 +89,9 @@ def _done(recipe: Recipe, checkpoints: Checkpoints) -> str | None:
     newest = checkpoints.newest()
     if newest is None:
         return None
-    description = json.loads(newest.read(())[checkpoint.DESCRIPTION])
+    description = checkpoint.describe(newest.read(())[checkpoint.DESCRIPTION], newest.uri)
     checkpoint.require_config(description, recipe.task, newest.uri)
-    state = GuardState.from_dict(description["position"]["guard"])
+    state = GuardState.from_dict(description.position["guard"])
     return newest.uri if is_over(recipe.train, recipe.task.num_steps, newest.step, state) else None
 
 

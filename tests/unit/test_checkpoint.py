@@ -43,7 +43,7 @@ def redescribed(files: Files, change: Callable[[dict[str, Any]], Any], consisten
     description = description_of(files)
     change(description)
     if consistent:
-        description["model_digest"] = checkpoint.model_digest(description)
+        description["model_digest"] = checkpoint.model_digest(checkpoint.Description(**description))
     return files | {checkpoint.DESCRIPTION: json.dumps(description).encode()}
 
 
@@ -66,7 +66,7 @@ def test_packing_is_a_function_of_the_state(files: Files) -> None:
     assert packed(trained(3)) == files
     assert set(files) == {checkpoint.DESCRIPTION, *checkpoint.TRAINING_FILES}
     assert description_of(files)["step"] == 3
-    assert checkpoint.verify(files) == description_of(files)
+    assert vars(checkpoint.verify(files)) == description_of(files)
 
 
 def test_a_loaded_model_paints_as_the_trained_one(files: Files) -> None:

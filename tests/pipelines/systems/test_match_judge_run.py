@@ -75,7 +75,7 @@ def test_verdicts_are_scored_and_the_judge_registered(run: Run) -> None:
     low, high = report["intervals"]["right"]
     assert 0 <= low < metrics["right"] < high <= 1 and 0.5 <= metrics["majority"] < 1
     page = storage.read_bytes(f"{recipe.evaluate.report_uri}/report.html").decode()
-    assert "Statements and pictures" in page and "Surest mistakes" in page and "data:image/png;base64," in page
+    assert "Statements and images" in page and "Most confident mistakes" in page and "data:image/png;base64," in page
     assert promote(recipe).alias == "champion"
     mlflow.set_tracking_uri(recipe.tracking.tracking_uri)
     row = storage.read_table([recipe.generate.prompts_uri]).to_pylist()[0]

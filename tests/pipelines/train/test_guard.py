@@ -71,7 +71,7 @@ def test_a_nan_is_set_back_and_the_training_ends_well(make_run: MakeRun, poison:
     recipe = make_run().recipe(*SETTINGS)
     files, reports = trained(recipe)
     description = checkpoint.verify(files)
-    assert (description["step"], description["caution"]["times"]) == (NUM_STEPS, 1)
+    assert (description.step, description.caution["times"]) == (NUM_STEPS, 1)
     assert is_finite(files)
     (line,) = reports
     assert line.startswith("guard: step 40: ") and " is nan; back to step 20, learning rates x 0.25" in line
@@ -106,7 +106,7 @@ def test_what_goes_wrong_every_time_ends_with_the_reason_and_the_best_checkpoint
         f"{recipe.train.checkpoint_uri}: stopped at step 40 after 2 interventions, because "
     )
     assert "checkpoint step-00000020 is its best; lower the learning rates" in str(refusal.value)
-    assert checkpoint.verify(files)["step"] == 20 and is_finite(files)
+    assert checkpoint.verify(files).step == 20 and is_finite(files)
 
 
 @pytest.mark.parametrize(("learnt_at", "back_to"), [(0.0, 0), (float("inf"), 20)])
@@ -126,7 +126,7 @@ def test_what_has_not_learnt_begins_again(
     assert line.startswith("guard: step 40: gradient_norm_d is ")
     assert line.endswith(f"; back to step {back_to}, learning rates x 0.25, penalties x 2")
     description = checkpoint.verify(files)
-    assert (description["step"], description["position"]["guard"]["first_distance"] > 0) == (NUM_STEPS, True)
+    assert (description.step, description.position["guard"]["first_distance"] > 0) == (NUM_STEPS, True)
 
 
 def test_killed_after_an_intervention_it_ends_with_the_same_bytes(
@@ -164,10 +164,10 @@ def test_the_best_checkpoint_outlives_newer_ones(tmp_path: Path, make_run: MakeR
 def test_the_best_checkpoint_is_a_model(make_run: MakeRun, tmp_path: Path) -> None:
     recipe = make_run().recipe(*SETTINGS)
     files, _ = trained(recipe)
-    best = checkpoint.verify(files)["position"]["guard"]["best_step"]
+    best = checkpoint.verify(files).position["guard"]["best_step"]
     uri = recipe.train.checkpoint_uri
     found = model_files.fetch_files(f"{uri}@best", recipe.tracking)
-    assert checkpoint.describe(found[checkpoint.DESCRIPTION], uri)["step"] == best
+    assert checkpoint.describe(found[checkpoint.DESCRIPTION], uri).step == best
     blind = make_run().recipe(*SETTINGS, "train.guard.enabled=false")
     trained(blind)
     with pytest.raises(BadInput, match="its training looked at no samples, so none is the best; leave out @best"):

@@ -30,8 +30,8 @@ def test_a_finished_training(trained: Run) -> None:
     files = tiny.last_checkpoint(recipe)
     description = checkpoint.verify(files)
     assert set(files) == {checkpoint.DESCRIPTION, *checkpoint.TRAINING_FILES}
-    assert description["step"] == NUM_STEPS and description["position"]["identity"] == identity["digest"]
-    assert description["position"]["guard"]["best_step"] in (40, 60) and description["caution"]["times"] == 0
+    assert description.step == NUM_STEPS and description.position["identity"] == identity["digest"]
+    assert description.position["guard"]["best_step"] in (40, 60) and description.caution["times"] == 0
 
 
 def test_the_run_is_on_mlflow(trained: Run) -> None:
