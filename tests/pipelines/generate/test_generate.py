@@ -197,7 +197,7 @@ def _describe(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
     """A description that is consistent in itself."""
     description = json.loads((folder / checkpoint.DESCRIPTION).read_bytes())
     change(description)
-    description["model_digest"] = checkpoint.model_digest(description)
+    description["model_digest"] = checkpoint.model_digest(checkpoint.Description(**description))
     (folder / checkpoint.DESCRIPTION).write_text(json.dumps(description))
 
 
