@@ -103,6 +103,14 @@ class Task(Protocol):
         ...
 
 
+class JudgedTask(Task, Protocol):
+    """A task whose generator can learn from a judge too; its config has `judge_weight`."""
+
+    def attach_judge(self, judge: Any) -> None:
+        """Have the steps use a trained task match_judge, which learns nothing itself."""
+        ...
+
+
 def task_class(name: Any, key: str = "task.name") -> Any:
     """The class of a task by name: each module of ganrnn/tasks defines one under TASK.
 

@@ -31,10 +31,10 @@ _BLOCKS_PER_WORKER = 64
 
 @contextmanager
 def connected() -> Iterator[None]:
-    """Connect for the length of a block; a session that is already there is used and left alone.
+    """Connect for the length of a block; a session that runs already is used and not ended.
 
-    After an error Ray is left to end with the process. Its own end, while work is under way, can end the process at
-    once, before anybody was told the reason.
+    After an error Ray ends with the process: `ray.shutdown` while work is under way can end the process at once, before
+    the error is printed.
     """
     if ray.is_initialized():
         yield
@@ -109,7 +109,7 @@ class RayRunner:
     ) -> Generator[Result, None, None]:
         """A pool of Ray Data. At the end, at a refusal and when it is closed, Ray Data has stopped."""
         most = min(workers.num_workers, len(items))
-        # Blocks that are there already: reading them takes no CPU, which the pool may hold all of.
+        # From items, which take no CPU to read: the pool may occupy all CPUs.
         num_blocks = len(items) if attempts else min(len(items), _BLOCKS_PER_WORKER * most)
         dataset = ray.data.from_items([{"item": pickle.dumps(item)} for item in items], override_num_blocks=num_blocks)
         options: dict[str, Any] = {}
@@ -203,7 +203,7 @@ class EndAtRefusal(UserCallback):
 
 
 class _Actor:
-    """An actor of a pool: what it is made of, and refusals as values."""
+    """An actor of a pool, which returns a BadInput as a value."""
 
     def __init__(self, make: Callable[[], Callable[[Any], Any]]) -> None:
         self.actor: Callable[[Any], Any] | None = None
@@ -213,7 +213,7 @@ class _Actor:
         return {"result": _answered(self._work, row["item"])}
 
     def _work(self, item: bytes) -> Any:
-        self.actor = self.actor or self.make()  # here, where a refusal to be made can be told
+        self.actor = self.actor or self.make()  # a BadInput of __init__ would reach the driver as a dead actor
         return self.actor(pickle.loads(item))  # of this job's own driver
 
 

@@ -56,7 +56,7 @@ class Runner(Protocol):
         workers: Workers,
         attempts: int = 0,
     ) -> Generator[Result, None, None]:
-        """Results of all items in any order, by a pool of actors, each made once on its worker.
+        """Results of all items in any order, by a pool of actors, each constructed once on its worker.
 
         A BadInput raised for an item is raised here. With `attempts` an item whose actor dies so often is left out of
         the results; without, Ray restarts actors as it sees fit.
@@ -77,6 +77,7 @@ class Runner(Protocol):
     def train(self, worker: Callable[[Job], None], job: Job, workers: Workers, folder_uri: str, failures: int) -> None:
         """`worker(job)` on `num_workers` ranks of one process group, started again up to `failures` times.
 
-        `folder_uri` is where the runner may keep its own files. Raises the BadInput of any rank.
+        `folder_uri` is where the runner may keep its own files. A BadInput of any rank is raised here: it ends the
+        other ranks, and the workers are not started again.
         """
         ...

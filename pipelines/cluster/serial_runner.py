@@ -39,7 +39,7 @@ class SerialRunner:
         workers: Workers,
         attempts: int = 0,
     ) -> Generator[Result, None, None]:
-        """One actor, made when the first result is asked for."""
+        """One actor, constructed when the first result is asked for."""
         actor = make()
         for item in items:
             yield actor(item)

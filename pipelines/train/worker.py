@@ -12,7 +12,7 @@ from torch import distributed as dist
 from ganrnn import checkpoint, cpu, distributed
 from ganrnn.config import from_plain
 from ganrnn.errors import BadInput
-from ganrnn.task import BackoffState, task_class
+from ganrnn.task import BackoffState, JudgedTask, task_class
 from ganrnn.training.activation_memory import SavedBytes
 from ganrnn.training.guard import GuardState, Verdict
 from pipelines.cluster.messages import Line
@@ -65,7 +65,8 @@ class Attempt:
         for network in self.task.networks.values():
             network.to(self.device)
         if job.judge_files:
-            self.task.attach_judge(checkpoint.load_sampler(job.judge_files))
+            judged: JudgedTask = self.task
+            judged.attach_judge(checkpoint.load_sampler(job.judge_files))
         self.checkpoints = Checkpoints(train.checkpoint_uri, train.keep_checkpoints)
         validation = validation_of(recipe, job.val_uris)
         self.monitor = Monitor(train.guard, self._resume(), validation, recipe.tracking, job.run_id)

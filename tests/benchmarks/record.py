@@ -68,6 +68,7 @@ GOALS: dict[str, tuple[str, float]] = {
     "frechet_vs_torch_fidelity": (">=", 1.0),
     "million_rows_peak_ratio": ("<=", 1.1),
     "answers_lost": ("<=", 0),
+    "refusal_in_step_seconds": ("<=", 10),
     "answers_doubled": ("<=", 0),
     "help_seconds": ("<=", 0.5),
     "refusal_seconds": ("<=", 0.5),
