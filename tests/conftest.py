@@ -11,6 +11,7 @@ import torch
 
 from pipelines.cluster.serial_runner import SerialRunner
 from pipelines.cluster.session import using
+from tests import tiers
 from tests.pipelines import tiny
 from tests.pipelines.tiny import Run
 
@@ -18,20 +19,13 @@ from tests.pipelines.tiny import Run
 torch.set_num_threads(1)
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for processes that tests start
 
-# The one file of the quick tier that may start Ray: with --dist loadfile, one process of tests works on it alone.
-QUICK_RAY_FILE = "test_ray_runner.py"
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Refuse a slow test without a reason, and a quick one that starts Ray in a file of its own."""
     for item in items:
-        mark = item.get_closest_marker("slow")
-        reasons = [*mark.args, *mark.kwargs.values()] if mark else []
-        if mark and not (len(reasons) == 1 and str(reasons[0]).strip()):
-            raise pytest.UsageError(f'{item.nodeid}: give the reason, @pytest.mark.slow("starts a cluster")')
-        needs_ray = "ray_session" in getattr(item, "fixturenames", ())
-        if needs_ray and not mark and item.path.name != QUICK_RAY_FILE:
-            raise pytest.UsageError(f"{item.nodeid} starts Ray: mark it slow or move it to {QUICK_RAY_FILE}")
+        fixtures = getattr(item, "fixturenames", ())
+        if reason := tiers.refusal(item.get_closest_marker("slow"), fixtures, item.path.name):
+            raise pytest.UsageError(f"{item.nodeid}: {reason}")
 
 
 @pytest.fixture(scope="session", autouse=True)

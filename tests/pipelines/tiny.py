@@ -19,6 +19,7 @@ from pipelines.config import Recipe, load_recipe
 from pipelines.generate.plan import ShardRange, plan, prompt_files
 from pipelines.generate.worker import ShardWriter
 from pipelines.ingest.driver import ingest
+from tests.pipelines.mlflow_store import store_settings
 from tests.pipelines.train.forked import train_forked
 
 ROOT = Path(__file__).parents[2]
@@ -94,9 +95,7 @@ class Run:
 
 def trained(folder: Path) -> Run:
     """A run in a folder, ingested and trained by two workers."""
-    store = (f"tracking.tracking_uri=sqlite:///{folder}/mlflow.db", f"tracking.artifact_uri={folder}/mlartifacts")
-    folder.mkdir(parents=True, exist_ok=True)
-    run = Run(folder, (f"ingest.dataset_uri={folder}/dataset", *store))
+    run = Run(folder, (f"ingest.dataset_uri={folder}/dataset", *store_settings(folder)))
     ingest(run.recipe())
     train_forked(run.recipe())
     return run

@@ -22,12 +22,24 @@ from pipelines.formats import prompts
 from pipelines.formats.manifest import Manifest, ManifestShard
 from pipelines.formats.schemas import ATTRIBUTES, TEXT_SAMPLES
 from tests.pipelines import tiny
-from tests.pipelines.systems.test_latent_text_gan_run import TASK as DREAMER
-from tests.pipelines.systems.test_match_judge_run import TASK as JUDGE
 from tests.pipelines.tiny import Run
 
 WORDS = ["red", "circle", "a", "large", "blue", "square", "on", "white"]
 NUM_DREAMS = 44  # of which one is empty
+DREAMER = {
+    "name": "latent_text_gan",
+    "vocabulary": "word",
+    "num_tokens": 24,
+    "cell": "gru",
+    "embedding_dim": 12,
+    "hidden_dim": 16,
+    "latent_dim": 8,
+    "z_dim": 4,
+    "mlp_dim": 16,
+    "num_steps": 40,
+    "num_autoencoder_steps": 15,
+}
+JUDGE = {"name": "match_judge", "height": 16, "width": 16, "base_channels": 4, "embedding_dim": 8, "dim": 8}
 
 
 def write_model(folder: Path, task: Any) -> str:
@@ -38,7 +50,7 @@ def write_model(folder: Path, task: Any) -> str:
 
 
 def write_dreamer(folder: Path, seed: int = 0) -> str:
-    config = LatentTextGanConfig(**DREAMER | {"optimiser": LatentTextGanConfig().optimiser})
+    config = LatentTextGanConfig(**DREAMER)
     vocabulary = LatentTextGan.build_vocabulary(config, [(" ".join(WORDS),)])
     return write_model(folder / "model", LatentTextGan(config, vocabulary, seed))
 

@@ -24,6 +24,7 @@ from pipelines.formats.evaluation_report import EvaluationReport
 from pipelines.generate.driver import generate
 from pipelines.promote.driver import promote
 from tests.pipelines import tiny
+from tests.pipelines.mlflow_store import store_settings
 from tests.pipelines.tiny import NUM_TEST, Run
 
 MakeRun = Callable[[], Run]
@@ -80,10 +81,9 @@ def test_the_page_shows_the_course_of_the_training_and_the_nearest_training_pict
 
 
 def test_a_champion_stands_beside_a_model_that_was_scored_alike(scored: Run, tmp_path: Path) -> None:
-    store = f"tracking.tracking_uri=sqlite:///{tmp_path}/mlflow.db", f"tracking.artifact_uri={tmp_path}/artifacts"
     shutil.copytree(scored.recipe().evaluate.report_uri, tmp_path / "report")
     settings = ("promote.champion_metric=r_precision_10", f"evaluate.report_uri={tmp_path}/report")
-    recipe, report = scored.recipe(*store, *settings), report_of(scored)
+    recipe, report = scored.recipe(*store_settings(tmp_path), *settings), report_of(scored)
     challenger = EvaluationReport.from_json(report | {"model_digest": "f" * 64})
     assert comparable_champion(recipe, challenger) is None
     promote(recipe)

@@ -41,6 +41,7 @@ from pipelines.tracking.registry import RegisteredVersion
 from pipelines.train.checkpoints import Checkpoints
 from pipelines.train.driver import training_identity
 from pipelines.train.worker import train_worker
+from tests.pipelines.mlflow_store import new_store
 from tests.pipelines.tiny import contents, write_here
 from tests.pipelines.train.forked import ForkedRunner
 from tests.pipelines.train.jobs import job_of
@@ -59,7 +60,9 @@ print(os.path.realpath(ganrnn.__file__))
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A copy of the files, to be written to."""
-    return Path(shutil.copytree(FIXTURES, tmp_path / "copy"))
+    copy = Path(shutil.copytree(FIXTURES, tmp_path / "copy"))
+    new_store(copy)
+    return copy
 
 
 @pytest.fixture

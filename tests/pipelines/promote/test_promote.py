@@ -1,98 +1,20 @@
-"""Promotion on a real MLflow: who becomes champion, who challenger, and what stays where it is."""
+"""Promotion on a real MLflow: who becomes champion, who challenger, and what stays as it is."""
 
-import json
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
 import mlflow
 import pandas as pd
-import pyarrow as pa
 import pytest
 
 from ganrnn import checkpoint
 from ganrnn.data import images
 from ganrnn.errors import BadInput
-from ganrnn.tasks.text_to_image import TextToImage, TextToImageConfig
-from ganrnn.text.captions import Vocabulary
 from pipelines import storage
-from pipelines.config import Recipe, TrackingConfig, parse_recipe
-from pipelines.config.promote import PromoteConfig
-from pipelines.promote.decision import Decision, compare
+from pipelines.config import Recipe
+from pipelines.promote.decision import Decision
 from pipelines.promote.driver import promote
-from pipelines.promote.scored_report import read_report
 from pipelines.tracking import registry, runs
-from pipelines.tracking.registry import RegisteredVersion
-
-PROMPT = "a red circle"
-METRICS = {"r_precision_100": 0.6, "colour": 0.96, "fid2k_indomain": 9.0}
-THRESHOLDS = PromoteConfig("", {"colour": 0.95}, {"fid2k_indomain": 10.0})
-
-
-def files_of(seed: int) -> dict[str, bytes]:
-    config = TextToImageConfig(
-        height=16, width=16, max_tokens=6, embedding_dim=4, hidden_dim=4, z_dim=4, style_dim=8, feature_dim=8,
-        base_channels=4,
-    )  # fmt: skip
-    task = TextToImage(config, Vocabulary.build([PROMPT], "word"), seed)
-    return checkpoint.pack(task, {}, {"identity": f"training-{seed}"})
-
-
-def digest_of(seed: int) -> str:
-    return str(json.loads(files_of(seed)[checkpoint.DESCRIPTION])["model_digest"])
-
-
-@dataclass(frozen=True)
-class Job:
-    """One registered model name on the shared store; each attempt evaluates one model into one report folder."""
-
-    recipe: Recipe
-
-    def attempt(self, seed: int, metrics: dict[str, float], **changes: Any) -> Recipe:
-        folder = f"{self.recipe.run_uri}/{seed}"
-        storage.commit_files(f"{folder}/checkpoints/step-10", files_of(seed), last=checkpoint.DESCRIPTION)
-        storage.commit_table(f"{folder}/prompts.parquet", pa.table({"prompt": [PROMPT]}))
-        report = {
-            "metrics": metrics,
-            "model_digest": digest_of(seed),
-            "dataset_digest": "d" * 64,
-            "protocol_digest": "p" * 64,
-            "samples_manifest_digest": "5" * 64,
-            **changes,
-        }
-        storage.commit_json(f"{folder}/report.json", report)
-        generate = replace(
-            self.recipe.generate, model_uri=f"{folder}/checkpoints", prompts_uri=f"{folder}/prompts.parquet"
-        )
-        return replace(self.recipe, generate=generate, evaluate=replace(self.recipe.evaluate, report_uri=folder))
-
-    def aliases(self) -> dict[str, str]:
-        aliases = {}
-        for alias in ("champion", "challenger"):
-            held = registry.find_alias(self.recipe.tracking, self.recipe.promote.registered_model, alias)
-            if held:
-                aliases[alias] = held.version
-        return aliases
-
-    def versions(self) -> list[str]:
-        name = self.recipe.promote.registered_model
-        return [str(made.version) for made in self.client().search_model_versions(f"name = '{name}'")]
-
-    def client(self) -> mlflow.MlflowClient:
-        return mlflow.MlflowClient(self.recipe.tracking.tracking_uri, self.recipe.tracking.tracking_uri)
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> TrackingConfig:
-    folder = tmp_path_factory.mktemp("mlflow")
-    return TrackingConfig(f"sqlite:///{folder}/mlflow.db", f"{folder}/artifacts", "tests")
-
-
-@pytest.fixture
-def job(store: TrackingConfig, tmp_path: Path) -> Job:
-    recipe = parse_recipe({"name": tmp_path.name, "run_uri": str(tmp_path), "task": {"name": "text_to_image"}}, "test")
-    config = replace(THRESHOLDS, registered_model=tmp_path.name)
-    return Job(replace(recipe, tracking=store, promote=config))
+from tests.pipelines.promote.attempts import METRICS, PROMPT, Job, digest_of, files_of, rated
 
 
 def test_champion_then_challenger_then_better_champion(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,8 +68,9 @@ def test_a_promotion_cut_off_before_the_alias_goes_on(job: Job, monkeypatch: pyt
     assert promote(recipe) == Decision("1", "champion", ["there was no champion"])
     assert job.versions() == ["1"]
     promotions = job.client().search_runs(["1"], f"tags.`ganrnn.model_digest` = '{digest_of(1)}'")
-    held = [run for run in promotions if run.data.params["promote.registered_model"] == recipe.promote.registered_model]
-    assert [run.info.status for run in held] == ["FINISHED"]
+    name = recipe.promote.registered_model
+    own = [run for run in promotions if run.data.params["promote.registered_model"] == name]
+    assert [run.info.status for run in own] == ["FINISHED"]
 
 
 def test_failing_thresholds_make_a_challenger_and_leave_the_champion(job: Job) -> None:
@@ -162,42 +85,6 @@ def test_failing_thresholds_make_a_challenger_and_leave_the_champion(job: Job) -
     relaxed = replace(worse.promote, at_least={"colour": 0.94}, at_most={})
     assert promote(replace(worse, promote=relaxed)).alias == "champion"
     assert job.aliases()["champion"] == "2" and sorted(job.versions()) == ["1", "2"]
-
-
-def test_lower_may_be_better(job: Job) -> None:
-    config = replace(job.recipe.promote, champion_metric="fid2k_indomain", higher_is_better=False)
-    lower = Job(replace(job.recipe, promote=config))
-    promote(lower.attempt(1, METRICS))
-    assert promote(lower.attempt(2, METRICS | {"fid2k_indomain": 9.5})).alias == "challenger"
-    assert promote(lower.attempt(3, METRICS | {"fid2k_indomain": 8.5})).alias == "champion"
-
-
-def test_a_difference_that_chance_may_have_made_moves_no_alias(job: Job) -> None:
-    def attempt(seed: int, value: float, interval: list[float]) -> Decision:
-        metrics = METRICS | {"r_precision_100": value}
-        return promote(job.attempt(seed, metrics, intervals={"r_precision_100": interval}))
-
-    assert attempt(1, 0.60, [0.578, 0.621]).alias == "champion"
-    close = attempt(2, 0.62, [0.599, 0.641])
-    assert close.alias == "challenger"
-    assert close.reasons[-1].startswith(
-        "r_precision_100 0.62 does not beat 0.6 of champion version 1 (difference -0.00"
-    )
-    clear = attempt(3, 0.64, [0.619, 0.661])
-    assert clear.alias == "champion" and "beats 0.6 of champion version 1 (difference 0.0103 to " in clear.reasons[-1]
-
-
-def test_scores_of_unlike_origin_are_not_compared(job: Job) -> None:
-    held = {"ganrnn.dataset_digest": "d" * 64, "ganrnn.protocol_digest": "p" * 64, "ganrnn.metric.colour": "0.1"}
-    report = read_report(job.attempt(1, METRICS).evaluate.report_uri + "/report.json")
-    won, reason = compare(job.recipe.promote, report, RegisteredVersion("4", "run", held), None)
-    assert not won and reason == "champion version 4 has no metric r_precision_100; evaluate it with this one"
-    held = {"ganrnn.dataset_digest": "e" * 64, "ganrnn.metric.r_precision_100": "0.1"}
-    won, reason = compare(job.recipe.promote, report, RegisteredVersion("4", "run", held), None)
-    assert not won and reason.startswith("champion version 4 was scored on data set eeeeeeeeeeee, this model on dddddd")
-    held = {"ganrnn.dataset_digest": "d" * 64, "ganrnn.protocol_digest": "q", "ganrnn.metric.r_precision_100": "0.1"}
-    won, reason = compare(job.recipe.promote, report, RegisteredVersion("4", "run", held), None)
-    assert not won and reason.startswith("champion version 4 was scored under another protocol")
 
 
 def refused(job: Job, recipe: Recipe, message: str) -> None:
@@ -231,3 +118,45 @@ def test_a_model_that_does_not_load_back_moves_no_alias(job: Job, monkeypatch: p
         with pytest.raises(RuntimeError, match="does not sample"):
             promote(job.attempt(2, METRICS | {"r_precision_100": 0.9}))
     assert job.versions() == ["1"] and job.aliases() == {"champion": "1"}
+
+
+def test_raters_decide_by_more_than_chance(job: Job) -> None:
+    first = promote(rated(job.attempt(1, METRICS), 0.30, 0.04))
+    assert first == Decision("1", "champion", ["there was no champion"])
+    close = promote(rated(job.attempt(2, METRICS), 0.34, 0.04))
+    assert close.alias == "challenger"
+    assert "human_error_generated 0.34 does not beat 0.3 of champion version 1 (difference -0.0166" in close.reasons[-1]
+    written = storage.read_json(f"{job.recipe.run_uri}/2/promotion.json")
+    study = f"{job.recipe.run_uri}/2/study/ratings.json"
+    assert written["lineage"]["ratings_digest"] == storage.file_digest(study)
+    assert written["metrics"]["human_error_real"] == 0.2 and written["metrics"]["colour"] == METRICS["colour"]
+    # More answers about the same model are a new reason to decide; the same ones again are none.
+    second = job.attempt(2, METRICS)
+    assert promote(rated(second, 0.34, 0.04)) == close
+    clear = promote(rated(second, 0.36, 0.02))
+    assert clear.alias == "champion" and clear.reasons[-1].startswith("human_error_generated 0.36 beats 0.3")
+
+
+def test_a_preference_counts_that_is_to_the_champion_itself(job: Job) -> None:
+    promote(job.attempt(1, METRICS))
+    manifest = "5" * 64  # of the champion's samples
+    clear = promote(rated(job.attempt(2, METRICS), 0.56, 0.05, "human_preference", reference_digest=manifest))
+    assert clear.alias == "champion"
+    assert clear.reasons[-1] == "raters prefer it to champion version 1: 0.56 (0.51 to 0.61 in 95 %)"
+
+
+def test_what_is_no_study_of_this_model_is_refused(job: Job) -> None:
+    recipe = job.attempt(1, METRICS)
+    with pytest.raises(BadInput, match=r"raters judged model ffffffffffff, this is \w{12}; have samples of this model"):
+        promote(rated(recipe, 0.3, 0.04, model_digest="f" * 64))
+    strange = rated(recipe, 0.3, 0.04)
+    storage.commit_json(f"{strange.promote.ratings_uri}/ratings.json", {"human": {"metric": "human_error"}})
+    with pytest.raises(BadInput, match=r"ratings.json is no report of `ganrnn rate --report` \(TypeError\(.*missing"):
+        promote(strange)
+    nowhere = replace(recipe, promote=replace(recipe.promote, ratings_uri=f"{job.recipe.run_uri}/nowhere"))
+    with pytest.raises(BadInput, match=r"nowhere/ratings.json does not exist"):
+        promote(nowhere)
+    without = replace(recipe, promote=replace(recipe.promote, champion_metric="human_error_generated"))
+    with pytest.raises(BadInput, match=r"no metric 'human_error_generated'; promote.ratings_uri has to name a study"):
+        promote(without)
+    assert job.versions() == []

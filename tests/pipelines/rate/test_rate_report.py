@@ -21,6 +21,7 @@ from pipelines.rate.scores import Judged, counted, scores
 from pipelines.rate.store import Answer
 from pipelines.rate.study import Study, open_study
 from pipelines.rate.trials import CHOICES
+from tests.pipelines.mlflow_store import new_store
 from tests.pipelines.rate import rating
 
 ANSWER = Answer("a", 0, "rated", (0,), "real", "real", True, 1.5, "en", 1_700_000_000.0)
@@ -123,6 +124,7 @@ def fill(study: Study, rater: str) -> None:
 
 
 def test_files_and_run(tmp_path: Path) -> None:
+    new_store(tmp_path)
     samples, reference, settings = answered(tmp_path, ("a" * 16, "b" * 16))
     recipe = rating.study_recipe(tmp_path, *settings)
     result = report(recipe, samples, reference)
@@ -154,6 +156,7 @@ def test_files_and_run(tmp_path: Path) -> None:
 
 
 def test_the_model_of_the_samples_is_named(tmp_path: Path) -> None:
+    new_store(tmp_path)
     rating.pictures(f"{tmp_path}/samples/00000.parquet", 8)
     shards = [{"uri": "00000.parquet"}]
     storage.commit_json(f"{tmp_path}/samples/manifest.json", {"shards": shards, "model_digest": "m" * 64})
@@ -167,6 +170,7 @@ def test_the_model_of_the_samples_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("task", ["turing", "preference", "fit"])
 def test_promotion_reads_what_is_written(tmp_path: Path, task: str) -> None:
     """Studies of a kind against one reference have one protocol, whoever is judged; the wider interval counts."""
+    store = f"tracking.tracking_uri={new_store(tmp_path).tracking_uri}"
     held = {}
     reference = rating.pictures(f"{tmp_path}/reference.parquet", 12, tone=160)
     for model, exposure in (("a", 0), ("b", 0), ("b", 1)):
@@ -174,7 +178,8 @@ def test_promotion_reads_what_is_written(tmp_path: Path, task: str) -> None:
         rating.pictures(f"{samples}/0.parquet", 12)
         manifest = {"shards": [{"uri": "0.parquet"}], "model_digest": model * 64}
         storage.commit_json(f"{samples}/manifest.json", manifest)
-        settings = (f"rate.task={task}", f"rate.exposure_seconds={exposure}", "rate.num_items=6", "rate.num_checks=0")
+        counts = ("rate.num_items=6", "rate.num_checks=0")
+        settings = (store, f"rate.task={task}", f"rate.exposure_seconds={exposure}", *counts)
         recipe = rating.study_recipe(tmp_path / f"{model}{exposure}", *settings)
         study = open_study(recipe, samples, reference)
         for rater in ("a" * 16, "b" * 16):
