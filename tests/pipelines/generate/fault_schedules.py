@@ -209,7 +209,7 @@ def _kill_actor(process: subprocess.Popen[bytes], place: Place, cluster: Any) ->
     with suppress(psutil.NoSuchProcess):
         for child in psutil.Process(process.pid).children(recursive=True):
             with suppress(psutil.NoSuchProcess):
-                if "ShardWriter" in " ".join(child.cmdline()):
+                if "_Actor" in " ".join(child.cmdline()):
                     child.kill()
                     return 1
     return 0

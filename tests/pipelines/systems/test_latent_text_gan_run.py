@@ -26,7 +26,7 @@ from tests.pipelines.systems.texts import (
     with_rules,
 )
 from tests.pipelines.tiny import Run
-from tests.pipelines.train.test_guard import trained
+from tests.pipelines.train.jobs import trained
 
 TASK = {
     "name": "latent_text_gan",

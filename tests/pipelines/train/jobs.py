@@ -2,12 +2,15 @@
 
 from dataclasses import asdict
 
-from pipelines.cluster.messages import Message, Reports
+from ganrnn import checkpoint
+from pipelines.cluster.messages import Message, Progress, Reports
 from pipelines.config import Recipe
 from pipelines.formats.dataset import read_manifest, shard_uris
 from pipelines.tracking import runs
+from pipelines.train.checkpoints import Checkpoints
 from pipelines.train.driver import build_vocabulary, training_identity
 from pipelines.train.job import TrainJob
+from pipelines.train.worker import train_worker
 
 
 class KeptReports(list[Message]):
@@ -29,3 +32,22 @@ def job_of(recipe: Recipe, reports: Reports | None = None) -> TrainJob:
         identity=training_identity(recipe, manifest)["digest"],
         reports=KeptReports() if reports is None else reports,
     )
+
+
+def trained(recipe: Recipe) -> tuple[dict[str, bytes], list[str]]:
+    """Files of the newest checkpoint, and the text of all messages that are not progress."""
+    reports = KeptReports()
+    train_worker(job_of(recipe, reports))
+    return newest_files(recipe), lines_of(reports)
+
+
+def newest_files(recipe: Recipe) -> dict[str, bytes]:
+    """Files of the newest checkpoint."""
+    newest = Checkpoints(recipe.train.checkpoint_uri, 2).newest()
+    assert newest
+    return newest.read(checkpoint.TRAINING_FILES)
+
+
+def lines_of(reports: KeptReports) -> list[str]:
+    """The text of all messages that are not progress."""
+    return [report.text for report in reports if not isinstance(report, Progress)]

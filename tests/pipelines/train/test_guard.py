@@ -12,13 +12,11 @@ from ganrnn import checkpoint
 from ganrnn.checkpoint import load_sampler
 from ganrnn.errors import BadInput
 from ganrnn.tasks.text_to_image import TextToImage
-from pipelines.cluster.messages import Progress
-from pipelines.config import Recipe
 from pipelines.sampling import model_files
 from pipelines.train.checkpoints import Checkpoints
 from pipelines.train.worker import train_worker
 from tests.pipelines.tiny import NUM_STEPS, Run
-from tests.pipelines.train.jobs import KeptReports, job_of
+from tests.pipelines.train.jobs import KeptReports, job_of, lines_of, newest_files, trained
 
 Step = Callable[[TextToImage, Any], dict[str, torch.Tensor]]
 MakeRun = Callable[[], Run]
@@ -42,23 +40,6 @@ def poison(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[TextToImage],
         monkeypatch.setattr(TextToImage, "step", poisoned)
 
     return arrange
-
-
-def trained(recipe: Recipe) -> tuple[dict[str, bytes], list[str]]:
-    """Files of the newest checkpoint, and the text of all messages that are not progress."""
-    reports = KeptReports()
-    train_worker(job_of(recipe, reports))
-    return newest_files(recipe), lines_of(reports)
-
-
-def newest_files(recipe: Recipe) -> dict[str, bytes]:
-    newest = Checkpoints(recipe.train.checkpoint_uri, 2).newest()
-    assert newest
-    return newest.read(checkpoint.TRAINING_FILES)
-
-
-def lines_of(reports: KeptReports) -> list[str]:
-    return [report.text for report in reports if not isinstance(report, Progress)]
 
 
 def is_finite(files: dict[str, bytes]) -> bool:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import torch
 from torch import distributed as dist
 
@@ -17,11 +18,12 @@ from pipelines.train.checkpoints import Checkpoints
 from pipelines.train.worker import train_worker
 from tests.pipelines.tiny import NUM_STEPS, ROOT, Run
 from tests.pipelines.train.jobs import job_of
-from tests.pipelines.train.test_guard import BAD_STEP
 
+BAD_STEP = 35
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m")
 
 
+@pytest.mark.slow("starts torchrun")
 def test_both_workers_go_back(make_run: Callable[[], Run]) -> None:
     run = make_run()
     settings = [*run.shared, "train.guard.check_every_steps=5"]
