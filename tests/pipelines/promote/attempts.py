@@ -13,7 +13,7 @@ from ganrnn.text.captions import Vocabulary
 from pipelines import storage
 from pipelines.config import Recipe
 from pipelines.config.promote import PromoteConfig
-from pipelines.formats.ratings import Human
+from pipelines.formats.ratings import HumanScore
 from pipelines.tracking import registry
 
 PROMPT = "a red circle"
@@ -79,7 +79,7 @@ def rated(recipe: Recipe, value: float, half: float, metric: str = "human_error_
     """The recipe with a study of its model; by answers the interval is half as wide as by raters."""
     report = storage.read_json(f"{recipe.evaluate.report_uri}/report.json")
     bounds = {metric: (value - half, value + half)}
-    human = Human(metric, value, bounds[metric], 100, 10, report["model_digest"], "e" * 64, "p" * 64, [])
+    human = HumanScore(metric, value, bounds[metric], 100, 10, report["model_digest"], "e" * 64, "p" * 64, [])
     ratings = {
         "human": asdict(replace(human, **kind)),
         "metrics": {metric: value, "human_error_real": 0.2},

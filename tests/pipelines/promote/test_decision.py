@@ -12,33 +12,34 @@ from ganrnn.errors import BadInput
 from ganrnn.metrics.statistics.intervals import Interval
 from pipelines import storage
 from pipelines.config.promote import PromoteConfig
-from pipelines.formats.ratings import PREFERENCE, Human, HumanScores
+from pipelines.formats.evaluation_report import EvaluationReport
+from pipelines.formats.ratings import PREFERENCE, HumanScore, HumanScores
 from pipelines.promote.decision import compare, failed_thresholds
-from pipelines.promote.scored_report import Report, read_report, with_people
+from pipelines.promote.scored_report import ScoredReport, read_report, with_people
 from pipelines.tracking.registry import RegisteredVersion
 from tests.pipelines.promote.attempts import METRICS, THRESHOLDS
 
 METRIC, SHARE = "r_precision_100", "human_error_generated"
 
 
-def report(metrics: dict[str, float], intervals: dict[str, Interval] | None = None, **changes: Any) -> Report:
-    whole = Report("report.json", "r" * 64, intervals or {}, metrics, "m" * 64, "d" * 64, "p" * 64, "5" * 64)
-    return replace(whole, **changes)
+def report(metrics: dict[str, float], intervals: dict[str, Interval] | None = None, **changes: Any) -> ScoredReport:
+    scores = EvaluationReport(metrics, "m" * 64, "d" * 64, "p" * 64, "5" * 64, intervals=intervals or {})
+    return ScoredReport("report.json", "r" * 64, replace(scores, **changes))
 
 
-def rated(value: float, half: float, metric: str = SHARE, **kind: Any) -> Report:
+def rated(value: float, half: float, metric: str = SHARE, **kind: Any) -> ScoredReport:
     """A report with a study that gives its metric an interval."""
     interval = (value - half, value + half)
-    human = replace(Human(metric, value, interval, 100, 10, "m" * 64, "e" * 64, "p" * 64, []), **kind)
+    human = replace(HumanScore(metric, value, interval, 100, 10, "m" * 64, "e" * 64, "p" * 64, []), **kind)
     return with_people(report(METRICS), HumanScores("s" * 64, {metric: value}, {metric: interval}, human))
 
 
-def champion(of: Report) -> RegisteredVersion:
+def champion(of: ScoredReport) -> RegisteredVersion:
     """Version 4, with the tags that `promote` gives a version of a report (see test_promote.py)."""
     tags = {
-        "ganrnn.dataset_digest": of.dataset_digest,
-        "ganrnn.protocol_digest": of.protocol_digest,
-        "ganrnn.samples_manifest_digest": of.samples_manifest_digest or "none",
+        "ganrnn.dataset_digest": of.evaluation.dataset_digest,
+        "ganrnn.protocol_digest": of.evaluation.protocol_digest,
+        "ganrnn.samples_manifest_digest": of.evaluation.samples_manifest_digest or "none",
         "ganrnn.ratings_protocol": of.people.main.protocol_digest if of.people else "none",
         **{f"ganrnn.metric.{name}": str(value) for name, value in of.metrics.items()},
         **{f"ganrnn.interval.{name}": json.dumps(interval) for name, interval in of.intervals.items()},
@@ -46,7 +47,7 @@ def champion(of: Report) -> RegisteredVersion:
     return RegisteredVersion("4", "run", tags)
 
 
-def outcome(challenger: Report, best: Report, **config: Any) -> tuple[bool, str]:
+def outcome(challenger: ScoredReport, best: ScoredReport, **config: Any) -> tuple[bool, str]:
     return compare(replace(THRESHOLDS, **config), challenger, champion(best), None)
 
 
@@ -89,7 +90,7 @@ def test_a_difference_that_chance_may_have_made_does_not_win() -> None:
         (report({METRIC: 0.1}, protocol_digest="q"), "champion version 4 was scored under another protocol"),
     ],
 )
-def test_scores_of_unlike_origin_are_not_compared(best: Report, reason: str) -> None:
+def test_scores_of_unlike_origin_are_not_compared(best: ScoredReport, reason: str) -> None:
     won, why = outcome(report(METRICS), best)
     assert not won and why.startswith(reason)
 

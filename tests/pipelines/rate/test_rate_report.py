@@ -15,7 +15,7 @@ from ganrnn.metrics.statistics import ratings
 from ganrnn.metrics.statistics.intervals import wilson_interval
 from pipelines import storage
 from pipelines.config.rate import SAMPLES
-from pipelines.formats.ratings import Human, read_human_scores
+from pipelines.formats.ratings import HumanScore, read_human_scores
 from pipelines.rate.report import report, table
 from pipelines.rate.scores import Judged, counted, scores
 from pipelines.rate.store import Answer
@@ -139,7 +139,7 @@ def test_files_and_run(tmp_path: Path) -> None:
     taken = sum(row["choice"] == "real" for row in made)
     assert len(made) == 6 and result["metrics"]["human_error_generated"] == taken / 6
     assert all(row["expected"] == ("generated" if row["left_source"] == SAMPLES else "real") for row in counting)
-    human = Human(**result["human"])
+    human = HumanScore(**result["human"])
     assert (human.metric, human.value, human.num_answers, human.num_raters) == (
         "human_error_generated", taken / 6, 6, 2,
     )  # fmt: skip
