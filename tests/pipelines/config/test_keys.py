@@ -91,7 +91,8 @@ def test_bounds_that_are_printed_are_those_that_are_checked() -> None:
         for section in sections:
             place = place.setdefault(section, {})
         place[last] = int(value) if key.type.startswith("whole") else float(value)
-        with pytest.raises(BadInput, match=rf"\b{last} is {re.escape(str(place[last]))}; allowed are"):
+        sentence = rf"\b{last} is {re.escape(str(place[last]))}; allowed are (values|shares) {re.escape(key.allowed)}$"
+        with pytest.raises(BadInput, match=sentence):
             parse_recipe(raw, "x")
 
 
