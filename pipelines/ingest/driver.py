@@ -24,6 +24,7 @@ from pipelines.ingest.row_filter import REJECTS, RowFilter
 from pipelines.ingest.source_row import SPLITS
 from pipelines.ingest.sources import describe, raw_rows
 from pipelines.ingest.split_writer import PROMPTS, SplitWriter
+from pipelines.storage.flat import flat
 
 _SHARD = re.compile(r"\d{5,}\.parquet")
 
@@ -131,7 +132,7 @@ def _refuse_overlap(config: IngestConfig) -> None:
 
 def _require_same(manifest: Mapping[str, Any], now: Mapping[str, Any], uri: str) -> None:
     """Raise BadInput naming the first key in which a data set differs from what this recipe would give."""
-    before, after = _flat(manifest), _flat(now)
+    before, after = flat(manifest, into_lists=True), flat(now, into_lists=True)
     compared = [key for key in before if key.split(".")[0] in now]
     for key in dict.fromkeys([*after, *compared]):
         # A data set may be moved: its URI is no difference.
@@ -140,14 +141,6 @@ def _require_same(manifest: Mapping[str, Any], now: Mapping[str, Any], uri: str)
                 f"{uri}: {key.removeprefix('config.')} was {before.get(key)!r} when this dataset was made and is "
                 f"{after.get(key)!r} now; give another run_uri or ingest.dataset_uri, or delete the folder"
             )
-
-
-def _flat(value: Any, key: str = "") -> dict[str, Any]:
-    """Nested mappings and lists to dotted keys, tuples being lists as in JSON."""
-    if not isinstance(value, Mapping | list | tuple):
-        return {key: value}
-    items = value.items() if isinstance(value, Mapping) else enumerate(value)
-    return {name: leaf for part, inner in items for name, leaf in _flat(inner, f"{key}.{part}".strip(".")).items()}
 
 
 def _delete_rows(dataset_uri: str) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from ganrnn.errors import BadInput
 from pipelines.storage.files import commit_json, exists, read_json
+from pipelines.storage.flat import flat
 from pipelines.storage.uris import join
 
 
@@ -29,18 +30,7 @@ def require_unclaimed(folder_uri: str, file_name: str, identity: Mapping[str, An
 
 def require_same(folder_uri: str, recorded: Mapping[str, Any], identity: Mapping[str, Any], advice: str) -> None:
     """BadInput for the first value of `identity` that differs from `recorded`, which the folder was begun with."""
-    before = _flat(recorded)
-    for name, value in _flat(identity).items():
+    before = flat(recorded)
+    for name, value in flat(identity).items():
         if before.get(name) != value:
             raise BadInput(f"{folder_uri} was begun with {name} = {before.get(name)!r}, now it is {value!r}; {advice}")
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested keys joined by dots; sequences as JSON gives them back."""
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = list(value) if isinstance(value, tuple) else value
-    return flat

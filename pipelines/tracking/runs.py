@@ -30,6 +30,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ganrnn.errors import BadInput
 from pipelines.code_revision import code_revision
 from pipelines.config import TrackingConfig
+from pipelines.storage.flat import flat
 
 for _name in ("alembic", "mlflow"):
     logging.getLogger(_name).setLevel(logging.WARNING)
@@ -62,7 +63,7 @@ def start_run(
     else:
         run = client.create_run(experiment_id, run_name=f"{verb}-{identity[:8]}")
     run_id: str = run.info.run_id
-    params, known = _flat(recipe), run.data.params
+    params, known = _params(recipe), run.data.params
     changed = {f"ganrnn.changed.{k}": v for k, v in params.items() if k in known and known[k] != v}
     run_tags = {
         **tags,
@@ -162,17 +163,16 @@ def _dataset_input(name: str, uri: str, digest: str) -> entities.DatasetInput:
     return entities.DatasetInput(dataset, [entities.InputTag("mlflow.data.context", name)])
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+def _params(recipe: Mapping[str, Any]) -> dict[str, str]:
     """Nested values as "a.b" -> text, cut at MLflow's limits, passwords in URIs left out."""
-    flat: dict[str, str] = {}
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping) and value:
-            flat |= _flat(value, f"{name}.")
-        else:
-            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            flat[name[: limits.MAX_ENTITY_KEY_LENGTH]] = _PASSWORD.sub("***@", text)[: limits.MAX_PARAM_VAL_LENGTH]
-    return flat
+    texts = {
+        name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        for name, value in flat(recipe).items()
+    }
+    return {
+        name[: limits.MAX_ENTITY_KEY_LENGTH]: _PASSWORD.sub("***@", text)[: limits.MAX_PARAM_VAL_LENGTH]
+        for name, text in texts.items()
+    }
 
 
 def all_tags(tags: Mapping[str, str]) -> str:
