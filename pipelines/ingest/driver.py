@@ -17,6 +17,7 @@ from ganrnn.errors import BadInput
 from pipelines import storage
 from pipelines.config import Recipe
 from pipelines.config.ingest import IngestConfig
+from pipelines.flat import flat
 from pipelines.formats import manifest as manifests
 from pipelines.formats.manifest import MANIFEST, SCHEMA_VERSION, Manifest, ManifestShard
 from pipelines.ingest.prepare import PreparedRow
@@ -24,7 +25,6 @@ from pipelines.ingest.row_filter import REJECTS, RowFilter
 from pipelines.ingest.source_row import SPLITS
 from pipelines.ingest.sources import describe, raw_rows
 from pipelines.ingest.split_writer import PROMPTS, SplitWriter
-from pipelines.storage.flat import flat
 
 _SHARD = re.compile(r"\d{5,}\.parquet")
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ganrnn.errors import BadInput
+from pipelines.flat import flat
 from pipelines.storage.files import commit_json, exists, read_json
-from pipelines.storage.flat import flat
 from pipelines.storage.uris import join
 
 

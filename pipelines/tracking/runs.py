@@ -30,7 +30,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ganrnn.errors import BadInput
 from pipelines.code_revision import code_revision
 from pipelines.config import TrackingConfig
-from pipelines.storage.flat import flat
+from pipelines.flat import flat
 
 for _name in ("alembic", "mlflow"):
     logging.getLogger(_name).setLevel(logging.WARNING)

@@ -2,7 +2,7 @@
 
 import json
 
-from pipelines.storage.flat import flat
+from pipelines.flat import flat
 
 TREE = {"a": {"b": 1, "c": {"d": None}}, "e": (2, {"f": 3}), "g": {}, "h": []}
 
