@@ -1,4 +1,4 @@
-"""A folder of checkpoints: step-00000500/, step-00001000/ ..., each whole or not there at all."""
+"""A folder of checkpoints: step-00000500/, step-00001000/ ..., each counted once all its files are written."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
 """Train a task: Ray Train, data-parallel workers, one loop for all tasks.
 
-Run again, a training goes on at its last checkpoint, whether a worker, the driver or the machine was killed: the loop
-looks for checkpoints itself. Ray Train's own checkpoint upload is not used, because it drops files in silence when an
-object store refuses them; ours are committed and read back by `pipelines.storage`.
+Run again, a training resumes at its newest checkpoint, whether a worker, the driver or the machine was killed. Ray
+Train's own checkpoint upload is not used, because it drops files in silence when an object store refuses them;
+`pipelines.storage` commits ours and reads them back.
 """
 
 import json
@@ -36,8 +36,8 @@ RUN_FILE = "run.json"
 def train(recipe: Recipe) -> str:
     """Train until `task.num_steps` steps are done or patience has run out; returns the URI of the last checkpoint.
 
-    Raises BadInput when the data set does not fit the task, the folder holds another training, a checkpoint cannot be
-    written, or the guard has given up.
+    Raises BadInput when the data set does not fit the task, the folder belongs to another training, a rank cannot read its
+    batches or a checkpoint, a checkpoint cannot be written, or the guard has given up.
     """
     recipe = with_rhymes(recipe)  # for the texts that MLflow shows on the way
     manifest = read_manifest(recipe.ingest.dataset_uri)

@@ -13,7 +13,7 @@ from ganrnn.metrics.images.quick_score import QuickScore
 from ganrnn.training.guard import Quality
 from pipelines import storage
 
-# Of a task: its quality and the same as metrics, or None where there are too few rows to tell.
+# From a task to its quality and the metrics to log, or to None where there are too few validation rows.
 Validation = Callable[[Any], tuple[Quality, dict[str, float]] | None]
 
 _MICRO_BATCH = 64
