@@ -36,8 +36,8 @@ RUN_FILE = "run.json"
 def train(recipe: Recipe) -> str:
     """Train until `task.num_steps` steps are done or patience has run out; returns the URI of the last checkpoint.
 
-    Raises BadInput when the data set does not fit the task, the folder belongs to another training, a rank cannot read its
-    batches or a checkpoint, a checkpoint cannot be written, or the guard has given up.
+    Raises BadInput when the data set does not fit the task, the folder belongs to another training, a rank cannot read
+    its batches or a checkpoint, a checkpoint cannot be written, or the guard has given up.
     """
     recipe = with_rhymes(recipe)  # for the texts that MLflow shows on the way
     manifest = read_manifest(recipe.ingest.dataset_uri)
