@@ -61,7 +61,7 @@ class TextToImage(Gan):
         super().__init__(config, encoder, _attention_generator(config, encoder) if config.word_attention else None)
 
     def attach_judge(self, judge: MatchJudge) -> None:
-        """Have the generator learn from a judge too, whose opinion counts `judge_weight`; it learns nothing itself."""
+        """Add the losses by a judge, whose weights stay fixed, to the generator's, times `judge_weight`."""
         judge.average.to(next(self.generator.parameters()).device)
         self.judge = judge
 
