@@ -29,10 +29,10 @@ TRAINING_FILES = (SAMPLER, "networks.safetensors", "optimisers.safetensors", "rn
 class Description:
     """The content of `checkpoint.json`.
 
-    task, config, vocabulary:  what the networks are built from, as plain values
-    step, caution:  updates done, and the state of the learning rate's back-off
-    position:       of the training in its data, and other values that must be equal when it resumes
-    files:          sha256 of all other files by name
+    task, config, vocabulary:  plain values from which the networks are built
+    step, caution:  number of updates, and the fields of `BackoffState`
+    position:       position in the data order, and other values that must be equal when training resumes
+    files:          sha256 of every other file by name
     """
 
     format_version: int

@@ -104,10 +104,10 @@ class Task(Protocol):
 
 
 class JudgedTask(Task, Protocol):
-    """A task whose generator can learn from a judge too; its config has `judge_weight`."""
+    """A task whose generator can also learn from a judge; its config has `judge_weight`."""
 
     def attach_judge(self, judge: Any) -> None:
-        """Have the steps use a trained task match_judge, which learns nothing itself."""
+        """Use a trained match_judge in all steps; its weights stay fixed."""
         ...
 
 
