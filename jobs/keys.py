@@ -8,6 +8,7 @@ import difflib
 from argparse import Namespace
 
 from ganrnn.errors import BadInput
+from jobs.listing import print_lines
 from pipelines.config.keys import Key, recipe_keys, task_keys, task_names
 
 
@@ -23,7 +24,7 @@ def act(options: Namespace) -> None:
         advice = f"did you mean {near[0]}?" if near else "`ganrnn keys` lists all keys"
         raise BadInput(f"{section} is no section or key of a recipe; {advice}")
     blocks = [[*filter(None, [heading]), *map(_lines, keys)] for heading, keys in listed.items() if keys]
-    print("\n\n".join("\n".join(block) for block in blocks))
+    print_lines(["\n\n".join("\n".join(block) for block in blocks)])
 
 
 def _is_below(key: Key, section: str) -> bool:

@@ -4,7 +4,9 @@ ganrnn recipes
 """
 
 from argparse import Namespace
+from pathlib import Path
 
+from jobs.listing import print_lines
 from pipelines.config.packaged import packaged_recipes
 
 
@@ -12,6 +14,8 @@ def act(options: Namespace) -> None:
     """Print a line for each recipe."""
     recipes = packaged_recipes()
     width = max(map(len, recipes))
-    for name, path in recipes.items():
-        header = path.read_text(encoding="utf-8").partition("\n")[0]
-        print(f"{name:<{width}}  {header.removeprefix('#').strip()}")
+    print_lines(f"{name:<{width}}  {_headline(path)}" for name, path in recipes.items())
+
+
+def _headline(recipe: Path) -> str:
+    return recipe.read_text(encoding="utf-8").partition("\n")[0].removeprefix("#").strip()

@@ -3,6 +3,7 @@
 import importlib
 import importlib.metadata
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -189,6 +190,16 @@ def test_recipes_are_listed_with_their_headers(monkeypatch: pytest.MonkeyPatch, 
     for path in RECIPES:
         assert path.read_text("utf-8").startswith(f"# {listed[path.stem]}\n")
         assert listed[path.stem].rstrip(")").endswith(".") and len(listed[path.stem]) <= 105
+
+
+@pytest.mark.parametrize("verb", ["keys", "recipes"])
+def test_a_list_may_be_left_before_its_end(verb: str) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "jobs", verb], cwd=FOLDER.parents[1], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout and process.stderr
+    process.stdout.close()  # before anything is printed
+    assert (process.stderr.read(), process.wait()) == (b"", 0)
 
 
 def test_a_packaged_recipe_is_known_by_name_in_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
