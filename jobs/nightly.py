@@ -15,7 +15,7 @@ from pipelines.train.driver import train
 
 
 def act(recipe: Recipe) -> int:
-    """Run the verbs, from left to right in the picture of the system; those that need Ray share a session."""
+    """Run the verbs in order; train, generate and evaluate share a Ray session."""
     ingest(recipe)
     with session():
         train(recipe)

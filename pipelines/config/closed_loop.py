@@ -1,4 +1,4 @@
-"""Who writes the prompts of a recipe: the section `dream`."""
+"""Another model that writes the prompts: the section `dream` of a recipe."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""How scores are made: the section `evaluate` of a recipe."""
+"""How scores are computed: the section `evaluate` of a recipe."""
 
 from dataclasses import dataclass, field
 from typing import Literal

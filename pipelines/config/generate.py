@@ -1,4 +1,4 @@
-"""The section `generate` of a recipe."""
+"""What is sampled from which prompts: the section `generate` of a recipe."""
 
 from dataclasses import dataclass, field
 

@@ -51,21 +51,21 @@ def bare_recipe(name: str, overrides: Sequence[str]) -> Recipe:
     return recipe.resolved()
 
 
-def parse_recipe(raw: Mapping[str, Any], place: str) -> Recipe:
-    """A checked, resolved recipe from plain values; `place` names their origin in errors."""
+def parse_recipe(raw: Mapping[str, Any], origin: str) -> Recipe:
+    """A checked, resolved recipe from plain values; `origin` says in errors where they come from."""
     section = raw.get("task")
     name = section.get("name") if isinstance(section, Mapping) else None
-    config_type = task_class(name, f"{place}: task.name").config_type
-    task = _validate(config_type, section, place, ("task",))
-    recipe: Recipe = _validate(Recipe, {**raw, "task": {}}, place, ())
+    config_type = task_class(name, f"{origin}: task.name").config_type
+    task = _validate(config_type, section, origin, ("task",))
+    recipe: Recipe = _validate(Recipe, {**raw, "task": {}}, origin, ())
     micro_batch_size = recipe.generate.sampling.micro_batch_size
     if not plain_output(task_class(name)).is_exact and micro_batch_size % LEAST_MICRO_BATCH:
         raise BadInput(f"sampling.micro_batch_size is {micro_batch_size}; allowed are multiples of {LEAST_MICRO_BATCH}")
     return replace(recipe, task=task).resolved()
 
 
-def _validate(schema: Any, values: Any, place: str, section: tuple[str, ...]) -> Any:
-    """A dataclass from plain values, every key of which it has; BadInput names `place` and the key in `section`.
+def _validate(schema: Any, values: Any, origin: str, section: tuple[str, ...]) -> Any:
+    """A dataclass from plain values; BadInput names `origin` and the key, which is below `section`.
 
     `TypeAdapter(schema).validate_python(values)` alone does not do: ganrnn may not import pydantic, so a task's config
     cannot say that unknown keys are errors, which a subclass says here; and strict Python values refuse YAML's list for
@@ -77,18 +77,18 @@ def _validate(schema: Any, values: Any, place: str, section: tuple[str, ...]) ->
         return TypeAdapter(schema).validate_json(json.dumps(values), strict=True)
     except TypeError as error:
         raise BadInput(
-            f"{place}: {'.'.join(section) or 'recipe'} holds a value that is no plain YAML: {error}"
+            f"{origin}: {'.'.join(section) or 'recipe'} holds a value that is no plain YAML: {error}"
         ) from error
     except ValidationError as errors:
         first = errors.errors()[0]
-        where = (*section, *(str(part) for part in first["loc"]))
+        key = ".".join((*section, *(str(part) for part in first["loc"])))
         if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-            raise BadInput(f"{place}: {'.'.join(where)} is no known key; {_nearest(schema, first['loc'])}") from errors
+            raise BadInput(f"{origin}: {key} is no known key; {_nearest(schema, first['loc'])}") from errors
         value = "" if first["type"].startswith("missing") else f" is {first['input']!r};"
         message = first["msg"].removeprefix("Value error, ")
         if first["type"] == "value_error":
-            raise BadInput(f"{place}: {message}") from errors
-        raise BadInput(f"{place}: {'.'.join(where)}{value} {message[0].lower() + message[1:]}") from errors
+            raise BadInput(f"{origin}: {message}") from errors
+        raise BadInput(f"{origin}: {key}{value} {message[0].lower() + message[1:]}") from errors
 
 
 def _nearest(schema: Any, location: tuple[int | str, ...]) -> str:

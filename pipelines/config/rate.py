@@ -8,7 +8,7 @@ from ganrnn.errors import BadInput
 from pipelines.config.uri_fields import URI, uri_field
 
 Language = Literal["en", "zh"]
-# Names of sources that the command line gives; rate.beside has those of its own.
+# Names of the sources that the command line gives; rate.beside has names of its own.
 SAMPLES, REFERENCE = "samples", "reference"
 
 

@@ -66,7 +66,7 @@ class Recipe:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON values, as saved beside every output."""
+        """Plain JSON values, as saved with every output."""
         plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         return plain
 

@@ -1,4 +1,4 @@
-"""The section `sampling` of a recipe."""
+"""The pool that samples and how it decodes: the section `generate.sampling` of a recipe."""
 
 from dataclasses import dataclass, field
 from typing import Literal

@@ -1,4 +1,4 @@
-"""The section `tracking` of a recipe."""
+"""Where runs and models are kept: the section `tracking` of a recipe."""
 
 from dataclasses import dataclass
 

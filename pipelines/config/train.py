@@ -1,4 +1,4 @@
-"""The section `train` of a recipe."""
+"""Training on Ray: the section `train` of a recipe."""
 
 from dataclasses import dataclass, field
 

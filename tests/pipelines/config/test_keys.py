@@ -87,11 +87,11 @@ def test_bounds_that_are_printed_are_those_that_are_checked() -> None:
     for task, key, value in cases:
         raw: dict[str, Any] = {"name": "x", "run_uri": "x", "task": {"name": task or "language_model"}}
         *sections, last = key.name.split(".")
-        place = raw
+        values = raw
         for section in sections:
-            place = place.setdefault(section, {})
-        place[last] = int(value) if key.type.startswith("whole") else float(value)
-        sentence = rf"\b{last} is {re.escape(str(place[last]))}; allowed are (values|shares) {re.escape(key.allowed)}$"
+            values = values.setdefault(section, {})
+        values[last] = int(value) if key.type.startswith("whole") else float(value)
+        sentence = rf"\b{last} is {re.escape(str(values[last]))}; allowed are (values|shares) {re.escape(key.allowed)}$"
         with pytest.raises(BadInput, match=sentence):
             parse_recipe(raw, "x")
 
