@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.benchmarks import refusal_in_step
 from tests.benchmarks.record import ROOT, Figure, digits, run_groups, spread
 
 REPEATS = 10
@@ -58,7 +59,7 @@ def _figure(name: str, seconds: Sequence[float], cpu_seconds: Sequence[float]) -
     return Figure(name, digits(statistics.median(seconds)), details)
 
 
-GROUPS = {"help_seconds": help_seconds}
+GROUPS = {"help_seconds": help_seconds, "refusal_in_step_seconds": refusal_in_step.figures}
 
 
 if __name__ == "__main__":

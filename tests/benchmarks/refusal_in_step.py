@@ -1,10 +1,10 @@
 """How long a training takes to refuse what a worker meets in a step: from the exception to its sentence on stderr.
 
-    PYTHONPATH=. python tests/benchmarks/refusal_in_step.py [--only "image, rank 1"] [--record]
+    PYTHONPATH=. python tests/benchmarks/refusal_in_step.py [--only "image, rank 1"]
 
 Each kind is one `python -m jobs train` with the default train.max_failures. refusal_site/sitecustomize.py, which the
 command and its workers import, notes the moment; nothing of the product is changed. A command that has not ended after
-eight minutes is killed. With --record the longest wait for a sentence goes to tests/benchmarks/results/house.json.
+eight minutes is killed. tests/benchmarks/house.py records the longest wait for a sentence.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from ganrnn.data.row_order import RowOrder
-from tests.benchmarks.record import ROOT, Figure, digits, provenance, save
+from tests.benchmarks.record import ROOT, Figure, digits
 from tests.pipelines import tiny
 
 SITE = Path(__file__).with_name("refusal_site")
@@ -220,30 +220,34 @@ def table(outcomes: dict[str, Outcome]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    """Measure the kinds that the command line names, or all."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", action="append", choices=list(KINDS), help="a kind; may be repeated")
-    parser.add_argument("--record", action="store_true", help="write the figure to results/house.json")
-    given = parser.parse_args()
-    about = provenance("PYTHONPATH=. python tests/benchmarks/refusal_in_step.py --record")
+def measure(kinds: Iterable[str] = KINDS) -> dict[str, Outcome]:
+    """One training of each kind on a data set of its own."""
     outcomes: dict[str, Outcome] = {}
     with tempfile.TemporaryDirectory(prefix="ganrnn-refusal-") as scratch:
         first = Run(Path(scratch) / "first")
         first.finish("ingest")
-        for number, kind in enumerate(given.only or KINDS):
+        for number, kind in enumerate(kinds):
             run = Run(Path(scratch) / str(number))
             shutil.copytree(first.folder / "dataset", run.folder / "dataset")
             KINDS[kind](run)
             outcomes[kind] = run.refused()
             print(kind, asdict(outcomes[kind]), flush=True)
-    print()
-    print(table(outcomes))
-    if given.record:
-        waits = [outcomes[kind].seconds_to_sentence or float(LIMIT_SECONDS) for kind in IN_STEP]
-        details = {"kinds": {kind: asdict(outcome) for kind, outcome in outcomes.items()}, "before": BEFORE}
-        figure = Figure("refusal_in_step_seconds", max(waits), details)
-        save(ROOT / "tests/benchmarks/results/house.json", [figure], about)
+    return outcomes
+
+
+def figures() -> list[Figure]:
+    """The longest wait for a sentence, of all kinds that a rank meets in a step."""
+    outcomes = measure()
+    waits = [outcomes[kind].seconds_to_sentence or float(LIMIT_SECONDS) for kind in IN_STEP]
+    details = {"kinds": {kind: asdict(outcome) for kind, outcome in outcomes.items()}, "before": BEFORE}
+    return [Figure("refusal_in_step_seconds", max(waits), details)]
+
+
+def main() -> None:
+    """Measure the kinds that the command line names, or all."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", action="append", choices=list(KINDS), help="a kind; may be repeated")
+    print(table(measure(parser.parse_args().only or KINDS)))
 
 
 if __name__ == "__main__":
