@@ -24,7 +24,7 @@ GYMNASIUM = "as Gymnasium declares it"
 OF_A_VERB = "each verb has keys of its own; what others read has a property"
 REASONS = {
     "ganrnn/checkpoint.py: Description.config": PLAIN,
-    "ganrnn/checkpoint.py: Description.position": "the state of the training loop, which ganrnn stores but does not read",
+    "ganrnn/checkpoint.py: Description.position": "the state of the training loop, stored and not read in ganrnn",
     "ganrnn/checkpoint.py: Description.vocabulary": PLAIN,
     "ganrnn/checkpoint.py: pack(position)": "as Description.position",
     "ganrnn/checkpoint.py: restore ->": "as Description.position",
