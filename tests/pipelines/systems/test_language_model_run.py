@@ -1,8 +1,8 @@
-"""All verbs with texts, and a row's text that no batch, shard or neighbour changes."""
+"""A language model: texts that go on where prompts end, rules of each row, patience, files that were altered."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import mlflow
 import pandas as pd
@@ -11,89 +11,51 @@ import pytest
 from ganrnn import checkpoint
 from ganrnn.errors import BadInput
 from pipelines import storage
-from pipelines.evaluate.driver import evaluate
-from pipelines.generate.driver import generate
-from pipelines.promote.driver import promote
 from pipelines.sampling import model_files
 from pipelines.train.driver import train
 from pipelines.train.worker import train_worker
-from tests.pipelines.systems.texts import (
-    NUM_TEST,
-    require_the_same_after_a_death,
-    require_the_same_in_any_company,
-    text_run,
-    texts,
-    with_rules,
-)
+from tests.pipelines.systems.systems import NUM_TEXTS, Promoted, samples, with_columns
 from tests.pipelines.tiny import Run
 from tests.pipelines.train.jobs import job_of
 
-TASK = {
-    "name": "language_model",
-    "num_tokens": 40,
-    "embedding_dim": 8,
-    "hidden_dim": 16,
-    "num_steps": 40,
-    "optimiser": {"learning_rate": 0.02, "warmup_steps": 5},
-}
 
-
-@pytest.fixture(scope="module")
-def run(trained: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Captions and a language model of them, ingested and trained by two workers."""
-    data = {"kind": "texts", "prompt_characters": 3}
-    return text_run(trained, tmp_path_factory.mktemp("language-model"), data, TASK, {"num_self_bleu": 10})
+@pytest.fixture
+def run(run_of: Callable[[str], Run]) -> Run:
+    """Captions and a language model of them."""
+    return run_of("language_model")
 
 
 def test_a_text_goes_on_where_its_prompt_ends(run: Run, tmp_path: Path) -> None:
-    rows = texts(run, tmp_path)
-    assert len(rows) == NUM_TEST
+    rows = samples(run, tmp_path)
+    assert len(rows) == NUM_TEXTS
     for row in rows.values():
         assert row["text"].startswith(row["prompt"]) and len(row["prompt"]) == 3
         assert row["log_probability"] < 0 and row["finish"] in ("end", "length") and row["num_tokens"] <= 33
 
 
-@pytest.mark.parametrize("rules", [{"num_beams": [3]}, {"temperature": [0.7, 1.3], "top_p": [0.9]}])
-def test_batches_shards_and_neighbours_change_no_text(run: Run, tmp_path: Path, rules: dict[str, Any]) -> None:
-    require_the_same_in_any_company(run, tmp_path, with_rules(run, tmp_path / "prompts.parquet", **rules))
-
-
 def test_every_prompt_may_have_rules_of_its_own_and_bad_ones_cost_their_row(run: Run, tmp_path: Path) -> None:
-    setting = with_rules(run, tmp_path / "prompts.parquet", max_tokens=[1, 5, -3], stop=[["a"], None, None])
-    rows = texts(run, tmp_path / "samples", setting, "generate.max_reject_share=0.5")
-    assert len(rows) == 2 * NUM_TEST // 3 and {row["num_tokens"] for row in rows.values()} <= {3, 4, 5, 6, 7, 8}
+    setting = with_columns(run, tmp_path / "prompts.parquet", max_tokens=[1, 5, -3], stop=[["a"], None, None])
+    rows = samples(run, tmp_path / "samples", setting, "generate.max_reject_share=0.5")
+    assert len(rows) == 2 * NUM_TEXTS // 3 and {row["num_tokens"] for row in rows.values()} <= {3, 4, 5, 6, 7, 8}
     assert {row["max_tokens"] for row in rows.values()} == {1, 5}, "a sample says how it was written"
     rejects = storage.read_table([f"{tmp_path}/samples/rejects.parquet"]).to_pylist()
     assert {row["reason"] for row in rejects} == {"max_tokens is -3; allowed are values from 1 to 100000"}
     with pytest.raises(BadInput, match=r"prompts of another plan|holds samples of another plan|decoding"):
-        texts(run, tmp_path / "samples", setting, "generate.sampling.decoding.temperature=0.5")
+        samples(run, tmp_path / "samples", setting, "generate.sampling.decoding.temperature=0.5")
 
 
-def test_texts_are_scored_and_registered(run: Run) -> None:
-    recipe = run.recipe(
-        "promote.registered_model=captions", "promote.champion_metric=loss_test", "promote.higher_is_better=false"
-    )
-    generate(recipe)
-    report = evaluate(recipe).to_json()
+def test_texts_are_scored_and_its_version_takes_rules(promoted_of: Callable[[str], Promoted]) -> None:
+    model = promoted_of("language_model")
+    report, recipe = model.report, model.recipe
     assert report["metrics"]["loss_test"] < 3.5 and report["metrics"]["self_bleu_10"] > 0
     assert report["signatures"]["self_bleu_10"].startswith("nrefs:9|") and 0 < report["floors"]["distinct2_30"] < 1
-    again = evaluate(run.recipe("evaluate.from_prompts=true", f"evaluate.report_uri={run.folder}/again")).to_json()
-    assert again["metrics"] == report["metrics"]
     assert "Prompts and texts" in storage.read_bytes(f"{recipe.evaluate.report_uri}/report.html").decode()
-    assert promote(recipe).alias == "champion"
     mlflow.set_tracking_uri(recipe.tracking.tracking_uri)
-    registered = mlflow.pyfunc.load_model("models:/captions@champion")
+    registered = mlflow.pyfunc.load_model("models:/tiny_language_model@champion")
     rules = json.dumps({"max_tokens": 5, "stop": ["x"]})
     frame = pd.DataFrame({"prompt": ["a b"], "seed": [3], "sample_id": ["s"], "decoding": [rules]})
     text = registered.predict(frame)["text"][0]
     assert text.startswith("a b") and len(text) <= 8
-
-
-def test_the_hidden_state_comes_back_in_the_middle_of_an_epoch(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings = ("task.stream=true", "task.num_tokens=16", "train.guard.check_every_steps=10")
-    require_the_same_after_a_death(run, tmp_path, monkeypatch, 20, *settings)
 
 
 def test_patience_ends_a_training_that_gets_no_better_and_more_of_it_goes_on(run: Run, tmp_path: Path) -> None:

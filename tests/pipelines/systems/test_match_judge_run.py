@@ -1,88 +1,43 @@
 """All verbs with a judge of pictures and words."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import mlflow
-import pandas as pd
 import pyarrow as pa
 import pytest
-import yaml
 
 from ganrnn.checkpoint import load_sampler
 from pipelines import storage
 from pipelines.evaluate.driver import evaluate
 from pipelines.generate.driver import generate
 from pipelines.generate.verify import verify
-from pipelines.ingest.driver import ingest
-from pipelines.promote.driver import promote
 from pipelines.sampling.model_files import fetch_files
 from pipelines.train.driver import train
+from tests.pipelines.systems.systems import Promoted, generated, samples
 from tests.pipelines.tiny import NUM_TEST, Run
 from tests.pipelines.train.forked import train_forked
 
-TASK = {
-    "name": "match_judge",
-    "height": 16,
-    "width": 16,
-    "base_channels": 4,
-    "embedding_dim": 8,
-    "dim": 8,
-    "num_steps": 20,
-}
+
+@pytest.fixture
+def run(run_of: Callable[[str], Run]) -> Run:
+    """Statements about scenes, and a judge of them."""
+    return run_of("match_judge")
 
 
-@pytest.fixture(scope="module")
-def run(trained: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Statements about scenes, and a judge of them trained by two workers."""
-    folder: Path = tmp_path_factory.mktemp("match-judge")
-    text = yaml.safe_load(trained.path().read_text().replace(str(trained.folder), str(folder)))
-    text["ingest"]["scenes"]["kind"] = "statements"
-    run = Run(folder, tuple(override for override in trained.shared if override.startswith("tracking.")))
-    (folder / "recipe.yaml").write_text(yaml.safe_dump(text | {"task": TASK}))
-    ingest(run.recipe())
-    train_forked(run.recipe())
-    return run
-
-
-def scores(run: Run, folder: Path, *settings: str) -> dict[str, float]:
-    """The scores of a generation into a folder of its own, by sample id."""
-    recipe = run.recipe(f"generate.samples_uri={folder}", *settings)
-    rows = storage.read_table([f"{folder}/{shard.uri}" for shard in generate(recipe).shards]).to_pylist()
-    assert all(row["source_image"]["bytes"] and row["label"] in (0, 1) for row in rows)
-    return {row["sample_id"]: row["match_score"] for row in rows}
-
-
-def test_a_score_is_the_same_in_any_company(run: Run, tmp_path: Path) -> None:
-    expected = scores(run, tmp_path / "all")
-    assert len(expected) == NUM_TEST and len(set(expected.values())) > NUM_TEST // 2
-    assert all(0 <= score <= 1 for score in expected.values())
-    prompts = storage.read_table([run.recipe().generate.prompts_uri])
-    storage.commit_table(f"{tmp_path}/turned.parquet", prompts.take(list(range(prompts.num_rows))[::-1]))
-    turned = scores(run, tmp_path / "turned", f"generate.prompts_uri={tmp_path}/turned.parquet")
-    assert turned == expected
-    other = scores(run, tmp_path / "16", "generate.sampling.micro_batch_size=16", "generate.sampling.num_workers=2")
-    assert other == pytest.approx(expected, abs=1.1e-4)  # another size of micro-batch may round the fourth decimal
-
-
-def test_verdicts_are_scored_and_the_judge_registered(run: Run) -> None:
-    recipe = run.recipe("promote.registered_model=judge", "promote.champion_metric=right")
-    generate(recipe)
-    report = evaluate(recipe).to_json()
-    metrics = report["metrics"]
-    assert metrics.keys() == {"loss_test", "right", "right_on_true", "right_on_false", "majority"}
-    low, high = report["intervals"]["right"]
+def test_verdicts_are_scored_with_what_was_asked_beside_them(promoted_of: Callable[[str], Promoted]) -> None:
+    judge = promoted_of("match_judge")
+    metrics, rows = judge.report["metrics"], generated(judge.recipe).to_pylist()
+    assert metrics.keys() == judge.system.metrics
+    low, high = judge.report["intervals"]["right"]
     assert 0 <= low < metrics["right"] < high <= 1 and 0.5 <= metrics["majority"] < 1
-    page = storage.read_bytes(f"{recipe.evaluate.report_uri}/report.html").decode()
+    assert all(row["source_image"]["bytes"] and row["label"] in (0, 1) for row in rows)
+    scores = {row["match_score"] for row in rows}
+    assert len(scores) > NUM_TEST // 2 and all(0 <= score <= 1 for score in scores)
+    page = storage.read_bytes(f"{judge.recipe.evaluate.report_uri}/report.html").decode()
     assert "Statements and images" in page and "Most confident mistakes" in page and "data:image/png;base64," in page
-    assert promote(recipe).alias == "champion"
-    mlflow.set_tracking_uri(recipe.tracking.tracking_uri)
-    row = storage.read_table([recipe.generate.prompts_uri]).to_pylist()[0]
-    asked = pd.DataFrame({"prompt": [row["prompt"]], "source_image": [row["source_image"]["bytes"]]})
-    made = mlflow.pyfunc.load_model("models:/judge@champion").predict(asked)
-    (score,) = [held for name, held in scores(run, run.folder / "again").items() if name.startswith(row["prompt_id"])]
-    assert made["match_score"][0] == pytest.approx(score, abs=1e-3)
 
 
 def test_a_judge_is_not_scored_without_the_truth(run: Run, tmp_path: Path) -> None:
@@ -100,15 +55,13 @@ def test_a_judge_is_not_scored_without_the_truth(run: Run, tmp_path: Path) -> No
 def test_a_judge_chooses_among_candidates(run: Run, trained: Run, tmp_path: Path) -> None:
     judge = f"generate.choice.judge_uri={run.recipe().train.checkpoint_uri}"
 
-    def samples(name: str, *settings: str) -> dict[str, dict[str, Any]]:
+    def chosen_samples(name: str, *settings: str) -> dict[str, dict[str, Any]]:
         recipe = trained.recipe(f"generate.samples_uri={tmp_path}/{name}", *settings)
-        found = generate(recipe)
-        assert recipe.generate.choice.judge_uri == "" or (found.choice or {})["judge_digest"]
-        uris = [f"{tmp_path}/{name}/{shard.uri}" for shard in found.shards]
-        return {row["sample_id"]: row for row in storage.read_table(uris).to_pylist()}
+        assert recipe.generate.choice.judge_uri == "" or (generate(recipe).choice or {})["judge_digest"]
+        return {row["sample_id"]: row for row in generated(recipe).to_pylist()}
 
-    plain, one = samples("plain"), samples("one", judge)
-    four = samples("four", judge, "generate.choice.num_candidates=4")
+    plain, one = chosen_samples("plain"), chosen_samples("one", judge)
+    four = chosen_samples("four", judge, "generate.choice.num_candidates=4")
     assert one.keys() == four.keys() == plain.keys()
     # The first candidate is the sample without a choice; a choice is never worse, and mostly better.
     assert all(one[i]["image"] == plain[i]["image"] and "match_score" not in plain[i] for i in plain)
@@ -116,7 +69,7 @@ def test_a_judge_chooses_among_candidates(run: Run, trained: Run, tmp_path: Path
     better = [i for i in plain if four[i]["match_score"] > one[i]["match_score"]]
     assert len(better) > len(plain) // 2
     assert all((four[i]["image"] != plain[i]["image"]) == (i in better) for i in plain)
-    again = samples("again", judge, "generate.choice.num_candidates=4", "generate.sampling.shard_rows=7")
+    again = chosen_samples("again", judge, "generate.choice.num_candidates=4", "generate.sampling.shard_rows=7")
     assert again == four
     counts = verify(trained.recipe(f"generate.samples_uri={tmp_path}/four", judge, "generate.choice.num_candidates=4"))
     assert counts["rows"] == len(four)
@@ -151,8 +104,6 @@ def test_a_judge_that_taught_nobody_looks_for_captions(run: Run, trained: Run, t
     assert judged["digests"]["judge_digest"] == digest
     assert judged["protocol_digest"] != plain["protocol_digest"]
     assert "R-precision, by a judge" in (tmp_path / "judged/report.html").read_text()
-    two = report("two", judge, "evaluate.num_workers=2", "generate.sampling.shard_rows=9")
-    assert two["metrics"] == judged["metrics"]
     again = report("from-prompts", judge, "evaluate.from_prompts=true")
     assert again["metrics"] == judged["metrics"]
     with pytest.raises(ValueError, match=r"evaluate.judge_uri .* cannot count: it has chosen the samples; train one"):
@@ -164,10 +115,9 @@ def test_a_judge_that_taught_nobody_looks_for_captions(run: Run, trained: Run, t
 
 def test_what_no_candidate_fits_is_rejected_with_its_score(run: Run, trained: Run, tmp_path: Path) -> None:
     judge = f"generate.choice.judge_uri={run.recipe().train.checkpoint_uri}"
-    settings = (judge, "generate.choice.num_candidates=2", f"generate.samples_uri={tmp_path}/all")
-    uris = [f"{tmp_path}/all/{shard['uri']}" for shard in generate(trained.recipe(*settings)).shards]
+    rows = samples(trained, tmp_path / "all", judge, "generate.choice.num_candidates=2").values()
     # As the judge gives them, in four digits, and not as 32 bits hold these.
-    found = {row["prompt_id"]: round(row["match_score"], 4) for row in storage.read_table(uris).to_pylist()}
+    found = {row["prompt_id"]: round(row["match_score"], 4) for row in rows}
     middle = sorted(found.values())[len(found) // 2]
     least = (judge, "generate.choice.num_candidates=2", f"generate.choice.least_score={middle}")
     least += ("generate.max_reject_share=0.99",)

@@ -1,5 +1,6 @@
-"""All verbs with pairs of texts, and a row's text that no batch, shard or neighbour changes."""
+"""Pairs of texts: the best of a search in order, prefixes, sources that are too long, scores against references."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,46 +9,24 @@ import pytest
 
 from ganrnn.errors import BadInput
 from pipelines import storage
-from pipelines.evaluate.driver import evaluate
-from pipelines.generate.driver import generate
 from pipelines.train.driver import train
-from tests.pipelines.systems.texts import NUM_TEST, require_the_same_in_any_company, text_run, texts, with_rules
+from tests.pipelines.systems.systems import NUM_TEXTS, Promoted, samples, with_columns
 from tests.pipelines.tiny import Run
 
-TASK = {
-    "name": "seq2seq",
-    "vocabulary": "word",
-    "num_source_tokens": 30,
-    "num_target_tokens": 40,
-    "embedding_dim": 12,
-    "hidden_dim": 16,
-    "covers": True,
-    "num_steps": 30,
-    "ema_half_life_steps": 5,
-    "optimiser": {"learning_rate": 0.02, "warmup_steps": 5},
-}
 
-
-@pytest.fixture(scope="module")
-def run(trained: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Captions in English and Chinese, and a translator, trained by two workers."""
-    scores = {"num_self_bleu": 10, "bleu_tokenizer": "zh"}
-    return text_run(trained, tmp_path_factory.mktemp("seq2seq"), {"kind": "pairs"}, TASK, scores)
-
-
-@pytest.mark.parametrize("rules", [{"num_beams": [3], "coverage_penalty": [0.5]}, {"temperature": [0.7, 1.3]}])
-def test_batches_shards_and_neighbours_change_no_text(run: Run, tmp_path: Path, rules: dict[str, Any]) -> None:
-    expected = require_the_same_in_any_company(run, tmp_path, with_rules(run, tmp_path / "prompts.parquet", **rules))
-    assert len({row["text"] for row in expected.values()}) > 1
+@pytest.fixture
+def run(run_of: Callable[[str], Run]) -> Run:
+    """Captions in English and Chinese, and a translator."""
+    return run_of("seq2seq")
 
 
 def test_the_samples_of_a_prompt_are_the_best_of_its_search_in_order(run: Run, tmp_path: Path) -> None:
-    setting = with_rules(run, tmp_path / "prompts.parquet", num_beams=[4], num_samples=[3, 3, 3, 5])
-    rows = texts(run, tmp_path / "samples", setting, "generate.max_reject_share=0.5")
+    setting = with_columns(run, tmp_path / "prompts.parquet", num_beams=[4], num_samples=[3, 3, 3, 5])
+    rows = samples(run, tmp_path / "samples", setting, "generate.max_reject_share=0.5")
     by_prompt: dict[str, list[dict[str, Any]]] = {}
     for row in rows.values():
         by_prompt.setdefault(row["prompt_id"], []).append(row)
-    assert len(by_prompt) == NUM_TEST - NUM_TEST // 4
+    assert len(by_prompt) == NUM_TEXTS - NUM_TEXTS // 4
     for held in by_prompt.values():
         best = [row["log_probability"] for row in sorted(held, key=lambda row: row["sample_id"])]
         assert best == sorted(best, reverse=True) and len({row["text"] for row in held}) == 3
@@ -61,21 +40,18 @@ def test_a_prefix_is_kept_and_a_source_beyond_the_model_costs_its_row(run: Run, 
     prompts["prefix"] = ["一个", None, None, "蓝色"]
     storage.commit_table(f"{tmp_path}/prompts.parquet", pa.Table.from_pydict(prompts))
     settings = (f"generate.prompts_uri={tmp_path}/prompts.parquet", "generate.max_reject_share=0.5")
-    first, strange, last = texts(run, tmp_path / "samples", *settings).values()
+    first, strange, last = samples(run, tmp_path / "samples", *settings).values()
     assert first["text"].startswith("一个") and last["text"].startswith("蓝色") and strange["unknown_tokens"] > 0
     (reject,) = storage.read_table([f"{tmp_path}/samples/rejects.parquet"]).to_pylist()
     assert reject["reason"] == "the source has 61 tokens; this model reads 29"
 
 
-def test_translations_are_held_against_their_references(run: Run) -> None:
-    generate(run.recipe())
-    report = evaluate(run.recipe()).to_json()
+def test_translations_are_compared_with_their_references(promoted_of: Callable[[str], Promoted]) -> None:
+    report = promoted_of("seq2seq").report
     assert 0 <= report["metrics"]["bleu"] <= 100 and 0 < report["metrics"]["chrf"] < 100
     assert report["metrics"]["rougeL"] <= report["metrics"]["rouge1"] <= 1 and report["metrics"]["rouge2"] >= 0
     assert report["signatures"]["bleu"].startswith("nrefs:1|case:mixed|eff:no|tok:zh|smooth:exp|version:")
     assert report["signatures"]["chrf"].startswith("nrefs:1|case:mixed|eff:yes|nc:6|nw:0|space:no|version:")
-    again = evaluate(run.recipe("evaluate.from_prompts=true", f"evaluate.report_uri={run.folder}/again")).to_json()
-    assert again["metrics"] == report["metrics"]
 
 
 def test_texts_are_no_pairs(run: Run, tmp_path: Path) -> None:

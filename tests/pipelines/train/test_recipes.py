@@ -1,29 +1,32 @@
-"""Every recipe, on its own networks made small: killed at any step and run again, it ends with the same bytes."""
+"""Every recipe, on its own networks made small: killed at any step and run again, it ends with the same bytes.
 
-import multiprocessing
-import os
+In the quick tier one recipe of each task, dead by exceptions in this process; in the slow one all, by SIGKILL.
+"""
+
 import random
-import signal
 from pathlib import Path
 
 import pytest
 import yaml
+from torch.multiprocessing import ProcessExitedException
 
 from ganrnn import checkpoint
 from ganrnn.task import task_class
 from pipelines import storage
+from pipelines.cluster.runner import Workers
 from pipelines.config import Recipe, load_recipe
 from pipelines.ingest.driver import ingest
 from pipelines.train.checkpoints import Checkpoints
 from pipelines.train.worker import train_worker
 from tests.pipelines.tiny import ROOT
-from tests.pipelines.train.jobs import job_of
+from tests.pipelines.train.deaths import Killed, train_through_deaths
+from tests.pipelines.train.forked import ForkedRunner
+from tests.pipelines.train.jobs import job_of, newest_files
 
 RECIPES = sorted((ROOT / "jobs/recipes").rglob("*.yaml"))
 DATA = ROOT / "../shared/data"
-FORKED = multiprocessing.get_context("forkserver")
-FORKED.set_forkserver_preload([__name__])  # imported once and not for every process that is to die
 NUM_STEPS, SAVED_EVERY = 18, 6
+SWITCH = NUM_STEPS // 2  # from likelihood to rewards, in text GANs that have pretraining
 SMALL = (
     *(f"task.num_steps={NUM_STEPS}", "train.num_workers=1", "train.global_batch_size=8"),
     *(f"train.checkpoint_every_steps={SAVED_EVERY}", "train.sample_every_steps=1000", "train.keep_checkpoints=2"),
@@ -41,16 +44,16 @@ SMALL_TASK = {
 }
 
 
-def small(path: Path, folder: Path, run: str) -> Recipe:
-    """The recipe with little of everything; real data is cut to its first rows."""
+def small(path: Path, folder: Path, run: str, *more: str) -> Recipe:
+    """The recipe with little of everything and more settings; real data is cut to its first rows."""
     raw = yaml.safe_load(path.read_text())
     judges = task_class(raw["task"]["name"]).output_modality == "scores"
     settings = [*SMALL, *SMALL_TASK["scores" if judges else raw["ingest"].get("kind", "images")]]
     if "num_autoencoder_steps" in raw["task"]:  # the players are to come in before it is killed
         settings.append(f"task.num_autoencoder_steps={SAVED_EVERY - 2}")
     if "num_pretraining_steps" in raw["task"]:
-        settings.append(f"task.num_pretraining_steps={NUM_STEPS // 2}")
-    settings += [f"run_uri={folder}/{run}", f"ingest.dataset_uri={folder}/dataset"]
+        settings.append(f"task.num_pretraining_steps={SWITCH}")
+    settings += [*more, f"run_uri={folder}/{run}", f"ingest.dataset_uri={folder}/dataset"]
     store = folder.parent / "mlflow"  # one for all: to make one takes seconds
     settings += [f"tracking.tracking_uri=sqlite:///{store}/mlflow.db", f"tracking.artifact_uri={store}/artifacts"]
     if raw["ingest"]["source"] == "scenes":
@@ -72,44 +75,59 @@ def small(path: Path, folder: Path, run: str) -> Recipe:
     return load_recipe(str(path), settings)
 
 
-def newest(recipe: Recipe) -> dict[str, bytes]:
-    found = Checkpoints(recipe.train.checkpoint_uri, 2).newest()
-    assert found
-    return found.read(checkpoint.TRAINING_FILES)
+def require_the_same(killed: Recipe, straight: Recipe) -> None:
+    """All bytes that a training goes on from, and where it is."""
+    files, expected = newest_files(killed), newest_files(straight)
+    assert {name: files[name] for name in checkpoint.TRAINING_FILES} == {
+        name: expected[name] for name in checkpoint.TRAINING_FILES
+    }
+    about, wanted = checkpoint.verify(files), checkpoint.verify(expected)
+    assert about.step == NUM_STEPS and about.position == wanted.position
 
 
+# Deaths after a checkpoint and between two, so that steps are repeated.
+SOME_STEPS = (SAVED_EVERY, SAVED_EVERY + 3, 2 * SAVED_EVERY + 1)
+AT_EVERY_STEP = "train.checkpoint_every_steps=1"
+
+
+@pytest.mark.parametrize(
+    ("name", "deaths", "settings"),
+    [
+        ("demo", SOME_STEPS, ()),
+        ("scene_attributes", SOME_STEPS, ()),
+        ("scene_edits", SOME_STEPS, ()),
+        ("scene_judge", SOME_STEPS, ()),
+        ("scene_captions", SOME_STEPS, ()),
+        # Its hidden state comes back in the middle of an epoch.
+        ("scene_captions", SOME_STEPS, ("task.stream=true",)),
+        ("scene_translation", SOME_STEPS, ()),
+        ("dreamt_captions", SOME_STEPS, ()),
+        # Before, at and after the first step of the discriminator.
+        ("reinforced_captions", (SWITCH - 1, SWITCH, SWITCH + 1), (AT_EVERY_STEP,)),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_dead_at_any_step_it_ends_with_the_same_bytes(
+    name: str, deaths: tuple[int, ...], settings: tuple[str, ...], tmp_path: Path
+) -> None:
+    (path,) = (path for path in RECIPES if path.stem == name)
+    straight, killed = (small(path, tmp_path, run, *settings) for run in ("straight", "killed"))
+    ingest(straight)
+    train_worker(job_of(straight))
+    train_through_deaths(killed, deaths)
+    require_the_same(killed, straight)
+
+
+@pytest.mark.slow("trains each of the recipes twice and kills a process for each")
 @pytest.mark.parametrize("path", RECIPES, ids=[path.stem for path in RECIPES])
 def test_killed_at_any_step_it_ends_with_the_same_bytes(path: Path, tmp_path: Path) -> None:
     straight, killed = (small(path, tmp_path, run) for run in ("straight", "killed"))
     ingest(straight)
     train_worker(job_of(straight))
     step = random.Random(path.stem).randrange(SAVED_EVERY + 1, NUM_STEPS)
-    process = FORKED.Process(target=train_and_die, args=(path, tmp_path, step))
-    process.start()
-    process.join()
-    assert process.exitcode == -signal.SIGKILL
+    with pytest.raises(ProcessExitedException, match="SIGKILL"):
+        ForkedRunner().train(Killed(0, step), job_of(killed), Workers(1), killed.run_uri, failures=0)
     saved = Checkpoints(killed.train.checkpoint_uri, 2).newest()
     assert saved and saved.step == step // SAVED_EVERY * SAVED_EVERY
-    job = job_of(killed)
-    train_worker(job)
-    files, expected = newest(killed), newest(straight)
-    assert {name: files[name] for name in checkpoint.TRAINING_FILES} == {
-        name: expected[name] for name in checkpoint.TRAINING_FILES
-    }
-    about, wanted = checkpoint.verify(files), checkpoint.verify(expected)
-    assert about["step"] == NUM_STEPS and about["position"] == wanted["position"]
-
-
-def train_and_die(path: Path, folder: Path, step: int) -> None:
-    """Train and die by SIGKILL as a step begins."""
-    job = job_of(small(path, folder, "killed"))
-    task_type = task_class(job.recipe.task.name)
-    train = task_type.step
-
-    def step_or_die(task: object, batch: object) -> object:
-        if task.step_index == step:  # type: ignore[attr-defined]
-            os.kill(os.getpid(), signal.SIGKILL)
-        return train(task, batch)
-
-    task_type.step = step_or_die
-    train_worker(job)
+    train_worker(job_of(killed))
+    require_the_same(killed, straight)

@@ -8,14 +8,19 @@ from pathlib import Path
 import mlflow
 import psutil
 import pytest
+from torch.multiprocessing import ProcessExitedException
 
 from ganrnn import checkpoint
 from ganrnn.errors import BadInput
 from pipelines import storage
+from pipelines.cluster.runner import Workers
 from pipelines.train.checkpoints import Checkpoints
 from pipelines.train.driver import train
 from tests.pipelines import tiny
 from tests.pipelines.tiny import NUM_STEPS, Run
+from tests.pipelines.train.deaths import Killed
+from tests.pipelines.train.forked import ForkedRunner, train_forked
+from tests.pipelines.train.jobs import job_of
 
 MakeRun = Callable[[], Run]
 
@@ -127,6 +132,17 @@ def test_older_checkpoints_go_only_when_newer_ones_are_whole(copied: Path) -> No
         "step-00000080",
     ]
     assert tiny.contents(copied / "step-00000080") == files
+
+
+def test_two_ranks_one_of_which_is_killed_end_with_the_bytes_of_two_never_killed(
+    trained: Run, make_run: MakeRun
+) -> None:
+    recipe = make_run().recipe()
+    with pytest.raises(ProcessExitedException, match="SIGKILL"):
+        ForkedRunner().train(Killed(1, step=45), job_of(recipe), Workers(2), recipe.run_uri, failures=0)
+    assert newest_step(Path(recipe.train.checkpoint_uri)) == 40
+    train_forked(recipe)
+    assert tiny.last_checkpoint(recipe) == tiny.last_checkpoint(trained.recipe())
 
 
 @pytest.mark.slow("starts Ray Train twice and kills its driver")
