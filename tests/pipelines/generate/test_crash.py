@@ -78,8 +78,8 @@ def test_dead_at_a_commit_and_run_again_it_ends_with_the_same_bytes(
     manifest = generate(recipe)
     assert {path: path.stat().st_mtime_ns for path in kept} == kept, "what was committed is not made again"
     assert tiny.contents(tmp_path / "samples", "*.parquet") == undisturbed, whole.keys()
-    for shard in manifest["shards"]:
-        assert storage.file_digest(f"{tmp_path}/samples/{shard['uri']}") == shard["sha256"]
-    assert len({row["sample_id"] for row in samples(tmp_path / "samples")}) == manifest["totals"]["samples"] == 20
+    for shard in manifest.shards:
+        assert storage.file_digest(f"{tmp_path}/samples/{shard.uri}") == shard.sha256
+    assert len({row["sample_id"] for row in samples(tmp_path / "samples")}) == manifest.totals["samples"] == 20
     if "manifest.json" not in committed:
         assert not list(tmp_path.glob("samples/.*")), "what the dead writer left is removed"

@@ -9,6 +9,7 @@ from ganrnn.data.images import decode
 from ganrnn.errors import BadInput
 from pipelines import storage
 from pipelines.cluster.session import using
+from pipelines.formats.manifest import Manifest
 from pipelines.generate.driver import generate
 from pipelines.sampling.sampler import ModelSampler
 from tests.pipelines.generate.samples import images, prompts_of, write
@@ -19,7 +20,7 @@ from tests.pipelines.tiny import Run
 NUM = 60
 
 
-def run_of(trained: Run, folder: Path, harm: dict[int, str], *settings: str) -> dict[str, object]:
+def run_of(trained: Run, folder: Path, harm: dict[int, str], *settings: str) -> Manifest:
     """Generate 60 prompts of which some are harmful, {row: word}; returns the manifest."""
     columns = prompts_of(NUM)
     for row, word in harm.items():
@@ -59,7 +60,7 @@ def test_prompts_that_the_model_fails_on_are_set_aside(trained: Run, sound: dict
     )
     made = images(tmp_path / "run/samples")
     assert made == {i: picture for i, picture in sound.items() if i not in ("p003/0", "p017/0", "p045/0")}
-    assert manifest["totals"] == {"samples": 57, "prompts": 60, "rejects": 3, "unknown_tokens": 76}
+    assert manifest.totals == {"samples": 57, "prompts": 60, "rejects": 3, "unknown_tokens": 76}
 
 
 def require_one_is_found(trained: Run, sound: dict[str, bytes], folder: Path) -> None:
