@@ -190,7 +190,7 @@ def test_status_from_files_alone(
     ]
     there = tiny.contents(finished / "samples")
     storage.commit_bytes(f"{folder}/plan.json", there["plan.json"])
-    idle = "nobody works on it: run the same command again to go on"
+    idle = "no driver is running; run the same command again to resume"
     assert status_of(folder, monkeypatch, capsys) == [f"{folder}: 0 of 60 prompts (0.0%)", idle]
     for number, name in enumerate(sorted(shards(finished / "samples"))[:2]):
         storage.commit_bytes(f"{folder}/{name}", there[name])
