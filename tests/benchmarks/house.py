@@ -1,6 +1,8 @@
-"""Measurements of the project's own house: how long a person waits for help and refusals.
+"""Measurements of the project itself: its layout, the minutes of its tests, the seconds of help and of refusals.
 
-    PYTHONPATH=. python tests/benchmarks/house.py --only help_seconds
+    PYTHONPATH=. python tests/benchmarks/house.py --only help_seconds --only layout
+
+`tiers` takes as long as all tests do; `make mutants` records two figures more.
 
 Figures are recorded in tests/benchmarks/results/house.json.
 """
@@ -15,6 +17,8 @@ from pathlib import Path
 
 from tests.benchmarks import refusal_in_step
 from tests.benchmarks.record import ROOT, Figure, digits, run_groups, spread
+from tests.structure import layout as folders
+from tests.structure import test_findability, test_typed_hand_overs
 
 REPEATS = 10
 # Figure -> arguments of the command line and its exit code.
@@ -59,7 +63,40 @@ def _figure(name: str, seconds: Sequence[float], cpu_seconds: Sequence[float]) -
     return Figure(name, digits(statistics.median(seconds)), details)
 
 
-GROUPS = {"help_seconds": help_seconds, "refusal_in_step_seconds": refusal_in_step.figures}
+def layout() -> list[Figure]:
+    """Folders, documents and hand-overs counted, and how many of twenty changes are found in two openings."""
+    widths = folders.widths(folders.tracked("*.py"))
+    widest = max(widths, key=lambda folder: (widths[folder], folder))
+    circles = {package: folders.circle(folders.folder_imports(package)) for package in folders.PACKAGES}
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    search = {"by_a_search_over_paths": test_findability.found_by_search()}
+    return [
+        Figure("widest_folder", float(widths[widest]), {"folder": widest}),
+        Figure("folder_circles", float(sum(map(bool, circles.values()))), {}),
+        Figure("untyped_hand_overs", float(len(test_typed_hand_overs.REASONS)), {"meaning": "each has its reason"}),
+        Figure("readme_lines", float(len(lines)), {}),
+        Figure("found_in_two_openings", float(test_findability.found_by_reader()), search),
+    ]
+
+
+def tiers() -> list[Figure]:
+    """Minutes of `make test` and of all that a commit has to pass, from a ready environment."""
+    commands = {"test_minutes": ["make", "test"], "ci_minutes": ["bash", ".ci/run"]}
+    figures = []
+    for name, command in commands.items():
+        begin = time.perf_counter()
+        subprocess.run(command, cwd=ROOT, check=True)
+        minutes = digits((time.perf_counter() - begin) / 60)
+        figures.append(Figure(name, minutes, {"meaning": f"minutes of `{' '.join(command)}`"}))
+    return figures
+
+
+GROUPS = {
+    "layout": layout,
+    "tiers": tiers,
+    "help_seconds": help_seconds,
+    "refusal_in_step_seconds": refusal_in_step.figures,
+}
 
 
 if __name__ == "__main__":

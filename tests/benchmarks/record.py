@@ -73,6 +73,14 @@ GOALS: dict[str, tuple[str, float]] = {
     "help_seconds": ("<=", 0.5),
     "refusal_seconds": ("<=", 0.5),
     "keys_seconds": ("<=", 0.5),
+    "widest_folder": ("<=", 20),
+    "folder_circles": ("<=", 0),
+    "readme_lines": ("<=", 250),
+    "found_in_two_openings": (">=", 20),
+    "test_minutes": ("<=", 10),
+    "ci_minutes": ("<=", 35),
+    "mutants": (">=", 100),
+    "mutants_noticed": (">=", 90),
 }
 
 
