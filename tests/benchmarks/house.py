@@ -17,8 +17,8 @@ from pathlib import Path
 
 from tests.benchmarks import refusal_in_step
 from tests.benchmarks.record import ROOT, Figure, digits, run_groups, spread
+from tests.structure import findability, hand_overs
 from tests.structure import layout as folders
-from tests.structure import test_findability, test_typed_hand_overs
 
 REPEATS = 10
 # Figure -> arguments of the command line and its exit code.
@@ -69,13 +69,13 @@ def layout() -> list[Figure]:
     widest = max(widths, key=lambda folder: (widths[folder], folder))
     circles = {package: folders.circle(folders.folder_imports(package)) for package in folders.PACKAGES}
     lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
-    search = {"by_a_search_over_paths": test_findability.found_by_search()}
+    search = {"by_a_search_over_paths": findability.found_by_search()}
     return [
         Figure("widest_folder", float(widths[widest]), {"folder": widest}),
         Figure("folder_circles", float(sum(map(bool, circles.values()))), {}),
-        Figure("untyped_hand_overs", float(len(test_typed_hand_overs.REASONS)), {"meaning": "each has its reason"}),
+        Figure("untyped_hand_overs", float(len(hand_overs.REASONS)), {"meaning": "each has its reason"}),
         Figure("readme_lines", float(len(lines)), {}),
-        Figure("found_in_two_openings", float(test_findability.found_by_reader()), search),
+        Figure("found_in_two_openings", float(findability.found_by_reader()), search),
     ]
 
 
