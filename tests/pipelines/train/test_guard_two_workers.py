@@ -36,7 +36,7 @@ def test_both_workers_go_back(make_run: Callable[[], Run]) -> None:
     assert newest
     files = newest.read(checkpoint.TRAINING_FILES)
     about = checkpoint.verify(files)
-    assert (about["step"], about["caution"]["times"]) == (NUM_STEPS, 1)
+    assert (about.step, about.caution["times"]) == (NUM_STEPS, 1)
     networks = load_sampler(files).networks.values()
     assert all(bool(p.isfinite().all()) for network in networks for p in network.parameters())
 
