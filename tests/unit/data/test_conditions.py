@@ -32,6 +32,16 @@ def test_missing_is_not_the_middle_of_a_range() -> None:
     assert middle == [0, 0, 0, 0, 1] and missing == [0, 0, 0, 0, 0]
 
 
+def test_each_number_has_two_places_of_its_own() -> None:
+    rows = [{"age": "20", "height": "1"}, {"age": "60", "height": "3"}]
+    conditions = Conditions.of_attributes(rows, ["height", "age"])
+    assert conditions.encode([None] * 3, [*rows, {"height": "2"}]).tolist() == [
+        [-1, 1, -1, 1],
+        [1, 1, 1, 1],
+        [0, 0, 0, 1],
+    ]
+
+
 @pytest.mark.parametrize("value", ["old", "nan", "inf", ""])
 def test_a_prompt_whose_number_is_none_has_it_missing_and_unknown(value: str) -> None:
     """One odd prompt does not end a run of millions."""
