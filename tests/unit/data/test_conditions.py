@@ -33,12 +33,12 @@ def test_missing_is_not_the_middle_of_a_range() -> None:
 
 
 def test_each_number_has_two_places_of_its_own() -> None:
-    rows = [{"age": "20", "height": "1"}, {"age": "60", "height": "3"}]
-    conditions = Conditions.of_attributes(rows, ["height", "age"])
-    assert conditions.encode([None] * 3, [*rows, {"height": "2"}]).tolist() == [
-        [-1, 1, -1, 1],
-        [1, 1, 1, 1],
-        [0, 0, 0, 1],
+    rows = [{"age": "20", "height": "1", "weight": "5"}, {"age": "60", "height": "3", "weight": "7"}]
+    conditions = Conditions.of_attributes(rows, ["weight", "height", "age"])
+    assert conditions.encode([None] * 3, [*rows, {"height": "2", "weight": "7"}]).tolist() == [
+        [-1, 1, -1, 1, -1, 1],
+        [1, 1, 1, 1, 1, 1],
+        [0, 0, 0, 1, 1, 1],
     ]
 
 
