@@ -1,8 +1,8 @@
 # make demo   the main job from nothing to a report, about nine minutes on two cores
 # make loop   dreamt captions, painted, judged: trains dreamt_captions, scene_judge and demo where that is not done
-# make test        every promise once: ten minutes on two cores
+# make test        every promise once: four minutes on two cores
 # make test-slow   again through Ray, kills, S3, a browser and cluster jobs; it downloads what it needs
-# make mutants     whether make test notices small faults, drawn by seed: about an hour
+# make mutants     whether make test notices small faults, drawn by seed: half an hour
 # make lint   style, types, import rules         make clean   remove the environment and all runs
 # make bench  benchmarks of the main job         make bench-scale   of generation at scale
 # make bench-gans  modes by objective, the guard, scores of the image recipes: two hours; peers where they are given

@@ -34,19 +34,19 @@ QUICK = ("-m", "not slow", "-q", "-p", "no:cacheprovider")
 Tests = Mapping[tuple[str, int], set[str]]  # (file, line) -> node ids of tests that execute it
 
 
-def measure(work: Path) -> Tests:
-    """Run the quick tier once under coverage."""
-    data = work / "coverage"
+def measure(copy: Path) -> Tests:
+    """Run the quick tier once under coverage, in a copy, where every test has to pass while there is no fault."""
+    data = copy.with_name("coverage")
     environment = os.environ | {"COVERAGE_FILE": str(data), "COVERAGE_CORE": "ctrace"}
     options = [f"--cov={package}" for package in COVERED] + ["--cov-context=test", "--cov-report="]
     # What tests/structure holds is the form of the code, which has no faults to find.
     command = [sys.executable, "-m", "pytest", "tests", "--ignore=tests/structure", "-n", "2", *QUICK, *options]
-    subprocess.run(command, cwd=ROOT, env=environment, check=True)
+    subprocess.run(command, cwd=copy, env=environment, check=True)
     measured = coverage.CoverageData(str(data))
     measured.read()
     tests: dict[tuple[str, int], set[str]] = {}
     for file in measured.measured_files():
-        path = str(Path(file).relative_to(ROOT))
+        path = str(Path(file).relative_to(copy.resolve()))
         for line, contexts in measured.contexts_by_lineno(file).items():
             tests[path, line] = {context.rsplit("|", 1)[0] for context in contexts if context}
     return tests
@@ -112,11 +112,12 @@ def main() -> None:
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
-        tests = measure(work)
+        roots = [copied(work, number) for number in range(given.jobs)]
+        tests = measure(roots[0])
         mutants = draw(ROOT, tracked(*(f"{package}/*.py" for package in COVERED)), given.number, given.seed)
         copies: Queue[Path] = Queue()
-        for number in range(given.jobs):
-            copies.put(copied(work, number))
+        for root in roots:
+            copies.put(root)
 
         def judge(mutant: Mutant) -> bool:
             copy = copies.get()
