@@ -106,7 +106,7 @@ def run(options: argparse.Namespace) -> int | None:
         options.recipe = recipe_path(options.recipe)
     if not VERBS[options.verb].reads_recipe:
         return _act(options, options)
-    from pipelines.config import load_recipe  # loads torch, which the refusals above need not wait for
+    from pipelines.config.loader import load_recipe  # loads torch, which the refusals above need not wait for
 
     return _act(options, load_recipe(options.recipe, options.overrides))
 

@@ -8,7 +8,7 @@ Each step does only what is missing, so a loop that was cut short is finished by
 from pipelines import storage
 from pipelines.closed_loop import lineage
 from pipelines.cluster.session import session
-from pipelines.config import Recipe
+from pipelines.config.recipe import Recipe
 from pipelines.evaluate.driver import evaluate
 from pipelines.formats.manifest import MANIFEST
 from pipelines.generate.driver import generate

@@ -8,7 +8,7 @@ import time
 
 from jobs import nightly
 from pipelines import storage
-from pipelines.config import Recipe
+from pipelines.config.recipe import Recipe
 from pipelines.formats import evaluation_report
 from pipelines.report import scores
 

@@ -3,7 +3,7 @@
 ganrnn evaluate demo
 """
 
-from pipelines.config import Recipe
+from pipelines.config.recipe import Recipe
 from pipelines.evaluate.driver import evaluate
 from pipelines.report import scores
 

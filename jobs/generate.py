@@ -6,7 +6,7 @@ ganrnn generate demo --verify --set generate.verify_share=0.1
 
 from collections.abc import Mapping
 
-from pipelines.config import Recipe
+from pipelines.config.recipe import Recipe
 from pipelines.generate.driver import generate, generate_increment
 from pipelines.generate.verify import verify
 

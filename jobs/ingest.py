@@ -3,7 +3,7 @@
 ganrnn ingest demo
 """
 
-from pipelines.config import Recipe
+from pipelines.config.recipe import Recipe
 from pipelines.ingest.driver import ingest
 
 

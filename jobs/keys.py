@@ -8,8 +8,9 @@ import difflib
 from argparse import Namespace
 
 from ganrnn.errors import BadInput
+from ganrnn.task import task_names
 from jobs.listing import print_lines
-from pipelines.config.keys import Key, recipe_keys, task_keys, task_names
+from pipelines.config.keys import Key, recipe_keys, task_keys
 
 
 def act(options: Namespace) -> None:

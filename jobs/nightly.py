@@ -7,7 +7,7 @@ Each verb does only what is missing, so a run that was cut short is finished by 
 
 from jobs import promote
 from pipelines.cluster.session import session
-from pipelines.config import Recipe
+from pipelines.config.recipe import Recipe
 from pipelines.evaluate.driver import evaluate
 from pipelines.generate.driver import generate
 from pipelines.ingest.driver import ingest

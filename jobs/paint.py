@@ -5,7 +5,7 @@ ganrnn paint "a large blue triangle at the left on a black background"
 
 from argparse import Namespace
 
-from pipelines.config import TrackingConfig
+from pipelines.config.tracking import TrackingConfig
 from pipelines.sampling.paint import paint
 
 

@@ -3,7 +3,7 @@
 ganrnn promote demo
 """
 
-from pipelines.config import Recipe
+from pipelines.config.recipe import Recipe
 from pipelines.promote.driver import promote
 
 NOT_PROMOTED = 3

@@ -9,7 +9,7 @@ ganrnn rate runs/demo/samples runs/demo/dataset --report
 from argparse import Namespace
 
 from pipelines import storage
-from pipelines.config import bare_recipe, load_recipe
+from pipelines.config.loader import bare_recipe, load_recipe
 from pipelines.formats.ratings import REPORT
 from pipelines.rate import driver
 

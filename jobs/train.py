@@ -3,7 +3,7 @@
 ganrnn train demo
 """
 
-from pipelines.config import Recipe
+from pipelines.config.recipe import Recipe
 from pipelines.train.driver import train
 
 

@@ -10,7 +10,8 @@ from ganrnn import checkpoint
 from ganrnn.errors import BadInput
 from ganrnn.task import task_class
 from pipelines import storage
-from pipelines.config import Recipe, load_recipe
+from pipelines.config.loader import load_recipe
+from pipelines.config.recipe import Recipe
 from pipelines.formats import manifest as manifests
 from pipelines.formats.dataset import read_manifest
 from pipelines.formats.manifest import MANIFEST, Manifest, ManifestShard

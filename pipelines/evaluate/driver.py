@@ -5,7 +5,7 @@ Every score stands next to that of real images, or texts, of the same prompts: w
 
 from ganrnn.errors import BadInput
 from ganrnn.task import task_class
-from pipelines.config import Recipe
+from pipelines.config.recipe import Recipe
 from pipelines.evaluate.images.evaluation import evaluate_images
 from pipelines.evaluate.publish import publish
 from pipelines.evaluate.report import build_report

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 
 from pipelines import storage
-from pipelines.config import Recipe
+from pipelines.config.recipe import Recipe
 from pipelines.formats.evaluation_report import REPORT, EvaluationReport
 from pipelines.tracking import runs
 

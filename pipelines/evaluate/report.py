@@ -1,7 +1,7 @@
 """The report of an evaluation, from its scores and from where the samples come."""
 
 from pipelines.code_revision import code_revision
-from pipelines.config import Recipe
+from pipelines.config.recipe import Recipe
 from pipelines.formats.evaluation_report import EvaluationReport, Scored
 from pipelines.formats.manifest import Manifest
 from pipelines.sampling.sample_source import SampleSource

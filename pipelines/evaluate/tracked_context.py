@@ -5,7 +5,7 @@ from tempfile import TemporaryDirectory
 
 from ganrnn.checkpoint import DESCRIPTION, describe
 from ganrnn.errors import BadInput
-from pipelines.config import Recipe
+from pipelines.config.recipe import Recipe
 from pipelines.formats.evaluation_report import EvaluationReport
 from pipelines.report.page import Champion
 from pipelines.sampling import model_files

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from pipelines.cluster.runner import Runner, WorkerDied
-from pipelines.config import LEAST_MICRO_BATCH
+from pipelines.config.sampling import LEAST_MICRO_BATCH
 from pipelines.formats.prompts import ShardReader
 from pipelines.generate.plan import ShardRange, Work
 from pipelines.generate.receipts import Receipt

@@ -18,7 +18,7 @@ from ganrnn.errors import BadInput
 from pipelines import storage
 from pipelines.cluster.runner import Runner
 from pipelines.cluster.session import session
-from pipelines.config import Recipe
+from pipelines.config.recipe import Recipe
 from pipelines.formats import manifest as manifests
 from pipelines.formats.manifest import MANIFEST, Manifest, ManifestShard
 from pipelines.formats.schemas import REJECTS

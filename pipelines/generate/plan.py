@@ -14,7 +14,8 @@ from ganrnn import checkpoint
 from ganrnn.decoding.rules import Decoding
 from pipelines import storage
 from pipelines.cluster.runner import Workers
-from pipelines.config import Recipe, SamplingConfig
+from pipelines.config.recipe import Recipe
+from pipelines.config.sampling import SamplingConfig
 from pipelines.formats import prompts
 from pipelines.sampling import model_files
 from pipelines.sampling.judge import Chooser, chooser_of

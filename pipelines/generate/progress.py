@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from ganrnn.errors import BadInput
 from pipelines.cluster.metrics import counter, gauge
-from pipelines.config import Recipe
+from pipelines.config.recipe import Recipe
 from pipelines.generate.plan import Output
 from pipelines.generate.receipts import Receipt
 

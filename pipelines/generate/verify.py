@@ -9,7 +9,7 @@ from functools import partial
 from ganrnn.errors import BadInput
 from pipelines import storage
 from pipelines.cluster.session import session
-from pipelines.config import Recipe
+from pipelines.config.recipe import Recipe
 from pipelines.formats import manifest as manifests
 from pipelines.formats.manifest import MANIFEST, Manifest, ManifestShard
 from pipelines.formats.prompts import ShardReader

@@ -15,8 +15,8 @@ from typing import Any
 from ganrnn.data.scenes import Split
 from ganrnn.errors import BadInput
 from pipelines import storage
-from pipelines.config import Recipe
 from pipelines.config.ingest import IngestConfig
+from pipelines.config.recipe import Recipe
 from pipelines.flat import flat
 from pipelines.formats import manifest as manifests
 from pipelines.formats.manifest import MANIFEST, SCHEMA_VERSION, Manifest, ManifestShard

@@ -20,7 +20,7 @@ from ganrnn.checkpoint import DESCRIPTION, SAMPLER_FILES, Description, describe,
 from ganrnn.errors import BadInput
 from ganrnn.task import Task
 from pipelines import storage
-from pipelines.config import Recipe
+from pipelines.config.recipe import Recipe
 from pipelines.formats.evaluation_report import REPORT
 from pipelines.formats.ratings import read_human_scores
 from pipelines.promote.decision import Decision, compare, failed_thresholds

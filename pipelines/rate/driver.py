@@ -12,8 +12,8 @@ import socket
 import uvicorn
 
 from ganrnn.errors import BadInput
-from pipelines.config import Recipe
 from pipelines.config.rate import RateConfig
+from pipelines.config.recipe import Recipe
 from pipelines.rate.access import Invites, secret_from
 from pipelines.rate.server import make_app
 from pipelines.rate.store import Store

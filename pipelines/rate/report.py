@@ -16,8 +16,8 @@ import pyarrow as pa
 from ganrnn.errors import BadInput
 from pipelines import storage
 from pipelines.code_revision import code_revision
-from pipelines.config import Recipe
 from pipelines.config.rate import REFERENCE, SAMPLES
+from pipelines.config.recipe import Recipe
 from pipelines.formats.manifest import SCHEMA_VERSION
 from pipelines.formats.ratings import REPORT, HumanScore, wider
 from pipelines.formats.schemas import RATINGS

@@ -13,8 +13,8 @@ from typing import Any
 
 from ganrnn.errors import BadInput
 from pipelines import storage
-from pipelines.config import Recipe
 from pipelines.config.rate import REFERENCE, SAMPLES
+from pipelines.config.recipe import Recipe
 from pipelines.rate.items import Medium, model_digest, read_items, source_digest
 from pipelines.rate.store import Store, create, study_exists
 from pipelines.rate.trials import Design

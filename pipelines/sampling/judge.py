@@ -6,7 +6,8 @@ from typing import Any
 
 from ganrnn import checkpoint
 from ganrnn.errors import BadInput
-from pipelines.config import ChoiceConfig, Recipe
+from pipelines.config.generate import ChoiceConfig
+from pipelines.config.recipe import Recipe
 from pipelines.sampling import model_files
 
 

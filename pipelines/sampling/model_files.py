@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from ganrnn.checkpoint import DESCRIPTION, SAMPLER_FILES, describe
 from ganrnn.errors import BadInput
 from pipelines import storage
-from pipelines.config import TrackingConfig
+from pipelines.config.tracking import TrackingConfig
 
 _STEP = re.compile(r"step-(\d+)")
 _BEST = "@best"

@@ -17,7 +17,7 @@ import torch
 from ganrnn.data import images
 from ganrnn.decoding.rules import Decoding
 from ganrnn.outputs import PlainImages, PlainOutput, PlainScores, PlainTexts
-from pipelines.config import SamplingConfig
+from pipelines.config.sampling import SamplingConfig
 from pipelines.formats import schemas
 from pipelines.sampling.decoding_columns import decodings
 

@@ -6,7 +6,8 @@ from typing import Any
 from ganrnn.data import images
 from ganrnn.errors import BadInput
 from pipelines import storage
-from pipelines.config import SamplingConfig, TrackingConfig
+from pipelines.config.sampling import SamplingConfig
+from pipelines.config.tracking import TrackingConfig
 from pipelines.sampling import model_files
 from pipelines.sampling.sampler import ModelSampler
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from ganrnn.decoding.poem_constraint import RhymeSets
 from ganrnn.errors import BadInput
 from pipelines import storage
-from pipelines.config import Recipe
+from pipelines.config.recipe import Recipe
 
 
 def with_rhymes(recipe: Recipe) -> Recipe:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ganrnn import checkpoint
 from pipelines import storage
-from pipelines.config import Recipe
+from pipelines.config.recipe import Recipe
 from pipelines.formats import manifest as manifests
 from pipelines.formats import prompts
 from pipelines.formats.manifest import MANIFEST

@@ -12,7 +12,7 @@ from ganrnn.checkpoint import load_sampler
 from ganrnn.data.images import encode_png
 from ganrnn.errors import BadInput
 from ganrnn.task import Keys, Rows
-from pipelines.config import LEAST_MICRO_BATCH, SamplingConfig
+from pipelines.config.sampling import LEAST_MICRO_BATCH, SamplingConfig
 from pipelines.sampling.judge import Chooser
 from pipelines.sampling.outputs import output_of
 

@@ -29,7 +29,7 @@ from ganrnn.checkpoint import DESCRIPTION, SAMPLER_FILES, describe, load_sampler
 from ganrnn.errors import BadInput
 from ganrnn.outputs import PlainOutput, plain_output
 from pipelines.code_revision import code_revision
-from pipelines.config import TrackingConfig
+from pipelines.config.tracking import TrackingConfig
 from pipelines.tracking.model_input import KINDS, frame
 from pipelines.tracking.runs import all_tags, client_of, first_line
 from pipelines.tracking.tags import METRIC

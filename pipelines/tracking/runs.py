@@ -29,7 +29,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ganrnn.errors import BadInput
 from pipelines.code_revision import code_revision
-from pipelines.config import TrackingConfig
+from pipelines.config.tracking import TrackingConfig
 from pipelines.flat import flat
 
 for _name in ("alembic", "mlflow"):

@@ -12,7 +12,7 @@ from ganrnn.data.row_order import RowOrder
 from ganrnn.errors import BadInput
 from ganrnn.task import Batch, Batches, Task
 from pipelines import storage
-from pipelines.config import TrainConfig
+from pipelines.config.train import TrainConfig
 
 
 def training_batches(

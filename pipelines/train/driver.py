@@ -19,7 +19,7 @@ from ganrnn.training.guard import GuardState
 from pipelines import storage
 from pipelines.cluster.runner import Workers
 from pipelines.cluster.session import session
-from pipelines.config import Recipe
+from pipelines.config.recipe import Recipe
 from pipelines.formats.dataset import read_manifest, shard_uris
 from pipelines.formats.manifest import Manifest
 from pipelines.sampling.judge import Judge, judge_of

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.cluster.messages import Reports
-from pipelines.config import Recipe
+from pipelines.config.recipe import Recipe
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,9 @@ import torch
 from ganrnn.training.metric_window import MetricWindow
 from pipelines import storage
 from pipelines.cluster.messages import Progress, Reports
-from pipelines.config import SamplingConfig, TrackingConfig, TrainConfig
+from pipelines.config.sampling import SamplingConfig
+from pipelines.config.tracking import TrackingConfig
+from pipelines.config.train import TrainConfig
 from pipelines.sampling.outputs import output_of
 from pipelines.tracking import runs
 

@@ -8,7 +8,7 @@ import torch
 from ganrnn import distributed
 from ganrnn.training.guard import Guard, GuardConfig, GuardState, Verdict
 from ganrnn.training.metric_window import MetricWindow
-from pipelines.config import TrackingConfig
+from pipelines.config.tracking import TrackingConfig
 from pipelines.tracking import runs
 from pipelines.train.validation import Validation
 

@@ -16,7 +16,8 @@ from ganrnn.task import BackoffState, JudgedTask, task_class
 from ganrnn.training.activation_memory import SavedBytes
 from ganrnn.training.guard import GuardState, Verdict
 from pipelines.cluster.messages import Line
-from pipelines.config import Recipe, TrainConfig
+from pipelines.config.recipe import Recipe
+from pipelines.config.train import TrainConfig
 from pipelines.tracking import runs
 from pipelines.train.batches import training_batches
 from pipelines.train.checkpoints import Checkpoints

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pipelines import storage
-from pipelines.config import load_recipe
+from pipelines.config.loader import load_recipe
 from tests.benchmarks.record import ROOT, Figure, digits, recipe_path
 
 FAILED_THRESHOLD = 3

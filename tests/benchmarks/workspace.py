@@ -15,7 +15,8 @@ from ganrnn.data import scenes
 from ganrnn.task import task_class
 from ganrnn.text.captions import Vocabulary
 from pipelines import storage
-from pipelines.config import Recipe, load_recipe
+from pipelines.config.loader import load_recipe
+from pipelines.config.recipe import Recipe
 from pipelines.tracking import runs
 from tests.benchmarks.record import ROOT
 

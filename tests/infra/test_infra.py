@@ -22,7 +22,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from pipelines.config import load_recipe
+from pipelines.config.loader import load_recipe
 
 ROOT = Path(__file__).parents[2]
 INFRA = ROOT / "infra"

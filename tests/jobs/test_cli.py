@@ -16,7 +16,7 @@ from ganrnn.errors import BadInput, TryAgain
 from jobs import cli, generate
 from jobs.verbs import VERBS
 from pipelines import storage
-from pipelines.config import load_recipe
+from pipelines.config.loader import load_recipe
 from tests.pipelines import tiny
 from tests.pipelines.tiny import Run
 

@@ -4,7 +4,7 @@ import functools
 import tempfile
 from pathlib import Path
 
-from pipelines.config import TrackingConfig
+from pipelines.config.tracking import TrackingConfig
 from pipelines.tracking.runs import client_of
 
 

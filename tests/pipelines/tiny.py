@@ -15,7 +15,8 @@ import psutil
 import yaml
 
 from pipelines import storage
-from pipelines.config import Recipe, load_recipe
+from pipelines.config.loader import load_recipe
+from pipelines.config.recipe import Recipe
 from pipelines.generate.plan import ShardRange, plan, prompt_files
 from pipelines.generate.worker import ShardWriter
 from pipelines.ingest.driver import ingest

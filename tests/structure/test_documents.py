@@ -19,7 +19,8 @@ from ganrnn.task import Task, task_class
 from ganrnn.training.guard import GuardConfig
 from jobs import cli
 from jobs.verbs import VERBS
-from pipelines.config import Recipe, load_recipe
+from pipelines.config.loader import load_recipe
+from pipelines.config.recipe import Recipe
 from pipelines.evaluate.images.metrics import FEWEST_ROWS_PER_FEATURE
 from pipelines.formats import schemas
 from pipelines.storage import s3

@@ -10,13 +10,14 @@ import pytest
 import yaml
 from PIL import Image
 
-import pipelines.config
+import pipelines.config.loader
 from ganrnn.errors import BadInput
 from jobs import cli
 from jobs.verbs import VERBS
 from pipelines.closed_loop import lineage
-from pipelines.config import Recipe, load_recipe, parse_recipe
+from pipelines.config.loader import load_recipe, parse_recipe
 from pipelines.config.packaged import recipe_path
+from pipelines.config.recipe import Recipe
 from tests.structure import documents
 from tests.structure.documents import ROOT, Block
 
@@ -54,7 +55,7 @@ def small_recipes(monkeypatch: pytest.MonkeyPatch) -> None:
     def small(path: str, overrides: Sequence[str] = ()) -> Recipe:
         return load_recipe(path, [*_small(Path(recipe_path(path))), *overrides])
 
-    monkeypatch.setattr(pipelines.config, "load_recipe", small)
+    monkeypatch.setattr(pipelines.config.loader, "load_recipe", small)
     monkeypatch.setattr(lineage, "load_recipe", small)
 
 

@@ -9,7 +9,7 @@ from tqdm import tqdm
 from ganrnn.metrics.extractors.load import Extractor
 from pipelines.cluster.runner import Runner, Workers
 from pipelines.cluster.session import session
-from pipelines.config import Recipe
+from pipelines.config.recipe import Recipe
 from pipelines.evaluate.images import indomain_network
 from pipelines.evaluate.images.blocks import Block, blocks_of_files
 from pipelines.evaluate.images.collector import Collector

@@ -14,7 +14,7 @@ from ganrnn.text.captions import caption_of, meaning_key
 from pipelines import storage
 from pipelines.cluster.messages import Progress, Reports
 from pipelines.cluster.runner import Runner, Workers
-from pipelines.config import Recipe
+from pipelines.config.recipe import Recipe
 from pipelines.formats.dataset import shard_uris
 from pipelines.formats.manifest import Manifest
 

@@ -9,8 +9,8 @@ from ganrnn.errors import BadInput
 from ganrnn.metrics.extractors.load import Extractor
 from ganrnn.text.captions import meaning_key
 from pipelines import storage
-from pipelines.config import Recipe
 from pipelines.config.evaluate import MOST_GROUPS
+from pipelines.config.recipe import Recipe
 from pipelines.evaluate.images import indomain_network
 from pipelines.formats.manifest import Manifest
 

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines import storage
-from pipelines.config import Recipe
+from pipelines.config.recipe import Recipe
 from pipelines.evaluate.images.block_result import ReportPictures
 from pipelines.evaluate.images.blocks import Block, blocks_of_files
 from pipelines.evaluate.images.collector import Collector

@@ -22,8 +22,8 @@ from ganrnn.metrics.images.r_precision import candidate_indices, is_retrieved, i
 from ganrnn.metrics.images.seam import Seam
 from ganrnn.text.captions import meaning_key
 from pipelines import storage
-from pipelines.config import SamplingConfig
 from pipelines.config.evaluate import ExtractorConfig
+from pipelines.config.sampling import SamplingConfig
 from pipelines.evaluate.images.block_result import BlockResult, Counts, ExtractedFeatures, ReportPictures
 from pipelines.evaluate.images.blocks import Block, BlockRows, attributes_of, decode_images, groups_of, source_images
 from pipelines.evaluate.images.collector import NUM_EXTREMES

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from pipelines.config import Recipe
+from pipelines.config.recipe import Recipe
 from pipelines.evaluate.texts import metrics
 from pipelines.evaluate.texts.metrics import TextScores
 from pipelines.evaluate.texts.protocol import TextProtocol

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ganrnn.metrics.extractors.inception import SHA256
 from pipelines import storage
-from pipelines.config import Recipe
+from pipelines.config.recipe import Recipe
 
 # Settings of images, which texts do not depend on. The digest of the first reports covered the whole section
 # `evaluate`; with these values for all other keys, it stays what it was for reports with default settings.

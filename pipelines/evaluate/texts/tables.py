@@ -9,7 +9,7 @@ import pyarrow as pa
 from ganrnn import checkpoint
 from ganrnn.errors import BadInput
 from pipelines import storage
-from pipelines.config import Recipe
+from pipelines.config.recipe import Recipe
 from pipelines.formats import prompts
 from pipelines.formats.dataset import shard_uris
 from pipelines.formats.manifest import Manifest

@@ -15,7 +15,7 @@ from ganrnn.metrics.statistics.moments import Moments
 from ganrnn.metrics.texts.diversity import distinct, duplicates, mean_bleu, self_bleu
 from ganrnn.metrics.texts.text_reader import TextReader
 from ganrnn.text.vocabulary import TextVocabulary
-from pipelines.config import Recipe
+from pipelines.config.recipe import Recipe
 from pipelines.formats import prompts
 from pipelines.formats.evaluation_report import Sweep, SweepCurve, SweepPoint
 from pipelines.formats.schemas import TEXT_SAMPLES

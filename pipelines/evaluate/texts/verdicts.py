@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from pipelines.config import Recipe
+from pipelines.config.recipe import Recipe
 from pipelines.evaluate.texts import judge_metrics
 from pipelines.evaluate.texts.protocol import TextProtocol
 from pipelines.evaluate.texts.tables import read_tables

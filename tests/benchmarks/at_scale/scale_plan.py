@@ -19,7 +19,7 @@ from pipelines import storage
 from pipelines.prompts import PromptSet
 from pipelines.schemas import manifest
 from pipelines.shards import Output, Work
-from pipelines.config import SamplingConfig
+from pipelines.config.sampling import SamplingConfig
 from pipelines.generate import _items
 rows, file_rows, shard_rows, folder = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -13,7 +13,7 @@ from ganrnn.decoding.rules import Decoding
 from ganrnn.metrics.statistics.share import Share
 from ganrnn.metrics.texts.diversity import distinct, duplicates, self_bleu
 from pipelines import storage
-from pipelines.config import load_recipe
+from pipelines.config.loader import load_recipe
 from pipelines.formats.dataset import read_manifest, shard_uris
 from pipelines.sampling.model_files import fetch_files
 from pipelines.sampling.sampler import ModelSampler

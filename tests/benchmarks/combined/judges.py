@@ -18,7 +18,7 @@ from ganrnn import cpu
 from ganrnn.metrics.statistics.intervals import wilson_interval
 from ganrnn.tasks.match_judge import MatchJudge
 from pipelines import storage
-from pipelines.config import load_recipe
+from pipelines.config.loader import load_recipe
 from tests.benchmarks.recipe_scores import data_folder, report
 from tests.benchmarks.record import ROOT, Figure, digits
 

@@ -5,7 +5,7 @@ The dreamer, the judge and the painter are trained as far as that has not been d
 
 from jobs import closed_loop
 from pipelines import storage
-from pipelines.config import load_recipe
+from pipelines.config.loader import load_recipe
 from pipelines.formats.manifest import MANIFEST
 from tests.benchmarks.combined.dreamt_texts import DREAMER, scene_captions
 from tests.benchmarks.recipe_scores import report

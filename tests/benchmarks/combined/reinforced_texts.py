@@ -13,7 +13,9 @@ from ganrnn.data import scenes
 from ganrnn.decoding.rules import Decoding
 from ganrnn.metrics.texts.diversity import distinct, duplicates, self_bleu
 from pipelines import storage
-from pipelines.config import Recipe, SamplingConfig, load_recipe
+from pipelines.config.loader import load_recipe
+from pipelines.config.recipe import Recipe
+from pipelines.config.sampling import SamplingConfig
 from pipelines.evaluate.texts import metrics
 from pipelines.formats.dataset import read_manifest, shard_uris
 from pipelines.sampling.model_files import fetch_files

@@ -12,7 +12,7 @@ from ganrnn.data.images import to_tensor
 from ganrnn.metrics.images.r_precision import candidate_indices, is_retrieved
 from ganrnn.text.captions import meaning_key
 from pipelines import storage
-from pipelines.config import Recipe
+from pipelines.config.recipe import Recipe
 from pipelines.evaluate.images.protocol import distinct_captions
 from pipelines.formats.dataset import read_manifest, shard_uris
 from pipelines.formats.manifest import MANIFEST

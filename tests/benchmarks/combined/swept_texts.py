@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pipelines import storage
-from pipelines.config import load_recipe
+from pipelines.config.loader import load_recipe
 from pipelines.evaluate.driver import evaluate
 from tests.benchmarks.combined import dreamt_texts, reinforced_texts
 from tests.benchmarks.recipe_scores import data_folder, report

@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pipelines import storage
-from pipelines.config import Recipe, load_recipe
+from pipelines.config.loader import load_recipe
+from pipelines.config.recipe import Recipe
 from pipelines.evaluate.driver import evaluate
 from pipelines.formats.dataset import read_manifest, shard_uris
 from pipelines.generate.driver import generate

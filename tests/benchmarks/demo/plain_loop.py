@@ -6,7 +6,8 @@ python tests/benchmarks/demo/plain_loop.py RECIPE.yaml [--set a.b=value ...]
 import sys
 
 from pipelines import storage
-from pipelines.config import Recipe, load_recipe
+from pipelines.config.loader import load_recipe
+from pipelines.config.recipe import Recipe
 from pipelines.formats import prompts
 from pipelines.sampling import model_files
 from pipelines.sampling.sampler import ModelSampler

@@ -11,7 +11,9 @@ import ray
 import ray.data
 
 from pipelines.cluster.session import session
-from pipelines.config import Recipe, SamplingConfig, load_recipe
+from pipelines.config.loader import load_recipe
+from pipelines.config.recipe import Recipe
+from pipelines.config.sampling import SamplingConfig
 from pipelines.sampling import model_files
 from pipelines.sampling.sampler import ModelSampler
 from pipelines.sampling.samples import draw, samples_table

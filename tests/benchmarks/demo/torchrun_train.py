@@ -9,7 +9,8 @@ from dataclasses import asdict
 from torch import distributed as dist
 
 from pipelines.cluster.messages import Message
-from pipelines.config import Recipe, load_recipe
+from pipelines.config.loader import load_recipe
+from pipelines.config.recipe import Recipe
 from pipelines.formats.dataset import read_manifest, shard_uris
 from pipelines.tracking import runs
 from pipelines.train.driver import build_vocabulary, training_identity

@@ -19,7 +19,8 @@ from ganrnn.checkpoint import SAMPLER_FILES, load_sampler
 from ganrnn.tasks.text_to_image import TextToImage
 from pipelines import storage
 from pipelines.cluster.messages import Progress
-from pipelines.config import Recipe, parse_recipe
+from pipelines.config.loader import parse_recipe
+from pipelines.config.recipe import Recipe
 from pipelines.ingest.driver import ingest
 from pipelines.train.checkpoints import Checkpoints
 from pipelines.train.job import TrainJob

@@ -27,7 +27,7 @@ from ganrnn import cpu
 from ganrnn.data import images
 from ganrnn.data.conditions import Conditions
 from ganrnn.tasks.image_gan import ImageGan
-from pipelines.config import load_recipe
+from pipelines.config.loader import load_recipe
 
 NUM_CLASSES = 10
 ROOT = Path(__file__).parents[3]

@@ -16,7 +16,8 @@ from ganrnn.data.images import encode_png, to_tensor
 from ganrnn.noise import permutation
 from pipelines import storage
 from pipelines.cluster.session import session
-from pipelines.config import Recipe, load_recipe
+from pipelines.config.loader import load_recipe
+from pipelines.config.recipe import Recipe
 from pipelines.evaluate.driver import evaluate
 from pipelines.formats.dataset import read_manifest, shard_uris
 from pipelines.formats.manifest import MANIFEST

@@ -13,7 +13,8 @@ from tempfile import TemporaryDirectory
 from safetensors.torch import save
 
 from pipelines.cluster.session import session
-from pipelines.config import Recipe, load_recipe
+from pipelines.config.loader import load_recipe
+from pipelines.config.recipe import Recipe
 from pipelines.evaluate.images import indomain_network
 from pipelines.evaluate.images.block_result import BlockResult
 from pipelines.evaluate.images.collector import Collector

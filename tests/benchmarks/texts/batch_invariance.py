@@ -16,7 +16,9 @@ from ganrnn import noise
 from ganrnn.checkpoint import SAMPLER_FILES, pack
 from ganrnn.data import scenes
 from ganrnn.task import task_class
-from pipelines.config import Recipe, SamplingConfig, load_recipe
+from pipelines.config.loader import load_recipe
+from pipelines.config.recipe import Recipe
+from pipelines.config.sampling import SamplingConfig
 from pipelines.sampling.sampler import ModelSampler
 from tests.benchmarks.record import ROOT, Figure
 

@@ -18,7 +18,8 @@ from ganrnn import cpu
 from ganrnn.decoding.rules import Decoding
 from ganrnn.tasks.language_model import LanguageModel
 from ganrnn.text.vocabulary import BEGIN, END, PAD, UNKNOWN, TextVocabulary
-from pipelines.config import SamplingConfig, load_recipe
+from pipelines.config.loader import load_recipe
+from pipelines.config.sampling import SamplingConfig
 from tests.benchmarks.record import ROOT, Figure, digits, ratio_figure, spread
 
 NUM_ROWS, NUM_TOKENS, NUM_REPEATS = 1_000, 100, 5

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from ganrnn import cpu
 from ganrnn.tasks.language_model import LanguageModel, LanguageModelConfig
-from pipelines.config import load_recipe
+from pipelines.config.loader import load_recipe
 from tests.benchmarks.texts.program_parts import parts
 
 ROOT = Path(__file__).parents[3]

@@ -13,7 +13,8 @@ import pyarrow as pa
 from ganrnn import noise
 from ganrnn.metrics.texts.poem_form import in_form
 from pipelines import storage
-from pipelines.config import Recipe, load_recipe
+from pipelines.config.loader import load_recipe
+from pipelines.config.recipe import Recipe
 from pipelines.formats.dataset import read_manifest, shard_uris
 from tests.benchmarks.recipe_scores import data_folder, report
 from tests.benchmarks.record import ROOT, Figure, digits

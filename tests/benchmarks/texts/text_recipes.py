@@ -21,7 +21,9 @@ from ganrnn.metrics.texts.molecules import (
 )
 from ganrnn.metrics.texts.overlap import bleu
 from pipelines import storage
-from pipelines.config import Recipe, SamplingConfig, load_recipe
+from pipelines.config.loader import load_recipe
+from pipelines.config.recipe import Recipe
+from pipelines.config.sampling import SamplingConfig
 from pipelines.formats.dataset import read_manifest, shard_uris
 from pipelines.sampling.model_files import fetch_files
 from pipelines.sampling.sampler import ModelSampler

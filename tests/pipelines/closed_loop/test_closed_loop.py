@@ -16,7 +16,7 @@ from ganrnn.tasks.match_judge import MatchJudge, MatchJudgeConfig
 from jobs import closed_loop
 from pipelines import storage
 from pipelines.closed_loop import lineage
-from pipelines.config import load_recipe
+from pipelines.config.loader import load_recipe
 from pipelines.formats import manifest as manifests
 from pipelines.formats import prompts
 from pipelines.formats.manifest import Manifest, ManifestShard

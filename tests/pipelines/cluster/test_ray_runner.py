@@ -13,7 +13,7 @@ import pytest
 from ganrnn.errors import BadInput, TryAgain
 from pipelines.cluster.ray_runner import RayRunner
 from pipelines.cluster.runner import WorkerDied, Workers
-from pipelines.config import Recipe
+from pipelines.config.recipe import Recipe
 from pipelines.evaluate.driver import evaluate
 from pipelines.generate.driver import generate
 from pipelines.train.driver import train

@@ -10,7 +10,8 @@ import pytest
 
 from ganrnn.errors import BadInput
 from pipelines import storage
-from pipelines.config import Recipe, load_recipe
+from pipelines.config.loader import load_recipe
+from pipelines.config.recipe import Recipe
 from pipelines.config.uri_fields import URI, is_uri_field, uri_field, with_absolute_uris
 from pipelines.evaluate.driver import evaluate
 from pipelines.formats.manifest import MANIFEST

@@ -11,8 +11,8 @@ from ganrnn.data.images import encode_png
 from ganrnn.metrics.extractors import indomain
 from ganrnn.text.captions import Vocabulary, meaning_key
 from pipelines import storage
-from pipelines.config import SamplingConfig
 from pipelines.config.evaluate import ExtractorConfig
+from pipelines.config.sampling import SamplingConfig
 from pipelines.evaluate.images import reference_cache
 from pipelines.evaluate.images.blocks import blocks_of_files
 from pipelines.evaluate.images.collector import Collector

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from pipelines.config import Recipe, load_recipe
 from pipelines.config.evaluate import ExtractorConfig, SweepConfig
+from pipelines.config.loader import load_recipe
+from pipelines.config.recipe import Recipe
 from pipelines.evaluate.texts.protocol import TextProtocol
 from pipelines.formats.evaluation_report import read
 

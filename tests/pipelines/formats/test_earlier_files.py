@@ -26,7 +26,8 @@ from pipelines import storage
 from pipelines.cluster.runner import Workers
 from pipelines.cluster.serial_runner import SerialRunner
 from pipelines.cluster.session import using
-from pipelines.config import Recipe, load_recipe
+from pipelines.config.loader import load_recipe
+from pipelines.config.recipe import Recipe
 from pipelines.evaluate.compare import compare as compare_reports
 from pipelines.evaluate.images.protocol import protocol_digest, protocol_of
 from pipelines.evaluate.images.reference_cache import ReferenceCache

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipelines import storage
-from pipelines.config import Recipe
+from pipelines.config.recipe import Recipe
 from pipelines.generate.driver import generate
 from tests.pipelines import tiny
 from tests.pipelines.generate.samples import prompts_of, samples, write

@@ -14,7 +14,7 @@ from ganrnn.data.images import decode, encode_png
 from ganrnn.errors import BadInput
 from jobs import cli
 from pipelines import storage
-from pipelines.config import Recipe
+from pipelines.config.recipe import Recipe
 from pipelines.generate.driver import generate, generate_increment
 from pipelines.generate.verify import verify
 from pipelines.storage import lease

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from pipelines import storage
-from pipelines.config import Recipe
 from pipelines.config.ingest import IngestConfig
+from pipelines.config.recipe import Recipe
 
 SPLITS = ("train", "val", "test")
 COLOURS = ["red", "green", "blue", "yellow", "cyan", "white"]

@@ -15,7 +15,7 @@ from PIL import Image
 
 from ganrnn.errors import BadInput
 from pipelines import storage
-from pipelines.config import Recipe
+from pipelines.config.recipe import Recipe
 from pipelines.formats import schemas
 from pipelines.ingest.driver import ingest
 from tests.pipelines.ingest.datasets import COLOURS, SPLITS, files, png, read, recipe, rejects, rows, write

@@ -11,8 +11,8 @@ from ganrnn import checkpoint
 from ganrnn.tasks.text_to_image import TextToImage, TextToImageConfig
 from ganrnn.text.captions import Vocabulary
 from pipelines import storage
-from pipelines.config import Recipe
 from pipelines.config.promote import PromoteConfig
+from pipelines.config.recipe import Recipe
 from pipelines.formats.ratings import HumanScore
 from pipelines.tracking import registry
 

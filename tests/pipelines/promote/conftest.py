@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.config import TrackingConfig, parse_recipe
+from pipelines.config.loader import parse_recipe
+from pipelines.config.tracking import TrackingConfig
 from tests.pipelines.mlflow_store import new_store
 from tests.pipelines.promote.attempts import THRESHOLDS, Job
 

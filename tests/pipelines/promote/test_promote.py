@@ -10,7 +10,7 @@ from ganrnn import checkpoint
 from ganrnn.data import images
 from ganrnn.errors import BadInput
 from pipelines import storage
-from pipelines.config import Recipe
+from pipelines.config.recipe import Recipe
 from pipelines.promote.decision import Decision
 from pipelines.promote.driver import promote
 from pipelines.tracking import registry, runs

@@ -23,8 +23,9 @@ import uvicorn
 
 from ganrnn.data.images import encode_png
 from pipelines import storage
-from pipelines.config import Recipe, bare_recipe
+from pipelines.config.loader import bare_recipe
 from pipelines.config.rate import RateConfig
+from pipelines.config.recipe import Recipe
 from pipelines.rate.access import Invites
 from pipelines.rate.server import make_app
 from pipelines.rate.study import Study

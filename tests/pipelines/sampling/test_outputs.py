@@ -14,7 +14,7 @@ from ganrnn.decoding.decode import GeneratedText
 from ganrnn.errors import BadInput
 from ganrnn.outputs import plain_output
 from ganrnn.task import Task, task_class
-from pipelines.config import SamplingConfig
+from pipelines.config.sampling import SamplingConfig
 from pipelines.formats import schemas
 from pipelines.sampling.outputs import output_of
 

@@ -11,7 +11,7 @@ import yaml
 
 from ganrnn.checkpoint import load_sampler
 from pipelines import storage
-from pipelines.config import Recipe
+from pipelines.config.recipe import Recipe
 from pipelines.evaluate.driver import evaluate
 from pipelines.formats.manifest import Manifest
 from pipelines.generate.driver import generate

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from pipelines import storage
-from pipelines.config import Recipe
+from pipelines.config.recipe import Recipe
 from pipelines.evaluate.driver import evaluate
 from pipelines.sampling.outputs import output_of
 from pipelines.tracking import model_input

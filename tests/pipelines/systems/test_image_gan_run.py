@@ -8,7 +8,7 @@ import pytest
 
 from ganrnn.errors import BadInput
 from pipelines import storage
-from pipelines.config import load_recipe
+from pipelines.config.loader import load_recipe
 from pipelines.generate.driver import generate
 from pipelines.sampling.paint import paint
 from tests.pipelines.tiny import Run

@@ -21,7 +21,7 @@ from ganrnn.errors import BadInput
 from ganrnn.tasks.text_to_image import TextToImage, TextToImageConfig
 from ganrnn.text.captions import Vocabulary
 from pipelines import storage
-from pipelines.config import TrackingConfig
+from pipelines.config.tracking import TrackingConfig
 from pipelines.sampling import model_files
 from pipelines.tracking import registry, runs
 

@@ -10,7 +10,7 @@ import pytest
 
 from ganrnn import distributed
 from ganrnn.task import task_class
-from pipelines.config import Recipe
+from pipelines.config.recipe import Recipe
 from pipelines.train.job import TrainJob
 from pipelines.train.worker import train_worker
 from tests.pipelines.mortal import Death

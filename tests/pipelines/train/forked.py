@@ -22,7 +22,7 @@ from pipelines.cluster.messages import Refusal
 from pipelines.cluster.runner import Workers
 from pipelines.cluster.serial_runner import SerialRunner
 from pipelines.cluster.session import using
-from pipelines.config import Recipe
+from pipelines.config.recipe import Recipe
 from pipelines.train.driver import train
 from tests.pipelines.train.jobs import KeptReports
 

@@ -17,7 +17,7 @@ from ganrnn import distributed
 from ganrnn.data.row_order import RowOrder
 from ganrnn.errors import BadInput
 from ganrnn.tasks.text_to_image import TextToImage
-from pipelines.config import TrainConfig
+from pipelines.config.train import TrainConfig
 from pipelines.storage import files
 from pipelines.train.job import TrainJob
 from pipelines.train.worker import train_worker

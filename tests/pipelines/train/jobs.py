@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 from ganrnn import checkpoint
 from pipelines.cluster.messages import Message, Progress, Reports
-from pipelines.config import Recipe
+from pipelines.config.recipe import Recipe
 from pipelines.formats.dataset import read_manifest, shard_uris
 from pipelines.tracking import runs
 from pipelines.train.checkpoints import Checkpoints

@@ -14,7 +14,7 @@ from ganrnn import checkpoint
 from ganrnn.checkpoint import load_sampler
 from ganrnn.errors import BadInput
 from ganrnn.tasks.text_to_image import TextToImage
-from pipelines.config import Recipe
+from pipelines.config.recipe import Recipe
 from pipelines.sampling import model_files
 from pipelines.train.checkpoints import Checkpoints
 from pipelines.train.worker import train_worker

@@ -13,7 +13,7 @@ from ganrnn import checkpoint
 from ganrnn.checkpoint import load_sampler
 from ganrnn.tasks.text_to_image import TextToImage
 from pipelines.cluster.messages import Message, Progress
-from pipelines.config import load_recipe
+from pipelines.config.loader import load_recipe
 from pipelines.train.checkpoints import Checkpoints
 from pipelines.train.worker import train_worker
 from tests.pipelines.tiny import NUM_STEPS, ROOT, Run

@@ -14,7 +14,8 @@ from ganrnn import checkpoint
 from ganrnn.task import task_class
 from pipelines import storage
 from pipelines.cluster.runner import Workers
-from pipelines.config import Recipe, load_recipe
+from pipelines.config.loader import load_recipe
+from pipelines.config.recipe import Recipe
 from pipelines.ingest.driver import ingest
 from pipelines.train.checkpoints import Checkpoints
 from pipelines.train.worker import train_worker

@@ -23,7 +23,8 @@ from pipelines.cluster.ray_runner import EndAtRefusal, RayRunner
 from pipelines.cluster.runner import Runner, Workers
 from pipelines.cluster.serial_runner import SerialRunner
 from pipelines.cluster.session import using
-from pipelines.config import TrainConfig, load_recipe
+from pipelines.config.loader import load_recipe
+from pipelines.config.train import TrainConfig
 from pipelines.formats.manifest import Manifest, commit
 from pipelines.ingest.driver import ingest
 from pipelines.train.driver import train
