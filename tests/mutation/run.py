@@ -3,8 +3,8 @@
     python -m tests.mutation.run [--number 120] [--seed 0] [--jobs 2]        (make mutants)
 
 First the quick tier runs once under coverage, which says what tests execute which line. A mutant is noticed when one of
-them fails or takes too long; a survivor is run again with the whole files of its tests, whose fixtures it may have
-changed. Survivors have their reasons in survivors.json; figures go to tests/benchmarks/results/house.json.
+them fails or has no end; where fixtures execute its line, all tests of their files are run as well. Survivors have
+their reasons in survivors.json; figures go to tests/benchmarks/results/house.json.
 """
 
 import argparse
@@ -15,74 +15,42 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import Queue
 
-import coverage
-
 from tests.benchmarks.record import Figure, provenance, save, table
 from tests.mutation.mutants import Mutant, draw
+from tests.mutation.quick_tier import COVERED, QUICK, QuickTier, measure
 from tests.structure.layout import ROOT, tracked
 
 SURVIVORS = Path(__file__).with_name("survivors.json")
-COVERED = ("ganrnn", "pipelines")
-TIMEOUT_SECONDS = 600
-QUICK = ("-m", "not slow", "-q", "-p", "no:cacheprovider")
-
-Tests = Mapping[tuple[str, int], set[str]]  # (file, line) -> node ids of tests that execute it
+LEAST_SECONDS, TIMES_AS_LONG = 120, 10  # after so long, tests that have no end count as failed
 
 
-def measure(copy: Path) -> Tests:
-    """Run the quick tier once under coverage, in a copy, where every test has to pass while there is no fault."""
-    data = copy.with_name("coverage")
-    environment = os.environ | {"COVERAGE_FILE": str(data), "COVERAGE_CORE": "ctrace"}
-    options = [f"--cov={package}" for package in COVERED] + ["--cov-context=test", "--cov-report="]
-    # What tests/structure holds is the form of the code, which has no faults to find.
-    command = [sys.executable, "-m", "pytest", "tests", "--ignore=tests/structure", "-n", "2", *QUICK, *options]
-    subprocess.run(command, cwd=copy, env=environment, check=True)
-    measured = coverage.CoverageData(str(data))
-    measured.read()
-    tests: dict[tuple[str, int], set[str]] = {}
-    for file in measured.measured_files():
-        path = str(Path(file).relative_to(copy.resolve()))
-        for line, contexts in measured.contexts_by_lineno(file).items():
-            tests[path, line] = {context.rsplit("|", 1)[0] for context in contexts if context}
-    return tests
-
-
-def covering(mutant: Mutant, tests: Tests) -> set[str]:
-    """The tests that execute the line of a mutant, or else its statement, of which not every line is told apart."""
-    first, last = mutant.statement
-    of_statement = (tests.get((mutant.path, line), set()) for line in range(first, last + 1))
-    return tests.get((mutant.path, mutant.line)) or set().union(*of_statement)
-
-
-def is_noticed(mutant: Mutant, tests: Iterable[str], copy: Path) -> bool:
-    """Whether one of the tests fails, in a copy of the project, with the fault in it."""
-    nodes = sorted(tests)
-    if not nodes:
-        return False
+def is_noticed(mutant: Mutant, tier: QuickTier, copy: Path) -> bool:
+    """Whether a test fails, in a copy of the project, with the fault in it."""
     file = copy / mutant.path
     source = file.read_bytes()
     file.write_bytes(mutant.apply(source))
     try:
-        return _fails(nodes, copy) or _fails(sorted({node.split("::")[0] for node in nodes}), copy)
+        return any(_fails(nodes, tier, copy) for nodes in (tier.covering(mutant), tier.sharing(mutant)) if nodes)
     finally:
         file.write_bytes(source)
 
 
-def _fails(nodes: list[str], copy: Path) -> bool:
+def _fails(nodes: list[str], tier: QuickTier, copy: Path) -> bool:
     arguments = copy / "build-nodes.txt"
     arguments.write_text("\n".join(nodes))
     command = [sys.executable, "-m", "pytest", "-x", "-n", "0", *QUICK, f"@{arguments}"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    limit = LEAST_SECONDS + TIMES_AS_LONG * tier.expected_seconds(nodes)
     try:
         done = subprocess.run(
-            command, cwd=copy, env=environment, capture_output=True, text=True, check=False, timeout=TIMEOUT_SECONDS
+            command, cwd=copy, env=environment, capture_output=True, text=True, check=False, timeout=limit
         )
     except subprocess.TimeoutExpired:
+        print(f"no end after {limit:.0f} s", flush=True)
         return True
     if done.returncode not in (0, 1, 2, 3, 4):
         raise RuntimeError(done.stdout[-2_000:] + done.stderr[-2_000:])
@@ -113,7 +81,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
         roots = [copied(work, number) for number in range(given.jobs)]
-        tests = measure(roots[0])
+        tier = measure(roots[0])
         mutants = draw(ROOT, tracked(*(f"{package}/*.py" for package in COVERED)), given.number, given.seed)
         copies: Queue[Path] = Queue()
         for root in roots:
@@ -122,7 +90,7 @@ def main() -> None:
         def judge(mutant: Mutant) -> bool:
             copy = copies.get()
             try:
-                noticed = is_noticed(mutant, covering(mutant, tests), copy)
+                noticed = is_noticed(mutant, tier, copy)
             finally:
                 copies.put(copy)
             print(f"{'noticed ' if noticed else 'SURVIVED'}  {mutant}", flush=True)
