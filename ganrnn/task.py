@@ -111,17 +111,14 @@ class JudgedTask(Task, Protocol):
         ...
 
 
-def task_names() -> list[str]:
-    """The tasks by name: the modules of ganrnn/tasks."""
-    # Tasks import this module, so they can only be imported here.
-    return sorted(module.name for module in pkgutil.iter_modules(importlib.import_module("ganrnn.tasks").__path__))
-
-
 def task_class(name: Any, key: str = "task.name") -> Any:
     """The class of a task by name: each module of ganrnn/tasks defines one under TASK.
 
     Raises BadInput, naming the key, for any other name.
     """
-    if name not in task_names():
-        raise BadInput(f"{key} is {name!r}; allowed are {', '.join(task_names())}")
+    # Tasks import this module, so they can only be imported here.
+    modules = pkgutil.iter_modules(importlib.import_module("ganrnn.tasks").__path__)
+    names = sorted(module.name for module in modules)
+    if name not in names:
+        raise BadInput(f"{key} is {name!r}; allowed are {', '.join(names)}")
     return importlib.import_module(f"ganrnn.tasks.{name}").TASK

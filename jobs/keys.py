@@ -8,9 +8,8 @@ import difflib
 from argparse import Namespace
 
 from ganrnn.errors import BadInput
-from ganrnn.task import task_names
 from jobs.listing import print_lines
-from pipelines.config.keys import Key, recipe_keys, task_keys
+from pipelines.config.keys import Key, recipe_keys, task_keys, task_names
 
 
 def act(options: Namespace) -> None:

@@ -47,8 +47,26 @@ def encode_png(image: np.ndarray) -> bytes:
 
 
 def to_tensor(images: Sequence[bytes], size: tuple[int, int] | None = None) -> torch.Tensor:
-    """Encoded pictures to uint8 [N, 3, H, W]; without a `size` (H, W) all must have the same size."""
-    arrays = [scaled(data, *size) if size else np.asarray(decode(data)) for data in images]
+    """Encoded pictures of one size, by default that of the first, to uint8 [N, 3, H, W].
+
+    Raises BadInput as `decode` does, and for a picture of another size.
+    """
+    arrays = []
+    for data in images:
+        arrays.append(np.asarray(decode(data)))
+        height, width = arrays[-1].shape[:2]
+        size = size or (height, width)
+        if (height, width) != size:
+            raise BadInput(f"an image has {height} x {width} pixels, not {size[0]} x {size[1]}")
+    return _stacked(arrays)
+
+
+def to_scaled_tensor(images: Sequence[bytes], size: tuple[int, int]) -> torch.Tensor:
+    """Encoded pictures of any size to uint8 [N, 3, H, W] of a size (H, W), by `scaled`. Raises BadInput as it does."""
+    return _stacked([scaled(data, *size) for data in images])
+
+
+def _stacked(arrays: Sequence[np.ndarray]) -> torch.Tensor:
     return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).contiguous()
 
 

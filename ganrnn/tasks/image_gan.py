@@ -71,7 +71,8 @@ class ImageGan(Gan):
 
     def collate(self, rows: Rows) -> dict[str, torch.Tensor]:
         """Data set rows to images uint8 [N, 3, H, W], condition values float32 [N, V], meaning keys int64 [N]."""
-        images = pictures.to_tensor([image["bytes"] for image in rows["image"]])
+        size = (self.config.height, self.config.width)
+        images = pictures.to_tensor([image["bytes"] for image in rows["image"]], size)
         conditions = zip(*self._conditions(rows, len(images)), strict=True)
         keys = [meaning_key(str(label), attributes) for label, attributes in conditions]
         return {"images": images, "values": self._encode(rows, len(images)), "keys": torch.tensor(keys)}

@@ -144,7 +144,8 @@ class ImageToImage(Gan):
 
         The source of an unpaired row is the next picture of the batch; `own_` tensors are the source's own condition.
         """
-        images = pictures.to_tensor([image["bytes"] for image in rows["image"]])
+        size = (self.config.height, self.config.width)
+        images = pictures.to_tensor([image["bytes"] for image in rows["image"]], size)
         condition = self._condition_tensors(rows, "text", len(images))
         meanings = [self._meaning(*row) for row in zip(*self._columns(rows, "text", len(images)), strict=True)]
         if self.config.pairing == "unpaired":
@@ -159,12 +160,12 @@ class ImageToImage(Gan):
             meaning_key(text, [*dict(attributes or {}).items(), ("source", hashlib.sha256(data).hexdigest())])
             for (text, attributes), data in zip(meanings, encoded, strict=True)
         ]
-        return {"images": images, "sources": pictures.to_tensor(encoded), **condition, "keys": torch.tensor(keys)}
+        return {"images": images, "sources": pictures.to_tensor(encoded, size), **condition, "keys": torch.tensor(keys)}
 
     def encode_prompts(self, rows: Rows) -> Batch:
         """`source_image` of any size to sources uint8 [N, 3, H, W], and the condition."""
         size = (self.config.height, self.config.width)
-        sources = pictures.to_tensor([image["bytes"] for image in rows["source_image"]], size)
+        sources = pictures.to_scaled_tensor([image["bytes"] for image in rows["source_image"]], size)
         return {"sources": sources, **self._condition_tensors(rows, "prompt", len(sources))}
 
     def generator_inputs(self, batch: Batch, encoder: nn.Module) -> tuple[torch.Tensor, ...]:

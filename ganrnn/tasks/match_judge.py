@@ -112,7 +112,8 @@ class MatchJudge:
         }
 
     def _pairs(self, images: Sequence[Any], texts: Sequence[str]) -> dict[str, torch.Tensor]:
-        return {"images": pictures.to_tensor([image["bytes"] for image in images])} | self.encode_texts(texts)
+        size = (self.config.height, self.config.width)
+        return {"images": pictures.to_tensor([image["bytes"] for image in images], size)} | self.encode_texts(texts)
 
     def encode_texts(self, texts: Sequence[str]) -> dict[str, torch.Tensor]:
         """Texts to tokens int64 [N, T] and lengths int64 [N]."""

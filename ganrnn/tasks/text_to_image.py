@@ -79,7 +79,8 @@ class TextToImage(Gan):
         """Data set rows to images uint8 [N, 3, H, W], tokens int64 [N, T], lengths and meaning keys int64 [N]."""
         tokens, lengths = self.vocabulary.encode(rows["text"], self.config.max_tokens)
         keys = [meaning_key(t, a) for t, a in zip(rows["text"], rows["attributes"], strict=True)]
-        images = pictures.to_tensor([image["bytes"] for image in rows["image"]])
+        size = (self.config.height, self.config.width)
+        images = pictures.to_tensor([image["bytes"] for image in rows["image"]], size)
         batch = {"images": images, "tokens": tokens, "lengths": lengths, "keys": torch.tensor(keys)}
         if self.judge:  # which has its own vocabulary
             batch |= {f"judge_{name}": tensor for name, tensor in self.judge.encode_texts(rows["text"]).items()}

@@ -5,10 +5,7 @@ the class gives to the checks of ganrnn/config.py.
 """
 
 import ast
-import inspect
 import json
-import sys
-import textwrap
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
@@ -16,8 +13,8 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
 from typing import Any
 
-from ganrnn.task import task_class
-from pipelines.config.recipe import Recipe
+from ganrnn.errors import BadInput
+from pipelines.config.rebuilt import evaluated, names_of, path_of, read_source, rebuilt, sources_of
 
 _COMMENT = "#: "
 _BOUNDS: dict[str, Callable[[Any], str]] = {
@@ -44,12 +41,34 @@ class Key:
 
 def recipe_keys() -> list[Key]:
     """The keys of all sections but `task`, in the order of the recipe."""
-    return list(_keys(Recipe, ""))
+    return list(_keys(rebuilt("pipelines.config.recipe", "Recipe"), ""))
+
+
+def task_names() -> list[str]:
+    """The tasks: the modules of ganrnn/tasks."""
+    return sorted(path.stem for path in path_of("ganrnn.tasks").parent.glob("[a-z]*.py"))
 
 
 def task_keys(task: str) -> list[Key]:
     """The keys of the section `task` in recipes of a task. Raises BadInput for a name that no task has."""
-    return list(_keys(task_class(task, "--task").config_type, "task."))
+    if task not in task_names():
+        raise BadInput(f"--task is {task!r}; allowed are {', '.join(task_names())}")
+    return list(_keys(task_config(task), "task."))
+
+
+def task_config(task: str) -> Any:
+    """The rebuilt config of a task: the `config_type` of the class that its module calls TASK."""
+    module = f"ganrnn.tasks.{task}"
+    source = read_source(module)
+    (statement,) = [
+        item for item in source.class_of(_right(source.statements["TASK"])).body if "config_type" in names_of(item)
+    ]
+    return rebuilt(module, _right(statement))
+
+
+def _right(statement: ast.stmt) -> str:
+    assert isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None, statement
+    return ast.unparse(statement.value)
 
 
 def _keys(config_type: Any, prefix: str, section: Any = None) -> Iterator[Key]:
@@ -97,13 +116,10 @@ def _words(kind: Any) -> tuple[str, str]:
 
 def _meaning(config_type: Any, name: str) -> str:
     """The comment of a key, in the class that defines it last."""
-    lines, statement = next(
-        (lines, item)
-        for lines, node in map(_source, config_type.__mro__)
-        for item in node.body
-        if isinstance(item, ast.AnnAssign) and ast.unparse(item.target) == name
+    module, statement = next(
+        (module, item) for module, node in sources_of(config_type) for item in node.body if name in names_of(item)
     )
-    first = statement.lineno - 1
+    lines, first = read_source(module).lines, statement.lineno - 1
     last_line = lines[(statement.end_lineno or statement.lineno) - 1]
     if _COMMENT in last_line:
         return last_line.partition(_COMMENT)[2]
@@ -113,40 +129,29 @@ def _meaning(config_type: Any, name: str) -> str:
     return " ".join(line.strip().removeprefix(_COMMENT) for line in lines[begin:first])
 
 
-@cache
-def _source(config_type: type) -> tuple[list[str], ast.ClassDef]:
-    """The lines of a class, and its statement."""
-    text = textwrap.dedent(inspect.getsource(config_type))
-    (statement,) = ast.parse(text).body
-    assert isinstance(statement, ast.ClassDef), config_type
-    return text.splitlines(), statement
-
-
 def _bounds(config_type: Any, name: str) -> str:
     """The bounds of a key in words; empty where no check has it."""
-    return next((bounds[name] for base in config_type.__mro__[:-1] if name in (bounds := _checked(base))), "")
+    return next((bounds[name] for base in sources_of(config_type) if name in (bounds := _checked(*base))), "")
 
 
 @cache
-def _checked(config_type: type) -> dict[str, str]:
+def _checked(module: str, statement: ast.ClassDef) -> dict[str, str]:
     """Bounds in words by key, from the checks that a class calls."""
     bounds: dict[str, str] = {}
-    for call in ast.walk(_source(config_type)[1]):
+    for call in ast.walk(statement):
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name):
             check = call.func.id
             if check == "require_share":
                 names = [word.value for word in call.args if isinstance(word, ast.Constant)]
                 bounds |= dict.fromkeys(map(str, names), "from 0 to below 1")
             elif check in _BOUNDS:
-                bounds |= {str(word.arg): _BOUNDS[check](_bound(config_type, word.value)) for word in call.keywords}
+                bounds |= {str(word.arg): _BOUNDS[check](_bound(module, word.value)) for word in call.keywords}
     return bounds
 
 
-def _bound(config_type: type, bound: ast.expr) -> Any:
+def _bound(module: str, bound: ast.expr) -> Any:
     """A bound, or the two of a range; one that depends on another key as its expression."""
     if isinstance(bound, ast.Tuple):
-        return [_bound(config_type, end) for end in bound.elts]
+        return [_bound(module, end) for end in bound.elts]
     expression = ast.unparse(bound)
-    if "self." in expression:
-        return expression.replace("self.", "")
-    return eval(expression, vars(sys.modules[config_type.__module__]))
+    return expression.replace("self.", "") if "self." in expression else evaluated(module, bound)

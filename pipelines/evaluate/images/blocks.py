@@ -64,8 +64,9 @@ def source_images(table: pa.Table, images: torch.Tensor) -> torch.Tensor | None:
     """The source images, scaled to the size of the images; None unless every row has one."""
     if "source_image" not in table.column_names or table.column("source_image").null_count or not len(images):
         return None
+    encoded = [image["bytes"] for image in table.column("source_image").to_pylist()]
     height, width = images.shape[2:]
-    return pictures.to_tensor([image["bytes"] for image in table.column("source_image").to_pylist()], (height, width))
+    return pictures.to_scaled_tensor(encoded, (height, width))
 
 
 def attributes_of(table: pa.Table) -> list[dict[str, str]]:

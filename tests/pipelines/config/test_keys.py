@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from ganrnn.errors import BadInput
-from ganrnn.task import task_class, task_names
+from ganrnn.task import task_class
 from jobs import cli
-from pipelines.config.keys import Key, recipe_keys, task_keys
+from pipelines.config.keys import Key, recipe_keys, task_config, task_keys, task_names
 from pipelines.config.loader import parse_recipe
+from pipelines.config.rebuilt import rebuilt
 from pipelines.config.recipe import Recipe
 
 Captured = pytest.CaptureFixture[str]
@@ -30,10 +31,22 @@ def leaves(config_type: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]
             yield from leaves(kind, f"{prefix}{field.name}.")
 
 
+def plain(name: str, kind: Any, default: Any) -> tuple[str, str, str]:
+    """The same for a rebuilt class as for the real one, which are two classes."""
+    is_section = dataclasses.is_dataclass(kind)
+    return name, kind.__name__ if is_section else str(kind), str(dataclasses.asdict(default) if is_section else default)
+
+
 @pytest.mark.parametrize("task", KEYS)
-def test_every_field_is_a_key(task: str) -> None:
-    config_type, prefix = (task_class(task).config_type, "task.") if task else (Recipe, "")
-    assert [key.name for key in KEYS[task]] == [name for name, *_ in leaves(config_type, prefix)]
+def test_rebuilt_classes_are_the_real_ones(task: str) -> None:
+    read = rebuilt("pipelines.config.recipe", "Recipe") if not task else task_config(task)
+    real = task_class(task).config_type if task else Recipe
+    assert read is not real
+    expected = [plain(*leaf) for leaf in leaves(real)]
+    assert [plain(*leaf) for leaf in leaves(read)] == expected
+    assert [key.name.removeprefix("task.") if task else key.name for key in KEYS[task]] == [
+        name for name, *_ in expected
+    ]
 
 
 @pytest.mark.parametrize("task", KEYS)

@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 from pytest import MonkeyPatch
 
 from ganrnn import distributed
+from ganrnn.data.images import encode_png
 from ganrnn.data.row_order import RowOrder
 from ganrnn.errors import BadInput
 from ganrnn.tasks.text_to_image import TextToImage
@@ -58,11 +60,20 @@ def row_at_step(job: TrainJob) -> tuple[str, int, int]:
 
 def picture(job: TrainJob, patch: MonkeyPatch) -> TrainJob:
     """A row whose bytes are no picture."""
+    return _with_picture(job, b"no picture")
+
+
+def small_picture(job: TrainJob, patch: MonkeyPatch) -> TrainJob:
+    """A row whose picture is smaller than those of the task."""
+    return _with_picture(job, encode_png(np.zeros((8, 12, 3), np.uint8)))
+
+
+def _with_picture(job: TrainJob, data: bytes) -> TrainJob:
     job = own_shards(job)
     uri, group, row = row_at_step(job)
     table = pq.read_table(uri)
     images = table.column("image").to_pylist()
-    images[64 * group + row]["bytes"] = b"no picture"
+    images[64 * group + row]["bytes"] = data
     field = table.schema.field("image")
     table = table.set_column(table.column_names.index("image"), field, pa.array(images, field.type))
     pq.write_table(table, uri, row_group_size=64)

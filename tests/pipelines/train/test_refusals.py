@@ -43,6 +43,9 @@ SETTINGS = (
 )
 SENTENCES: dict[Harm, str] = {
     harms.picture: r"^/.*/own/0000\d\.parquet: row \d+: not a readable image \(.*\); ingest the data set again$",
+    harms.small_picture: (
+        r"^/.*/own/0000\d\.parquet: row \d+: an image has 8 x 12 pixels, not \d+ x \d+; ingest the data set again$"
+    ),
     **dict.fromkeys(
         (harms.row_group, harms.half_a_shard, harms.shrinking_shards),
         r"^/.*/own/0000\d\.parquet cannot be read as Parquet \(.*\); it may be missing, empty or truncated$",

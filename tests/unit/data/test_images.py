@@ -32,6 +32,15 @@ def test_png_round_trip_is_exact() -> None:
     assert torch.equal(tensor[1], 255 - tensor[0])
 
 
+def test_pictures_of_one_size_are_asked_for() -> None:
+    upright, wide = images.encode_png(pixels(7, 5)), images.encode_png(pixels())
+    assert images.to_tensor([upright], (7, 5)).shape == (1, 3, 7, 5)
+    for data, size in (([upright, wide], None), ([wide], (7, 5))):
+        with pytest.raises(BadInput, match=r"^an image has 5 x 7 pixels, not 7 x 5$"):
+            images.to_tensor(data, size)
+    assert images.to_scaled_tensor([upright, wide], (4, 4)).shape == (2, 3, 4, 4)
+
+
 def test_every_grey_level_survives_the_float_range() -> None:
     levels = torch.arange(256, dtype=torch.uint8)
     floats = images.to_float(levels)
