@@ -54,13 +54,14 @@ class ImageQuality:
             candidates = batch.slice(0, self.num_samples - len(rows)).to_pylist()
             rows += [row for row in candidates if row.get("source_image", row["image"])]  # unpaired data may have none
         prompts = {name: [row[source] for row in rows] for name, source in columns.items()}
-        return prompts, torch.cat([_image(row) for row in rows]) if rows else torch.empty(0)
+        size = (task.config.height, task.config.width)
+        return prompts, torch.cat([_image(row, size) for row in rows]) if rows else torch.empty(0)
 
 
-def _image(row: Mapping[str, Any]) -> torch.Tensor:
-    """The image of a row, uint8 [1, 3, H, W]; BadInput names the row where it cannot be decoded."""
+def _image(row: Mapping[str, Any], size: tuple[int, int]) -> torch.Tensor:
+    """The image of a row, uint8 [1, 3, *size]; BadInput names the row where it is none or of another size."""
     try:
-        return images.to_tensor([row["image"]["bytes"]])
+        return images.to_tensor([row["image"]["bytes"]], size)
     except BadInput as error:
         raise BadInput(f"validation row {row['id']!r}: {error}; ingest the data set again") from error
 
