@@ -53,16 +53,20 @@ def pictures(count: int, height: int = 9, width: int = 11) -> torch.Tensor:
     return torch.randint(0, 256, (count, 3, height, width), generator=generator).to(torch.uint8)
 
 
-def test_a_described_network_is_that_of_torch() -> None:
+@pytest.mark.parametrize("size", [(9, 11), (5, 6)])
+def test_a_described_network_is_that_of_torch(size: tuple[int, int]) -> None:
     data = packed()
     extractor = load_extractor(data, "own.safetensors", digest(data))
     contents = weights()
-    x = (pictures(3).float() / 255 - torch.tensor([0.5, 0.4, 0.3]).view(3, 1, 1)) / torch.tensor([0.2, 0.3, 0.4]).view(
-        3, 1, 1
-    )
+    x = pictures(3, *size).float() / 255
+    if size != (9, 11):
+        x = F.interpolate(x, (9, 11), mode="bicubic", antialias=True)
+        assert x.min() < 0 < 1 < x.max()  # what bicubic filters add beyond black and white is cut
+        x = x.clamp(0, 1)
+    x = (x - torch.tensor([0.5, 0.4, 0.3]).view(3, 1, 1)) / torch.tensor([0.2, 0.3, 0.4]).view(3, 1, 1)
     x = F.conv2d(x, contents["0.weight"], contents["0.bias"], 2)
     x = F.relu(x + F.conv2d(x, contents["1.layers.0.weight"], contents["1.layers.0.bias"]))
-    features, classes = extractor(pictures(3))
+    features, classes = extractor(pictures(3, *size))
     np.testing.assert_allclose(features, x.mean((2, 3)).numpy(), rtol=2e-5, atol=1e-6)
     assert classes is None and features.dtype == np.float32
     assert extractor.name == f"own_{digest(data)[:8]}"
@@ -120,6 +124,7 @@ def without(key: str) -> bytes:
         (lambda: packed(layers=LAYERS[:3]), r"the layers make \[2, 8, 4, 5\] of 2 pictures"),
         (lambda: packed(size=[9, 0]), r"size is \[9, 0\]; 2 numbers are needed"),
         (lambda: packed(std=[1, 1]), r"std is \[1, 1\]; 3 numbers are needed"),
+        (lambda: packed(mean=["0", "1", "2"]), r"mean is \['0', '1', '2'\]; 3 numbers are needed"),
         (lambda: packed(resizer="nearest"), "the resizer is 'nearest'; allowed are bilinear, bicubic"),
         (lambda: packed(name="fid 2"), "the name is 'fid 2'; it ends names of metrics"),
         (lambda: without("mean"), "has to hold name, size, resizer, mean, std, layers; it holds layers, name, resizer"),
