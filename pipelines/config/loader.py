@@ -35,6 +35,8 @@ def load_recipe(recipe: str, overrides: Sequence[str] = ()) -> Recipe:
         raw = read_yaml(Path(path).read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError, IsADirectoryError) as error:
         raise BadInput(f"{path} is not a YAML file: {' '.join(str(error).split())}") from error
+    except BadInput as error:
+        raise BadInput(f"{path} {error}") from error
     if not isinstance(raw, dict):
         raise BadInput(f"{path} holds {type(raw).__name__}; a recipe is a mapping of sections")
     for override in overrides:

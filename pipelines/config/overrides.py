@@ -10,7 +10,25 @@ from ganrnn.errors import BadInput
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML in which 1e-3 is a number and 2026-01-31 a string, as in version 1.2; PyYAML has it the other way round."""
+    """YAML in which 1e-3 is a number and 2026-01-31 a string, as in version 1.2; PyYAML has it the other way round.
+
+    A key that stands twice is refused, as the standard asks for; PyYAML drops the first one in silence.
+    """
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """Where keys still stand as they were written: a merge (`<<`) may well give a key that the mapping has."""
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
+        first: dict[str, int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            line = key.start_mark.line + 1
+            if key.value in first:
+                raise BadInput(
+                    f"line {line}: {key.value!r} stands twice, first in line {first[key.value]}; leave one of them out"
+                )
+            first[key.value] = line
+        return node
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -23,6 +41,7 @@ _Loader.add_implicit_resolver(
 
 
 def read_yaml(text: str) -> Any:
+    """Plain values. Raises YAMLError, and BadInput for a key that stands twice in a mapping."""
     return yaml.load(text, Loader=_Loader)  # a SafeLoader
 
 
@@ -35,6 +54,8 @@ def parse_override(override: str) -> tuple[Sequence[str], Any]:
         return key.split("."), read_yaml(value)
     except yaml.YAMLError as error:
         raise BadInput(f"--set {override}: the value is not YAML") from error
+    except BadInput as error:
+        raise BadInput(f"--set {override}: {error}") from error
 
 
 def apply_override(values: dict[str, Any], override: str) -> None:

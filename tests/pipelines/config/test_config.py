@@ -11,6 +11,7 @@ import pytest
 from ganrnn.errors import BadInput
 from pipelines import storage
 from pipelines.config.loader import load_recipe
+from pipelines.config.overrides import read_yaml
 from pipelines.config.recipe import Recipe
 from pipelines.config.uri_fields import URI, is_uri_field, uri_field, with_absolute_uris
 from pipelines.evaluate.driver import evaluate
@@ -110,6 +111,7 @@ def test_a_mistake_is_named_with_its_value_and_what_is_allowed(override: str, se
         ("=3", "--set =3: give key=value"),
         ("name.x=1", "--set name.x=1: name is a value, not a section"),
         ("train.num_workers=[1", "--set train.num_workers=[1: the value is not YAML"),
+        ("ingest={a: 1, b: {c: 1, c: 2}}", "--set ingest={a: 1, b: {c: 1, c: 2}}: line 1: 'c' stands twice, first in"),
     ],
 )
 def test_an_override_that_is_none_is_named(override: str, sentence: str) -> None:
@@ -136,6 +138,28 @@ def test_a_broken_recipe_is_refused_with_its_path(text: bytes, sentence: str, tm
         load_recipe(str(path))
     assert str(error.value).startswith(str(path))
     assert sentence in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("name: a\ningest: {}\ntrain: {}\ningest: {}\n", "line 4: 'ingest' stands twice, first in line 2; leave one"),
+        ("name: a\ningest:\n  height: 16\n  'height': 32\n", "line 4: 'height' stands twice, first in line 3;"),
+        ("name: a\ndream:\n  - {x: {1: a, '1': b}}\n", "line 3: '1' stands twice, first in line 3;"),
+        ("a: &a {x: 1}\nb:\n  <<: *a\n  x: 2\n  y: 1\n  y: 2\n", "line 6: 'y' stands twice, first in line 5;"),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused_with_its_line(text: str, sentence: str, tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text)
+    with pytest.raises(BadInput) as error:
+        load_recipe(str(path))
+    assert str(error.value).startswith(f"{path} {sentence}")
+
+
+def test_a_merged_key_may_be_given_again() -> None:
+    merged = read_yaml("a: &a {x: 1, y: 2}\nb: &b\n  <<: *a\n  x: 3\nc:\n  <<: *b\n  y: 4\n")
+    assert merged["b"] == {"x": 3, "y": 2} and merged["c"] == {"x": 3, "y": 4}
 
 
 def test_a_missing_recipe_is_refused_with_its_path(tmp_path: Path) -> None:
