@@ -37,7 +37,6 @@ test: $(READY)
 test-slow: $(READY)
 	$(BIN)/python -m pytest tests -m slow --durations=20
 
-# which small faults make test notices; about an hour
 mutants: $(READY)
 	$(BIN)/python -m tests.mutation.run
 

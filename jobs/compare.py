@@ -1,6 +1,6 @@
 """Compare two evaluated runs, or say why their scores are not comparable.
 
-ganrnn compare runs/demo runs/demo_taught
+ganrnn compare runs/demo runs/scene_attributes
 """
 
 from argparse import Namespace

@@ -144,7 +144,7 @@ VERBS = {
         "compare two evaluated runs metric by metric, or say why their scores are not comparable",
         "report.json of both runs",
         "",
-        ("ganrnn compare runs/demo runs/demo_taught",),
+        ("ganrnn compare runs/demo runs/scene_attributes",),
         _compare,
         "compare",
     ),
