@@ -83,7 +83,11 @@ def _paint(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--tracking-uri", metavar="URI", help="the MLflow server or database of models:/ URIs")
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="another seed gives another image (default 0)")
-    parser.add_argument("--out", metavar="FILE", help="the PNG to write (default: named after the prompt)")
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        help="the picture to write, a .png, .jpg or .webp",
+    )
     parser.add_argument("--source", metavar="FILE", help="the image to edit, for models of the task image_to_image")
 
 
@@ -200,7 +204,7 @@ VERBS = {
     "paint": Verb(
         "paint one prompt",
         "a model whose task gives images for a text",
-        "one PNG",
+        "one picture: a PNG, or what the ending of --out says",
         (
             f'ganrnn paint "{_PROMPT}"',
             'ganrnn paint "左边有一个大的蓝色三角形" --model models:/demo@champion --seed 7',

@@ -41,8 +41,14 @@ def scaled(data: bytes, height: int, width: int) -> np.ndarray:
 
 def encode_png(image: np.ndarray) -> bytes:
     """uint8 [H, W, 3] to PNG bytes; the same pixels give the same bytes."""
+    return encode(image, "PNG")
+
+
+def encode(image: np.ndarray, image_format: str) -> bytes:
+    """uint8 [H, W, 3] to bytes of a format of Pillow: PNG, or JPEG and WEBP at a quality for the eye."""
     buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, format="PNG", compress_level=6)
+    options = {"compress_level": 6} if image_format == "PNG" else {"quality": 95}
+    Image.fromarray(image).save(buffer, format=image_format, **options)
     return buffer.getvalue()
 
 

@@ -32,7 +32,7 @@ class Decoding:
     repetition_penalty: float = 1.0  #: Divisor of the odds of tokens that the text already has (Keskar et al. 2019).
     no_repeat_ngram: int = 0  #: Length in tokens of groups that may not occur twice; 0 allows all.
     min_tokens: int = 0  #: Least number of tokens of a text.
-    max_tokens: int = 256  #: Largest number of tokens of a text.
+    max_tokens: int = 256  #: Largest number of tokens that are written after the prompt, which is not counted.
     stop: tuple[str, ...] = ()  #: Texts before which the text ends.
     banned: tuple[str, ...] = ()  #: Texts of tokens that may not be chosen.
     #: Number that is added to the logit of a token, by its text.

@@ -45,7 +45,7 @@ class IngestConfig:
     captions_file: str | None = None
     #: Column with a row's id; null takes the column id, and numbers the rows where there is none.
     id_column: str | None = None
-    image_column: str = "image"  #: Column with the image.
+    image_column: str = "image"  #: Column with the image, of source parquet; an image_folder names it in file_name.
     #: Column with the image to start from, of a task such as image_to_image; of image_folder, its file.
     source_image_column: str | None = None
     #: Column with the caption, text or target; null writes attributes or the label as the caption.
@@ -84,6 +84,11 @@ class IngestConfig:
             )
         if self.kind == "pairs" and self.source == "scenes" and self.scenes.kind != "captions":
             raise BadInput(f"ingest.scenes.kind is {self.scenes.kind}; pairs are made of captions")
+        if self.image_column != "image" and (self.source, self.kind) != ("parquet", "images"):
+            raise BadInput(
+                f"ingest.image_column is {self.image_column!r}; it is for images from source parquet "
+                "(an image_folder names its files in the column file_name)"
+            )
         if self.kind != "images" and not self.text_column:
             raise BadInput(f"ingest.text_column is missing; a row of {self.kind} is its text")
         if self.kind != "images" and self.source_image_column:

@@ -86,6 +86,8 @@ def _validate(schema: Any, values: Any, origin: str, section: tuple[str, ...]) -
         key = ".".join((*section, *(str(part) for part in first["loc"])))
         if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
             raise BadInput(f"{origin}: {key} is no known key; {_nearest(schema, first['loc'])}") from errors
+        if first["input"] is None and ":" in str(first["loc"][-1]):
+            raise BadInput(f"{origin}: {key} has no value; YAML needs a blank after the colon") from errors
         value = "" if first["type"].startswith("missing") else f" is {first['input']!r};"
         message = first["msg"].removeprefix("Value error, ")
         if first["type"] == "value_error":

@@ -6,8 +6,9 @@ A model becomes `champion` when every threshold of the recipe holds and it beats
 `promote.champion_metric`, measured under the same protocol on the same data set, by more than chance where the metric
 has an interval; else it becomes `challenger`, with the reasons. With `promote.ratings_uri`, a study that `ganrnn rate`
 reported on, thresholds and the comparison may use the ratings of people (metrics `human_*`). The alias moves only after
-the registered version was loaded back and gave the same sample as its checkpoint. promotion.json, next to the report,
-holds the decision and the lineage from the data set over run and version to the samples.
+the registered version was loaded back and gave the same sample as its checkpoint. A version has one of the two aliases:
+a champion that fails raised thresholds becomes a challenger. promotion.json, next to the
+report, holds the decision and the lineage from the data set over run and version to the samples.
 """
 
 import json
@@ -61,8 +62,13 @@ def promote(recipe: Recipe) -> Decision:
         alias: Literal["champion", "challenger"] = "champion" if won and not failures else "challenger"
         run_id = _start(recipe, report)
         version = version or _register(recipe, report, folder, description, run_id)
-    decision = Decision(version.version, alias, [*failures, comparison])
+    reasons = [*failures, comparison]
+    other: Literal["champion", "challenger"] = "challenger" if alias == "champion" else "champion"
+    if failures and champion and champion.version == version.version:
+        reasons[-1] = f"version {version.version} was the champion until now; there is none until another one passes"
+    decision = Decision(version.version, alias, reasons)
     registry.set_alias(recipe.tracking, name, alias, version.version)
+    registry.drop_alias(recipe.tracking, name, other, version.version)
     _write(recipe, report, decision, version, run_id)
     runs.finish_run(recipe.tracking, run_id, "FINISHED")
     return decision

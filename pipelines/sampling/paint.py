@@ -1,6 +1,7 @@
-"""One prompt to one PNG, by any model that gives images for a text."""
+"""One prompt to one picture, by any model that gives images for a text."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 from ganrnn.data import images
@@ -12,28 +13,33 @@ from pipelines.sampling import model_files
 from pipelines.sampling.sampler import ModelSampler
 
 ZOOM = 8
+_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}  # by ending, in names of Pillow
 
 
 def paint(prompt: str, model_uri: str, tracking_uri: str, seed: int, out: str | None, source: str | None = None) -> str:
-    """Paint a prompt, over the image `source` where the model edits images; returns the path of the PNG.
+    """Paint a prompt, over the image `source` where the model edits images; returns the path of the picture.
 
-    The PNG is `out`, or a file in the working folder that is named after the prompt. Raises BadInput where the model
-    reads or gives something else.
+    It is `out`, in the format of its ending, or a PNG in the working folder that is named after the prompt. Raises
+    BadInput for another ending, and where the model reads or gives something else.
     """
     if not prompt.strip():
         raise BadInput("the prompt is empty; say what to paint")
+    path = out or (re.sub(r"\W+", "-", prompt.strip())[:60].strip("-") or "picture") + ".png"
+    image_format = _FORMATS.get(Path(path).suffix.lower())
+    if image_format is None:
+        raise BadInput(f"--out is {path}; allowed are file names that end in {', '.join(_FORMATS)}")
     tracking = TrackingConfig(tracking_uri=storage.absolute(tracking_uri))
     uri = model_uri if model_uri.startswith("models:") else storage.absolute(model_uri)
     sampler = ModelSampler(model_files.fetch_files(uri, tracking), SamplingConfig(micro_batch_size=8))
     rows = _prompt_rows(sampler, model_uri, prompt, source)
     if num_unknown := sampler.task.count_unknown(rows)[0]:
-        print(f"{num_unknown} words of the prompt are unknown to this model")
+        words = "word of the prompt is" if num_unknown == 1 else "words of the prompt are"
+        print(f"{num_unknown} {words} unknown to this model")
     pictures, failed = sampler.sample(rows, [(seed, prompt)])
     if failed:
         raise BadInput(f"the prompt cannot be painted: {failed[0]}")
-    picture = pictures[0]
-    path = out or (re.sub(r"\W+", "-", prompt.strip())[:60].strip("-") or "picture") + ".png"
-    storage.commit_bytes(storage.absolute(path), images.encode_png(picture.repeat(ZOOM, 0).repeat(ZOOM, 1)))
+    enlarged = pictures[0].repeat(ZOOM, 0).repeat(ZOOM, 1)
+    storage.commit_bytes(storage.absolute(path), images.encode(enlarged, image_format))
     return path
 
 
@@ -49,4 +55,6 @@ def _prompt_rows(sampler: ModelSampler, model_uri: str, prompt: str, source: str
         if source is None:
             raise BadInput(f"{model_uri} paints over a picture; give one with --source")
         rows["source_image"] = [{"bytes": storage.read_bytes(storage.absolute(source))}]
+    elif source is not None:
+        raise BadInput(f"{model_uri} paints from the prompt alone and reads no picture; leave out --source {source}")
     return rows

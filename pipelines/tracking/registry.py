@@ -124,6 +124,13 @@ def set_alias(tracking: TrackingConfig, name: str, alias: str, version: str) -> 
     client_of(tracking.tracking_uri).set_registered_model_alias(name, alias, version)
 
 
+def drop_alias(tracking: TrackingConfig, name: str, alias: str, version: str) -> None:
+    """Take an alias from a version; one that another version carries stays."""
+    client = client_of(tracking.tracking_uri)
+    if _aliases(client, name).get(alias) == version:
+        client.delete_registered_model_alias(name, alias)
+
+
 def download_model(tracking: TrackingConfig, uri: str, directory: Path, files: Sequence[str] = SAMPLER_FILES) -> Path:
     """Copy files of models:/NAME@ALIAS or models:/NAME/VERSION into `directory`.
 

@@ -269,6 +269,27 @@ def test_paint_counts_words_it_does_not_know(
     assert name == "ein-rotes-Quadrat-左边.png" and (tmp_path / name).exists()
 
 
+@pytest.mark.parametrize(("name", "image_format"), [("a.jpg", "JPEG"), ("a.JPEG", "JPEG"), ("a.webp", "WEBP")])
+def test_paint_writes_what_the_ending_says(
+    trained: Run, name: str, image_format: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert paint(monkeypatch, trained, PROMPT, "--out", name) == 0
+    with Image.open(name) as image:
+        assert (image.format, image.size) == (image_format, (16 * 8, 16 * 8))
+
+
+def test_paint_refuses_other_endings_and_a_source_that_is_not_read(
+    trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert paint(monkeypatch, trained, PROMPT, "--out", "y.gif") == 2
+    assert capsys.readouterr().err.startswith("ganrnn: --out is y.gif; allowed are file names that end in .png, .jpg")
+    assert paint(monkeypatch, trained, PROMPT, "--source", "before.png") == 2
+    assert "reads no picture; leave out --source before.png" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("prompt", ["", " \t"])
 def test_paint_refuses_an_empty_prompt(
     trained: Run, prompt: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured

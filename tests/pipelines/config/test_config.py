@@ -88,6 +88,11 @@ def test_overrides_are_yaml_values_and_the_last_one_holds() -> None:
         ("ingest.holdout_share=.nan", "ingest.holdout_share is nan; allowed are shares from 0 to below 1"),
         ("ingest.scenes.languages=[fr]", "ingest.scenes.languages.0 is 'fr'; input should be 'en' or 'zh'"),
         ("promote.at_least.colour=high", "promote.at_least.colour is 'high'; input should be a valid number"),
+        (
+            "promote.at_least={colour:0.9}",
+            "promote.at_least.colour:0.9 has no value; YAML needs a blank after",
+        ),
+        ("ingest.image_column=picture", "ingest.image_column is 'picture'; it is for images from source parquet"),
         ("seed=2026-01-01", "seed is '2026-01-01'; input should be a valid integer"),
         ("seed=!!binary aGk=", "recipe holds a value that is no plain YAML"),
         ("generate.sampling.min_workers=3", "sampling.min_workers is 3; allowed are values up to sampling.num_workers"),
@@ -112,6 +117,12 @@ def test_a_mistake_is_named_with_its_value_and_what_is_allowed(override: str, se
         ("name.x=1", "--set name.x=1: name is a value, not a section"),
         ("train.num_workers=[1", "--set train.num_workers=[1: the value is not YAML"),
         ("ingest={a: 1, b: {c: 1, c: 2}}", "--set ingest={a: 1, b: {c: 1, c: 2}}: line 1: 'c' stands twice, first in"),
+        (
+            "run_uri=runs/my run #1",
+            "--set run_uri=runs/my run #1: YAML takes '#1' for a comment and would",
+        ),
+        ("name=#1", "--set name=#1: YAML takes '#1' for a comment"),
+        ("ingest.attribute_columns=[a, b] # c", "--set ingest.attribute_columns=[a, b] # c: YAML takes '# c'"),
     ],
 )
 def test_an_override_that_is_none_is_named(override: str, sentence: str) -> None:

@@ -84,7 +84,19 @@ def test_failing_thresholds_make_a_challenger_and_leave_the_champion(job: Job) -
     assert job.aliases() == {"champion": "1", "challenger": "2"}
     relaxed = replace(worse.promote, at_least={"colour": 0.94}, at_most={})
     assert promote(replace(worse, promote=relaxed)).alias == "champion"
-    assert job.aliases()["champion"] == "2" and sorted(job.versions()) == ["1", "2"]
+    assert job.aliases() == {"champion": "2"} and sorted(job.versions()) == ["1", "2"]
+
+
+def test_a_champion_that_fails_raised_thresholds_is_a_challenger_alone(job: Job) -> None:
+    recipe = job.attempt(1, METRICS)
+    assert promote(recipe).alias == "champion"
+    decision = promote(replace(recipe, promote=replace(recipe.promote, at_least={"colour": 0.97})))
+    assert decision.alias == "challenger" and decision.reasons == [
+        "colour is 0.96, promote.at_least asks for 0.97",
+        "version 1 was the champion until now; there is none until another one passes",
+    ]
+    assert job.aliases() == {"challenger": "1"}
+    assert promote(recipe).alias == "champion" and job.aliases() == {"champion": "1"}
 
 
 def refused(job: Job, recipe: Recipe, message: str) -> None:
