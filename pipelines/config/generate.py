@@ -33,10 +33,10 @@ class GenerateConfig:
     prompts_uri: str = uri_field(below="dataset/prompts.parquet")
     samples_uri: str = uri_field(below="samples")  #: Folder of the samples.
     seed: int | None = None  #: Seed of sampling; null takes the recipe's seed.
-    #: Hive partitions KEY=VALUE to read, by key: those from this value on.
-    since: dict[str, str] = field(default_factory=dict)
+    #: Hive partitions KEY=VALUE to read, by key: those from this value on; numbers and dates compare as such.
+    since: dict[str, str | int | float] = field(default_factory=dict)
     #: Hive partitions KEY=VALUE to read, by key: those with exactly this value.
-    where: dict[str, str] = field(default_factory=dict)
+    where: dict[str, str | int | float] = field(default_factory=dict)
     #: Whether each prompt file has a folder of its own below samples_uri, so that finished ones are skipped.
     incremental: bool = False
     max_reject_share: float = 0.01  #: Share of rejected prompts above which generate fails.

@@ -110,7 +110,8 @@ def _words(kind: Any) -> tuple[str, str]:
         words, allowed = _words(arguments[0])
         return f"list of {words}s", allowed
     if origin is not None and issubclass(origin, Mapping):
-        return f"mapping of names to {_words(arguments[1])[0]}s", ""
+        kinds = typing.get_args(arguments[1]) or arguments[1:]
+        return f"mapping of names to {' or '.join(f'{_words(each)[0]}s' for each in kinds)}", ""
     return _WORDS[kind], ""
 
 

@@ -12,7 +12,8 @@ from ganrnn.errors import BadInput
 class _Loader(yaml.SafeLoader):
     """YAML in which 1e-3 is a number and 2026-01-31 a string, as in version 1.2; PyYAML has it the other way round.
 
-    A key that stands twice is refused, as the standard asks for; PyYAML drops the first one in silence.
+    To PyYAML 010 is 8 and 10:30 is 630; both are strings here, which a key that wants a number refuses. A key that
+    stands twice is refused, as the standard asks for; PyYAML drops the first one in silence.
     """
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
@@ -31,8 +32,10 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
+_OCTAL_OR_SEXAGESIMAL = re.compile(r"^[-+]?(0[0-9_]+|[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?)$")
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    first: [("tag:yaml.org,2002:str", _OCTAL_OR_SEXAGESIMAL)]
+    + [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 _Loader.add_implicit_resolver(

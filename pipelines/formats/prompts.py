@@ -1,6 +1,5 @@
 """Prompts Parquet, checked once and cut into shards: what generate and evaluate sample from."""
 
-import re
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,10 +12,9 @@ import pyarrow.compute as pc
 
 from ganrnn.errors import BadInput
 from pipelines import storage
+from pipelines.formats.partitions import Value, selected
 from pipelines.formats.schemas import ATTRIBUTES, IMAGE, MATCH_SCORE, PROMPT_COLUMNS, SAMPLES, holds_image
 from pipelines.formats.unique_ids import UniqueIds
-
-_HIVE = re.compile(r"(?:^|/)([^/=]+)=([^/]+)(?=/)")
 
 
 @dataclass(frozen=True)
@@ -71,27 +69,22 @@ class PromptSet:
         return Shard(index, tuple(parts))
 
 
-def find(prompts_uri: str, since: Mapping[str, str], where: Mapping[str, str]) -> dict[str, int]:
+def find(prompts_uri: str, since: Mapping[str, Value], where: Mapping[str, Value]) -> dict[str, int]:
     """The Parquet files of a prompt set, sorted, and their bytes; of Hive partitions KEY=VALUE those asked for.
 
-    `since` keeps values that sort at or after the given one, `where` those that equal it. Raises BadInput when no file
-    is left.
+    `since` keeps values that come at or after the given one, `where` those that equal it; `partitions` says how values
+    compare. Raises BadInput when no file is left.
     """
     files = storage.stat_files(prompts_uri, ".parquet")
     if not files:
         raise BadInput(f"{prompts_uri} holds no Parquet file; give a .parquet file or a folder of them")
-    kept, seen = {}, set[str]()
-    for uri, file in files.items():
-        keys = dict(_HIVE.findall(uri))
-        seen |= {f"{key}={value}" for key, value in keys.items()}
-        if all(keys.get(key, "") >= value for key, value in since.items()) and where.items() <= keys.items():
-            kept[uri] = file.num_bytes
+    kept, present = selected(list(files), since, where)
     if not kept:
         wanted = [f"{k} from {v}" for k, v in since.items()] + [f"{k}={v}" for k, v in where.items()]
         raise BadInput(
-            f"{prompts_uri} has no partition with {' and '.join(wanted)}; it has {', '.join(sorted(seen)) or 'none'}"
+            f"{prompts_uri} has no partition with {' and '.join(wanted)}; it has {', '.join(present) or 'none'}"
         )
-    return kept
+    return {uri: files[uri].num_bytes for uri in kept}
 
 
 def plan(

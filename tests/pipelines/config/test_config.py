@@ -168,6 +168,13 @@ def test_a_key_that_stands_twice_is_refused_with_its_line(text: str, sentence: s
     assert str(error.value).startswith(f"{path} {sentence}")
 
 
+def test_partitions_are_numbers_or_texts_as_they_are_written() -> None:
+    values = {"9": 9, "010": "010", "10:30": "10:30", "1.5": 1.5, "2026-01-31": "2026-01-31", "'9'": "9", "0": 0}
+    for written, value in values.items():
+        recipe = load_recipe(DEMO, [f"generate.since.m={written}", f"generate.where.m={written}"])
+        assert recipe.generate.since == recipe.generate.where == {"m": value}
+
+
 def test_a_merged_key_may_be_given_again() -> None:
     merged = read_yaml("a: &a {x: 1, y: 2}\nb: &b\n  <<: *a\n  x: 3\nc:\n  <<: *b\n  y: 4\n")
     assert merged["b"] == {"x": 3, "y": 2} and merged["c"] == {"x": 3, "y": 4}
