@@ -54,7 +54,7 @@ def parse_override(override: str) -> tuple[Sequence[str], Any]:
     if not equals or not key:
         raise BadInput(f"--set {override}: give key=value, for example train.num_workers=1")
     try:
-        _refuse_comment(override, value)
+        _refuse_comment(value)
         return key.split("."), read_yaml(value)
     except yaml.YAMLError as error:
         raise BadInput(f"--set {override}: the value is not YAML") from error
@@ -62,13 +62,13 @@ def parse_override(override: str) -> tuple[Sequence[str], Any]:
         raise BadInput(f"--set {override}: {error}") from error
 
 
-def _refuse_comment(override: str, value: str) -> None:
+def _refuse_comment(value: str) -> None:
     """BadInput for a value that YAML would cut at a comment without a word."""
     node = yaml.compose(value, Loader=_Loader)
     end = node.end_mark.index if node else 0
     if comment := value[end:].strip():
         raise BadInput(
-            f"--set {override}: YAML takes {comment!r} for a comment and would leave it out; "
+            f"YAML takes {comment!r} for a comment and would leave it out; "
             "put the value in quotes that the shell passes on, such as --set 'a.b=\"runs/my run #1\"'"
         )
 
