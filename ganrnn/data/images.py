@@ -1,30 +1,103 @@
 """Pictures between bytes, tensors and contact sheets."""
 
 import io
+import re
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
 from ganrnn.errors import BadInput
 
+# Decoders of pixels alone. Of what else Pillow reads, EPS starts Ghostscript, WMF and the stubs (BUFR, GRIB, HDF5,
+# MPEG) need another program, and IPTC opens what it holds as any format. TGA has no signature and comes last.
+_PHOTOGRAPHS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000", "QOI")
+FORMATS = (*_PHOTOGRAPHS, "ICO", "ICNS", "DIB", "DDS", "PSD", "PCX", "SGI", "SUN", "XBM", "XPM", "TGA")
+
+_TIFF_BITS, _TIFF_PHOTOMETRIC = 258, 262
+_TIFF_WHITE_IS_ZERO = 0
+_SIXTEEN_BITS = 65_535
+
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
 
 def decode(data: bytes) -> Image.Image:
-    """Decode bytes of any format that Pillow reads to an upright RGB picture, with white for transparency.
+    """Decode bytes of one of `FORMATS` to an upright RGB picture, with white for transparency.
 
-    Raises BadInput with the reason if the bytes cannot be decoded.
+    Of an animation it is the first frame. Grey of more than 8 bits is scaled from its declared range, floats from 0 to
+    1. Raises BadInput with the reason if the bytes cannot be decoded or the range is unknown; the same bytes give the
+    same reason.
     """
     try:
-        with Image.open(io.BytesIO(data)) as stored:
-            image = ImageOps.exif_transpose(stored)
-            if image.has_transparency_data:
-                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
-            return image.convert("RGB")
+        with Image.open(io.BytesIO(data), formats=_known_formats()) as stored:
+            stored.load()
+            if 0 in stored.size:
+                raise BadInput("it has no pixels")
+            # ImageOps.exif_transpose writes the EXIF data anew, and fails on values that nobody needs.
+            orientation = _UPRIGHT.get(stored.getexif().get(ExifTags.Base.Orientation, 1))
+            picture = _rgb(stored)
+            return picture if orientation is None else picture.transpose(orientation)
     except UnidentifiedImageError as error:  # whose own sentence holds an address in memory
-        raise BadInput("not a readable image (none of the formats that Pillow knows)") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise BadInput(f"not a readable image ({error})") from error
+        raise BadInput("not a readable image (none of the formats that are read)") from error
+    except Exception as error:  # damaged bytes make decoders raise anything, from KeyError to struct.error
+        raise BadInput(f"not a readable image ({_reason(error)})") from error
+
+
+@cache
+def _known_formats() -> tuple[str, ...]:
+    """The formats that this build of Pillow has."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+def _rgb(stored: ImageFile.ImageFile) -> Image.Image:
+    if stored.mode[0] in "IF":
+        return Image.fromarray(_eight_bits(stored)).convert("RGB")
+    if stored.has_transparency_data:
+        white = Image.new("RGBA", stored.size, "white")
+        return Image.alpha_composite(white, stored.convert("RGBA")).convert("RGB")
+    return stored.convert("RGB")
+
+
+def _eight_bits(stored: ImageFile.ImageFile) -> np.ndarray:
+    """Deep grey as uint8 [H, W]; BadInput where nothing says which value is white."""
+    values = np.asarray(stored)
+    tags = stored.tag_v2 if isinstance(stored, TiffImageFile) else {}
+    if stored.mode == "F":
+        if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
+            raise BadInput(f"grey of floats from {values.min():g} to {values.max():g}; allowed is 0 to 1")
+        white = 1
+    elif stored.mode == "I" and stored.format not in ("PNG", "PPM"):  # which Pillow scales to 16 bits
+        kind = "signed or 32-bit whole numbers"
+        raise BadInput(f"grey of {kind} from {values.min()} to {values.max()}; allowed are 8, 12 or 16 bits, or floats")
+    else:
+        white = 2 ** tags[_TIFF_BITS][0] - 1 if _TIFF_BITS in tags else _SIXTEEN_BITS
+    levels = (values * (255.0 / white)).round().astype(np.uint8)
+    if tags.get(_TIFF_PHOTOMETRIC) == _TIFF_WHITE_IS_ZERO:
+        levels = 255 - levels
+    transparent = stored.info.get("transparency")
+    return levels if transparent is None else np.where(values == transparent, np.uint8(255), levels)
+
+
+def _reason(error: Exception) -> str:
+    """The sentence of an exception without addresses in memory, which differ at each run."""
+    text = _ADDRESS.sub("", " ".join(str(error).split()))
+    if isinstance(error, OSError | SyntaxError | ValueError | Image.DecompressionBombError):
+        return text or type(error).__name__
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def scaled(data: bytes, height: int, width: int) -> np.ndarray:

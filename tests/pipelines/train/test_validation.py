@@ -17,7 +17,7 @@ from pipelines.train.validation import ImageQuality
     ("data", "sentence"),
     [
         (encode_png(np.zeros((8, 12, 3), np.uint8)), "an image has 8 x 12 pixels, not 16 x 16"),
-        (b"no picture", "not a readable image (none of the formats that Pillow knows)"),
+        (b"no picture", "not a readable image (none of the formats that are read)"),
     ],
 )
 def test_the_row_is_named(data: bytes, sentence: str, tmp_path: Path) -> None:
