@@ -16,6 +16,7 @@ from ganrnn.networks.texts.language_network import ExactLanguageNetwork, Languag
 from ganrnn.objectives.sequences import linear_cross_entropies
 from ganrnn.task import Batch, Keys, Rows
 from ganrnn.text.batches import RowBatches, StreamBatches
+from ganrnn.text.reading import Reading, read_stream
 from ganrnn.text.vocabulary import PAD, TextVocabulary
 from ganrnn.training.text_step import OneTextTask, TextTaskConfig, optional_texts
 
@@ -106,6 +107,17 @@ class LanguageModel(OneTextTask):
             count += int((tokens[:, 1:] != PAD).sum())
         return total, count
 
+    def reading(self, rows: Rows) -> Reading:
+        """What `negative_log_likelihood` reads of rows, or of the lanes of a stream."""
+        if not self.config.stream:
+            return super().reading(rows)
+        num_tokens = sum(len(self.vocabulary.encode(text)) for text in rows["text"])
+        return read_stream(self.vocabulary, rows["text"], self._num_lanes(num_tokens))
+
+    def _num_lanes(self, num_tokens: int) -> int:
+        """Of a stream of so many tokens."""
+        return max(1, min(_VALIDATION_LANES, num_tokens // self.config.num_tokens))
+
     def _read_once(self, encoded: Sequence[Sequence[int]]) -> Iterable[torch.Tensor]:
         """Batches of tokens: rows of similar length, or the windows of a stream's lanes in order."""
         num_tokens = self.config.num_tokens
@@ -114,7 +126,7 @@ class LanguageModel(OneTextTask):
             yield from (batch["tokens"] for batch in batches.once())
             return
         stream = torch.tensor([token for row in encoded for token in row])
-        num_lanes = max(1, min(_VALIDATION_LANES, len(stream) // num_tokens))
+        num_lanes = self._num_lanes(len(stream))
         lanes = stream[: len(stream) // num_lanes * num_lanes].view(num_lanes, -1)
         for start in range(0, lanes.shape[1] - 1, num_tokens):
             yield lanes[:, start : start + num_tokens + 1]

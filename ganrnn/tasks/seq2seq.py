@@ -4,7 +4,7 @@ An encoder reads the source in both directions; a decoder generates the target a
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -20,6 +20,7 @@ from ganrnn.networks.texts.seq2seq_network import ExactSeq2Seq, Seq2SeqNetwork
 from ganrnn.objectives.sequences import coverage_loss, cross_entropies, linear_cross_entropies
 from ganrnn.task import Batch, Keys, Rows
 from ganrnn.text.batches import PairBatches, padded
+from ganrnn.text.reading import Reading, read_rows
 from ganrnn.text.vocabulary import END, PAD, Kind, PairVocabulary
 from ganrnn.training.text_step import TextTask, TextTaskConfig, optional_texts
 
@@ -143,6 +144,12 @@ class Seq2Seq(TextTask):
             total += float(self._read(self.average, tensors)[0])
             count += int((tensors["tokens"][:, 1:] != PAD).sum())
         return total, count
+
+    def reading(self, rows: Rows) -> Reading:
+        """What `negative_log_likelihood` reads of targets, and how many sources are cut."""
+        sources = read_rows(self.vocabulary.source, rows["source"], self.config.num_source_tokens)
+        targets = read_rows(self.vocabulary.target, rows["target"], self.config.num_target_tokens)
+        return replace(targets, num_cut_sources=sources.num_cut)
 
     def sample(self, rows: Rows, keys: Keys) -> list[GeneratedText]:
         """Targets for the prompts of rows [N], which begin with `prefix` if they have one.

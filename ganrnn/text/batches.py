@@ -91,6 +91,7 @@ class RowBatches:
         mixed_from: int | None = None,
     ) -> None:
         self.rows = [np.array([BEGIN, *row[: num_tokens - 1], END], np.int32) for row in rows]
+        self.is_cut = np.array([len(row) >= num_tokens > 1 for row in rows])
         self.widths = np.array([len(row) - 1 for row in self.rows])
         self.buckets = _Buckets(self.widths[:, None], num_rows * num_tokens, seed, world_size)
         self.seed, self.rank, self.world_size = seed, rank, world_size
@@ -113,9 +114,11 @@ class RowBatches:
         return batch
 
     def once(self) -> Iterator[dict[str, torch.Tensor]]:
-        """All rows once, in batches of similar length."""
+        """All rows once, in batches of similar length; a row that was cut does not end."""
         for rows in self.buckets.once():
-            yield self._batch(rows)
+            batch = self._batch(rows)
+            batch["tokens"] = _without_end(batch["tokens"], self.is_cut[rows])
+            yield batch
 
     def _batch(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
         """Tokens and, if there are any, labels; one row without targets if there are no rows."""
@@ -147,6 +150,7 @@ class PairBatches:
         self.sources = [np.array([*row[: num_source_tokens - 1], END], np.int32) for row in sources]
         self.targets = [np.array([BEGIN, *row[: num_target_tokens - 1], END], np.int32) for row in targets]
         self.target_widths = np.array([len(row) - 1 for row in self.targets])
+        self.is_cut = np.array([len(row) >= num_target_tokens > 1 for row in targets])
         widths = np.stack([np.array([len(row) for row in self.sources]), self.target_widths], axis=1)
         self.buckets = _Buckets(widths, num_rows * (num_source_tokens + num_target_tokens), seed, world_size)
         self.rank, self.world_size = rank, world_size
@@ -158,9 +162,11 @@ class PairBatches:
         return self._batch(worker_rows) | {"num_targets": torch.tensor(int(self.target_widths[rows].sum()))}
 
     def once(self) -> Iterator[dict[str, torch.Tensor]]:
-        """All pairs once, in batches of similar lengths."""
+        """All pairs once, in batches of similar lengths; a target that was cut does not end."""
         for rows in self.buckets.once():
-            yield self._batch(rows)
+            batch = self._batch(rows)
+            batch["tokens"] = _without_end(batch["tokens"], self.is_cut[rows])
+            yield batch
 
     def _batch(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
         sources = [self.sources[i] for i in rows] or [np.array([END], np.int32)]
@@ -211,6 +217,11 @@ class StreamBatches:
             "num_targets": torch.tensor(self.num_rows * self.num_tokens),
             "begins": torch.tensor(index == 0),
         }
+
+
+def _without_end(tokens: torch.Tensor, is_cut: np.ndarray) -> torch.Tensor:
+    """Tokens int64 [N, T] with PAD in the place of END in the rows that were cut."""
+    return tokens.masked_fill((tokens == END) & torch.from_numpy(is_cut)[:, None], PAD)
 
 
 def padded(rows: Sequence[np.ndarray]) -> torch.Tensor:

@@ -77,6 +77,13 @@ class TextVocabulary:
         ids: dict[str, int] = self._ids  # type: ignore[attr-defined]
         return [ids.get(piece, UNKNOWN) for piece in _pieces(self.kind, text)]
 
+    def pieces(self, text: str) -> list[str]:
+        """The pieces of a text that its tokens stand for, one for each token of `encode`."""
+        if self.kind == "subword":
+            _check(text)
+            return [text[start:stop] for start, stop in self._subwords.encode(text).offsets]  # type: ignore[attr-defined]
+        return list(_pieces(self.kind, text))
+
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of tokens; special tokens have no surface."""
         surfaces: tuple[str, ...] = self.surfaces  # type: ignore[attr-defined]

@@ -16,6 +16,7 @@ from ganrnn.decoding.rules import decodings
 from ganrnn.exact import MAX_TOKENS
 from ganrnn.networks.texts.recurrent import Cell
 from ganrnn.task import BackoffState, Keys, Rows
+from ganrnn.text.reading import Reading, read_rows
 from ganrnn.text.vocabulary import Kind, TextVocabulary
 from ganrnn.training import ema
 from ganrnn.training.optimizer import Player, PlayerConfig
@@ -139,6 +140,10 @@ class OneTextTask(TextTask):
     def build_vocabulary(config: Any, rows: Iterable[tuple[Any, ...]]) -> TextVocabulary:
         """The vocabulary of the training rows."""
         return TextVocabulary.build(config.vocabulary, (row[0] for row in rows), config.max_vocabulary)
+
+    def reading(self, rows: Rows) -> Reading:
+        """What `negative_log_likelihood` reads of rows."""
+        return read_rows(self.vocabulary, rows["text"], self.config.num_tokens)
 
 
 def optional_texts(rows: Rows, name: str, num_rows: int) -> list[str]:

@@ -134,7 +134,7 @@ class EvaluationReport:
     protocol_digest:  equal where scores of two models may be compared
     seed:        of evaluation and generation
     config:      the resolved recipe
-    marks:       of images: why a metric is not what its name says
+    marks:       why a metric is not what its name says
     extractors:  of images: by name, what a score of that name was computed with
     groups:      of images, with evaluate.group_by
     signatures:  of texts: how a score of another library was computed

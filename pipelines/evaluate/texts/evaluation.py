@@ -48,6 +48,7 @@ def evaluate_texts(recipe: Recipe, manifest: Manifest, source: SampleSource) -> 
         floors=floors.metrics,
         counts=tables.counts,
         protocol_digest=TextProtocol.of(recipe, source.prompts_digest, tables.counts).digest,
+        marks=scores.marks or None,
         signatures=scores.signatures,
         sweep=curves,
     )
@@ -61,7 +62,7 @@ def _scores(recipe: Recipe, tables: Tables) -> tuple[TextScores, TextScores]:
     real, training = tables.written("test"), tables.written("train")
     total, num_tokens = tables.task.negative_log_likelihood(tables.rows["test"])
     parts = [
-        TextScores(metrics.likelihood(total, num_tokens, sum(map(len, real)))),
+        metrics.likelihood(total, num_tokens, tables.task.reading(tables.rows["test"])),
         metrics.diversity(texts, config, recipe.seed),
         metrics.memorised(texts, training),
     ]

@@ -12,6 +12,7 @@ from ganrnn.metrics.texts import molecules
 from ganrnn.metrics.texts.diversity import distinct, duplicates, self_bleu
 from ganrnn.metrics.texts.overlap import bleu, chrf, rouge
 from ganrnn.metrics.texts.poem_form import in_form, in_rhyme
+from ganrnn.text.reading import Reading
 from pipelines.config.evaluate import EvaluateConfig
 
 
@@ -21,11 +22,13 @@ class TextScores:
 
     intervals:   95 %, of proportions
     signatures:  how a score of another library was computed
+    marks:       why a metric is not what its name says
     """
 
     metrics: dict[str, float] = field(default_factory=dict)
     intervals: dict[str, Interval] = field(default_factory=dict)
     signatures: dict[str, str] = field(default_factory=dict)
+    marks: dict[str, str] = field(default_factory=dict)
 
     def add_share(self, name: str, share: Share) -> None:
         """A proportion with its 95 % interval."""
@@ -33,14 +36,20 @@ class TextScores:
         self.intervals[name] = share.interval()
 
 
-def likelihood(total: float, num_tokens: int, num_characters: int) -> dict[str, float]:
-    """Scores of the likelihood of held-out texts, from `total`, their negative log-likelihood in nats."""
+def likelihood(total: float, num_tokens: int, reading: Reading) -> TextScores:
+    """Scores of the likelihood of what is read of held-out texts: `total` is its negative logarithm in nats."""
     loss = total / num_tokens
-    return {
-        "loss_test": loss,
-        "perplexity_test": math.exp(min(loss, 700.0)),
-        "bits_per_character_test": total / math.log(2) / num_characters,
-    }
+    scores = TextScores({"loss_test": loss, "perplexity_test": math.exp(min(loss, 700.0))})
+    if reading.num_characters:
+        scores.metrics["bits_per_character_test"] = total / math.log(2) / reading.num_characters
+    sentences = [
+        f"{num_cut:,} of {reading.num_texts:,} {what} are longer than the model reads and were cut"
+        for num_cut, what in ((reading.num_cut, "texts"), (reading.num_cut_sources, "sources"))
+        if num_cut
+    ]
+    if sentences:
+        scores.marks.update(dict.fromkeys(scores.metrics, "; ".join(sentences)))
+    return scores
 
 
 def diversity(texts: Sequence[str], config: EvaluateConfig, seed: int) -> TextScores:
@@ -104,4 +113,5 @@ def joined(parts: Sequence[TextScores]) -> TextScores:
         scores.metrics.update(part.metrics)
         scores.intervals.update(part.intervals)
         scores.signatures.update(part.signatures)
+        scores.marks.update(part.marks)
     return scores

@@ -1,6 +1,11 @@
 """Scores of texts whose rows ask for different things."""
 
+import math
+
+import pytest
+
 from ganrnn.decoding.rules import Decoding
+from ganrnn.text.reading import Reading
 from pipelines.evaluate.texts import metrics
 
 
@@ -14,3 +19,23 @@ def test_each_poem_is_held_to_its_own_form_and_prose_to_none() -> None:
     scores = metrics.form(texts, rules)
     assert scores.metrics == {"in_form": 0.5}
     assert [round(bound, 4) for bound in scores.intervals["in_form"]] == [0.0945, 0.9055]
+
+
+def test_figures_per_character_are_over_the_characters_that_were_read() -> None:
+    scores = metrics.likelihood(40 * math.log(2), 20, Reading(num_texts=5, num_cut=0, num_characters=16))
+    assert scores.metrics == pytest.approx(
+        {"loss_test": 2 * math.log(2), "perplexity_test": 4, "bits_per_character_test": 2.5}
+    )
+    assert scores.marks == {}
+
+
+def test_texts_that_were_cut_are_counted() -> None:
+    scores = metrics.likelihood(1.0, 20, Reading(num_texts=5, num_cut=3, num_characters=16, num_cut_sources=1))
+    sentence = "3 of 5 texts are longer than the model reads and were cut"
+    assert scores.marks == dict.fromkeys(
+        scores.metrics, f"{sentence}; 1 of 5 sources are longer than the model reads and were cut"
+    )
+
+
+def test_without_a_character_there_is_no_figure_per_character() -> None:
+    assert "bits_per_character_test" not in metrics.likelihood(1.0, 2, Reading(2, 0, 0)).metrics

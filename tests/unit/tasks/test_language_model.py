@@ -9,6 +9,7 @@ from ganrnn import checkpoint
 from ganrnn.decoding.rules import Decoding
 from ganrnn.errors import BadInput
 from ganrnn.tasks.language_model import LanguageModel, LanguageModelConfig
+from ganrnn.text.vocabulary import BEGIN, END
 
 TEXTS = ["a small red circle", "no", "two blue squares, one above the other", "红色圆形", "green", "so it goes on"]
 SMALL: dict[str, Any] = {"num_tokens": 16, "embedding_dim": 6, "hidden_dim": 8, "num_steps": 50}
@@ -93,6 +94,22 @@ def test_likelihood_is_that_of_every_token(stream: bool) -> None:
     expected = sum(map(len, tokens)) - 1 if stream else sum(len(row) + 1 for row in tokens)
     assert abs(count - expected) <= (8 if stream else 0)
     assert 0.5 * count * torch.log(torch.tensor(len(task.vocabulary) + 0.0)) < total < 2 * count * 5
+
+
+@pytest.mark.parametrize("kind", ["character", "word", "subword"])
+def test_likelihood_of_long_texts_is_that_of_what_was_read(kind: str) -> None:
+    task, texts = model(vocabulary=kind, num_tokens=4), ["no", *TEXTS]
+    expected, num_tokens, num_characters = 0.0, 0, 0
+    for text in texts:
+        tokens = task.vocabulary.encode(text)
+        targets = [*tokens, END] if len(tokens) < 4 else tokens[:3]
+        states, _ = task.average(torch.tensor([[BEGIN, *targets[:-1]]]), task.average.stack.begin(1))
+        logs = task.average.logits(states)[0].log_softmax(1)
+        expected -= logs.gather(1, torch.tensor(targets)[:, None]).sum().item()
+        num_tokens, num_characters = num_tokens + len(targets), num_characters + len(task.vocabulary.decode(targets))
+    total, count = task.negative_log_likelihood({"text": texts})
+    assert (count, task.reading({"text": texts}).num_characters) == (num_tokens, num_characters)
+    assert total == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_model_is_the_same_after_it_was_stored() -> None:

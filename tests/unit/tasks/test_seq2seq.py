@@ -290,7 +290,8 @@ def test_likelihood_is_that_of_every_target_token(changes: dict[str, Any]) -> No
     total, count = task.negative_log_likelihood(ROWS)
     expected, num = 0.0, 0
     for source, target in PAIRS:
-        wanted = [*task.vocabulary.target.encode(target)[:19], END]
+        tokens = task.vocabulary.target.encode(target)
+        wanted = tokens[:19] if len(tokens) > 19 else [*tokens, END]
         held = torch.tensor([[*task.vocabulary.source.encode(source), END]])
         inputs = torch.tensor([[BEGIN, *wanted[:-1]]])
         logits = task.average.logits(*task.average(held, torch.tensor([held.shape[1]]), inputs), held)
@@ -298,6 +299,9 @@ def test_likelihood_is_that_of_every_target_token(changes: dict[str, Any]) -> No
         num += len(wanted)
     assert count == num < sum(len(target) + 1 for _, target in PAIRS)
     assert total == pytest.approx(expected, rel=1e-5)
+    reading = task.reading(ROWS)
+    assert reading.num_characters == sum(min(19, len(target)) for _, target in PAIRS)
+    assert reading.num_cut == sum(len(target) > 19 for _, target in PAIRS) > 0
     # Nothing was learnt yet: about as likely as any of the tokens.
     assert total / count == pytest.approx(math.log(len(task.vocabulary.target)), rel=0.3)
 
