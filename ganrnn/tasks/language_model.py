@@ -94,11 +94,14 @@ class LanguageModel(OneTextTask):
         return initial
 
     @torch.no_grad()
-    def negative_log_likelihood(self, rows: Rows) -> tuple[float, int]:
-        """The negative log-likelihood of rows under the EMA network, in nats, and the number of tokens."""
+    def negative_log_likelihood(self, rows: Rows, cut_rows_end: bool = True) -> tuple[float, int]:
+        """The negative log-likelihood of rows under the EMA network, in nats, and the number of tokens.
+
+        Rows that are cut count END where they were cut, as in training, or not.
+        """
         encoded = [self.vocabulary.encode(text) for text in rows["text"]]
         total, count, state = 0.0, 0, None
-        for tokens in self._read_once(encoded):
+        for tokens in self._read_once(encoded, cut_rows_end):
             if state is None or not self.config.stream:
                 state = self.average.stack.begin(len(tokens))
             tokens = tokens.to(self.device)
@@ -118,12 +121,12 @@ class LanguageModel(OneTextTask):
         """Of a stream of so many tokens."""
         return max(1, min(_VALIDATION_LANES, num_tokens // self.config.num_tokens))
 
-    def _read_once(self, encoded: Sequence[Sequence[int]]) -> Iterable[torch.Tensor]:
+    def _read_once(self, encoded: Sequence[Sequence[int]], cut_rows_end: bool) -> Iterable[torch.Tensor]:
         """Batches of tokens: rows of similar length, or the windows of a stream's lanes in order."""
         num_tokens = self.config.num_tokens
         if not self.config.stream:
             batches = RowBatches(encoded, num_rows=_VALIDATION_LANES, num_tokens=num_tokens, seed=0)
-            yield from (batch["tokens"] for batch in batches.once())
+            yield from (batch["tokens"] for batch in batches.once(cut_rows_end))
             return
         stream = torch.tensor([token for row in encoded for token in row])
         num_lanes = self._num_lanes(len(stream))

@@ -231,14 +231,14 @@ class LatentTextGan(OneTextTask):
         }
 
     @torch.no_grad()
-    def negative_log_likelihood(self, rows: Rows) -> tuple[float, int]:
+    def negative_log_likelihood(self, rows: Rows, cut_rows_end: bool = True) -> tuple[float, int]:
         """The negative log-likelihood of rows given their latents, in nats, and the number of tokens.
 
         It measures reconstruction by the EMA network. It is not the likelihood under the model, which includes the
-        latents, and is not comparable with that of a language model.
+        latents, and is not comparable with that of a language model. Rows that are cut count END or not.
         """
         total, count = 0.0, 0
-        for batch in self.batches(self._checked(rows), _VALIDATION_ROWS, seed=0).once():
+        for batch in self.batches(self._checked(rows), _VALIDATION_ROWS, seed=0).once(cut_rows_end):
             tensors = {name: tensor.to(self.device) for name, tensor in batch.items()}
             latents = self.average.encode(tensors["tokens"][:, 1:])
             total += float(self._losses(self.average, latents, tensors)[0])

@@ -136,10 +136,13 @@ class Seq2Seq(TextTask):
         return *losses, shares
 
     @torch.no_grad()
-    def negative_log_likelihood(self, rows: Rows) -> tuple[float, int]:
-        """The negative log-likelihood of targets under the EMA network, in nats, and the number of tokens."""
+    def negative_log_likelihood(self, rows: Rows, cut_rows_end: bool = True) -> tuple[float, int]:
+        """The negative log-likelihood of targets under the EMA network, in nats, and the number of tokens.
+
+        Targets that are cut count END where they were cut, as in training, or not.
+        """
         total, count = 0.0, 0
-        for batch in self.batches(rows, _VALIDATION_ROWS, seed=0).once():
+        for batch in self.batches(rows, _VALIDATION_ROWS, seed=0).once(cut_rows_end):
             tensors = {name: tensor.to(self.device) for name, tensor in batch.items()}
             total += float(self._read(self.average, tensors)[0])
             count += int((tensors["tokens"][:, 1:] != PAD).sum())

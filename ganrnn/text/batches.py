@@ -113,11 +113,12 @@ class RowBatches:
             batch |= {"drawn": drawn.pop("tokens")[:, 1:]} | {f"drawn_{name}": tensor for name, tensor in drawn.items()}
         return batch
 
-    def once(self) -> Iterator[dict[str, torch.Tensor]]:
-        """All rows once, in batches of similar length; a row that was cut does not end."""
+    def once(self, cut_rows_end: bool = True) -> Iterator[dict[str, torch.Tensor]]:
+        """All rows once, in batches of similar length; rows that were cut end where they were, or do not end."""
         for rows in self.buckets.once():
             batch = self._batch(rows)
-            batch["tokens"] = _without_end(batch["tokens"], self.is_cut[rows])
+            if not cut_rows_end:
+                batch["tokens"] = _without_end(batch["tokens"], self.is_cut[rows])
             yield batch
 
     def _batch(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
@@ -161,11 +162,12 @@ class PairBatches:
         worker_rows = rows[self.rank :: self.world_size]
         return self._batch(worker_rows) | {"num_targets": torch.tensor(int(self.target_widths[rows].sum()))}
 
-    def once(self) -> Iterator[dict[str, torch.Tensor]]:
-        """All pairs once, in batches of similar lengths; a target that was cut does not end."""
+    def once(self, cut_rows_end: bool = True) -> Iterator[dict[str, torch.Tensor]]:
+        """All pairs once, in batches of similar lengths; targets that were cut end where they were, or do not end."""
         for rows in self.buckets.once():
             batch = self._batch(rows)
-            batch["tokens"] = _without_end(batch["tokens"], self.is_cut[rows])
+            if not cut_rows_end:
+                batch["tokens"] = _without_end(batch["tokens"], self.is_cut[rows])
             yield batch
 
     def _batch(self, rows: np.ndarray) -> dict[str, torch.Tensor]:

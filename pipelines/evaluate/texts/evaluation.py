@@ -60,7 +60,7 @@ def _scores(recipe: Recipe, tables: Tables) -> tuple[TextScores, TextScores]:
     config, samples = recipe.evaluate, tables.samples
     texts: list[str] = samples.column("text").to_pylist()
     real, training = tables.written("test"), tables.written("train")
-    total, num_tokens = tables.task.negative_log_likelihood(tables.rows["test"])
+    total, num_tokens = tables.task.negative_log_likelihood(tables.rows["test"], cut_rows_end=False)
     parts = [
         metrics.likelihood(total, num_tokens, tables.task.reading(tables.rows["test"])),
         metrics.diversity(texts, config, recipe.seed),

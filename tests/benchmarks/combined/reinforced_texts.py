@@ -80,7 +80,7 @@ def _scores(recipe: Recipe, step: int, temperature: float) -> dict[str, float]:
     written, failed = sampler.sample(rows, [(0, f"captions/{i}") for i in range(NUM_TEXTS)])
     assert not failed, failed
     held_out = _rows(recipe, "test")
-    total, num_tokens = sampler.task.negative_log_likelihood({"text": held_out})
+    total, num_tokens = sampler.task.negative_log_likelihood({"text": held_out}, cut_rows_end=False)
     likelihood = metrics.likelihood(total, num_tokens, sampler.task.reading({"text": held_out}))
     found = _of_texts(recipe, [one.text for one in written])
     found["perplexity_test"] = digits(likelihood.metrics["perplexity_test"])

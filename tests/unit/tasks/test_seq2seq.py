@@ -287,7 +287,7 @@ def test_a_step_moves_the_network_and_the_average_after_it() -> None:
 @pytest.mark.parametrize("changes", [{}, ALL], ids=["plain", "all"])
 def test_likelihood_is_that_of_every_target_token(changes: dict[str, Any]) -> None:
     task = model(num_target_tokens=20, dropout=0.5, **changes)
-    total, count = task.negative_log_likelihood(ROWS)
+    total, count = task.negative_log_likelihood(ROWS, cut_rows_end=False)
     expected, num = 0.0, 0
     for source, target in PAIRS:
         tokens = task.vocabulary.target.encode(target)
