@@ -31,6 +31,18 @@ _IMAGES = (
         REAL,
     ),
     (r"coverage\d", "Coverage", "share of real images with a sample in their neighbourhood", REAL),
+    (
+        r"diversity_given_prompt_(\w+)$",
+        "Diversity given the prompt, by {}",
+        "distance between samples of one meaning or label, relative to real images of it",
+        REAL,
+    ),
+    (
+        r"coverage_given_prompt_(\w+)$",
+        "Coverage given the prompt, by {}",
+        "share of real images with a sample of their meaning or label nearer than the nearest other real one",
+        REAL,
+    ),
     (r"near_duplicates\d", "Near-duplicates", "share of samples with a near-duplicate among the samples", REAL),
     (
         r"copied\d",

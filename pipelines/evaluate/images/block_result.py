@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from ganrnn.metrics.images.conditional_diversity import ConditionSubset
 from ganrnn.metrics.images.inception_score import InceptionSums
 from ganrnn.metrics.images.seam import Seam
 from pipelines.report.page import ReportPicture
@@ -40,6 +41,7 @@ class BlockResult:
 
     features:      by extractor
     counts:        of all rows
+    conditions:    by what is compared, an extractor's features or pixels: some rows of some conditions
     groups:        the group of each row, empty where it has none
     group_counts:  by group
     """
@@ -48,6 +50,7 @@ class BlockResult:
     index: int
     ids: list[str]
     features: Mapping[str, ExtractedFeatures] = field(default_factory=dict)
+    conditions: Mapping[str, ConditionSubset] = field(default_factory=dict)
     counts: Counts = field(default_factory=dict)
     groups: list[str] = field(default_factory=list)
     group_counts: Mapping[str, Counts] = field(default_factory=dict)

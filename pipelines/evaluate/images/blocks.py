@@ -2,14 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import pyarrow as pa
 import torch
 
 from ganrnn.data import images as pictures
 from ganrnn.errors import BadInput
+from ganrnn.text.captions import meaning_key
 from pipelines import storage
 from pipelines.formats import prompts
+
+Condition = Literal["text", "attributes", "label", "none"]
 
 
 @dataclass(frozen=True)
@@ -34,13 +38,14 @@ def blocks_of_files(set_name: str, uris: Sequence[str]) -> list[Block]:
 class BlockRows:
     """The rows of a block: images and, for image_to_image, their sources uint8 [N, 3, H, W]; pngs as encoded.
 
-    A row without a group has an empty one.
+    A row without a group has an empty one; so has one of which nothing says what it is asked to be, its condition.
     """
 
     ids: list[str]
     texts: list[str]
     attributes: list[dict[str, str]]
     groups: list[str]
+    conditions: list[str]
     images: torch.Tensor
     pngs: list[bytes]
     sources: torch.Tensor | None
@@ -73,6 +78,26 @@ def attributes_of(table: pa.Table) -> list[dict[str, str]]:
     if "attributes" not in table.column_names:
         return [{}] * table.num_rows
     return [dict(pairs or []) for pairs in table.column("attributes").to_pylist()]
+
+
+def condition_of(task: Any) -> Condition:
+    """What a task's images are generated from, by its config: the text unless it has a choice."""
+    return getattr(task, "condition", "text")
+
+
+def conditions_of(
+    condition: Condition, texts: list[str], attributes: list[dict[str, str]], table: pa.Table
+) -> list[str]:
+    """What each picture is asked to be: a label, or the meaning of its text and attributes.
+
+    Empty for pictures made of another one: no second picture is asked for by the same source.
+    """
+    has_sources = "source_image" in table.column_names and table.column("source_image").null_count < len(texts)
+    if condition == "none" or has_sources:
+        return [""] * len(texts)
+    if condition == "label":
+        return groups_of("label", texts, attributes, table)
+    return [str(meaning_key(text, pairs)) for text, pairs in zip(texts, attributes, strict=True)]
 
 
 def groups_of(group_by: str, texts: list[str], attributes: list[dict[str, str]], table: pa.Table) -> list[str]:

@@ -11,7 +11,7 @@ from pipelines.cluster.runner import Runner, Workers
 from pipelines.cluster.session import session
 from pipelines.config.recipe import Recipe
 from pipelines.evaluate.images import indomain_network
-from pipelines.evaluate.images.blocks import Block, blocks_of_files
+from pipelines.evaluate.images.blocks import Block, blocks_of_files, condition_of
 from pipelines.evaluate.images.collector import Collector
 from pipelines.evaluate.images.metrics import group_scores, scores_of
 from pipelines.evaluate.images.nearest_training import nearest_training, training_pictures
@@ -124,6 +124,7 @@ def score_blocks(
         network_digest=network_digest,
         extractor=config.extractor,
         protocol=protocol,
+        condition=condition_of(recipe.task),
         model_files=source.model_files,
         sampling=sampling,
         chooser=source.chooser,

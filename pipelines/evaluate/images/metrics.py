@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganrnn.errors import BadInput
+from ganrnn.metrics.images.conditional_diversity import ConditionSubset, conditional_scores
 from ganrnn.metrics.images.feature_statistics import FeatureStatistics
 from ganrnn.metrics.images.frechet import frechet_distance
 from ganrnn.metrics.images.frechet_limit import ROWS_PER_FEATURE, frechet_limit
@@ -80,6 +81,8 @@ def scores_of(subject: SetStatistics, sets: Mapping[str, SetStatistics], protoco
     scores = PictureScores()
     for extractor in subject.features:
         _add_features(scores, extractor, subject, sets, protocol)
+    for compared, subset in subject.conditions.items():
+        _add_conditional(scores, compared, subset, sets["reference"].conditions.get(compared), protocol.seed)
     _add_counts(scores, subject.counts, protocol.num_candidates)
     if protocol.has_seam:
         ratio, low, high = subject.seam.ratio()
@@ -132,6 +135,17 @@ def _add_features(
         )
     if distance < _SAME_PICTURES * max(float(reference.moments.covariance().trace()), 1e-300):
         scores.marks[f"fid{suffix}"] = "the pictures are those of the reference: nothing has been measured"
+
+
+def _add_conditional(
+    scores: PictureScores, compared: str, subset: ConditionSubset, reference: ConditionSubset | None, seed: int
+) -> None:
+    conditional = conditional_scores(subset, reference, seed) if reference else None
+    if conditional:
+        for name in ("diversity", "coverage"):
+            metric = f"{name}_given_prompt_{compared}"
+            scores.metrics[metric] = getattr(conditional, name)
+            scores.intervals[metric] = getattr(conditional, f"{name}_interval")
 
 
 def _add_counts(scores: PictureScores, counts: Counts, num_candidates: int) -> None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from pipelines import storage
 from pipelines.config.recipe import Recipe
 from pipelines.evaluate.images.block_result import ReportPictures
-from pipelines.evaluate.images.blocks import Block, blocks_of_files
+from pipelines.evaluate.images.blocks import Block, blocks_of_files, condition_of
 from pipelines.evaluate.images.collector import Collector
 from pipelines.evaluate.images.protocol import Protocol
 from pipelines.evaluate.images.set_statistics import SetStatistics
@@ -20,7 +20,7 @@ from pipelines.report.page import ReportPicture
 
 SPLITS = {"reference": "val", "real": "test", "training": "train"}  # by set
 # Of the statistics of a given image. tests/pipelines/evaluate/test_reference_cache.py pins scores for each version.
-_VERSION = 2
+_VERSION = 3
 
 
 class ReferenceCache:
@@ -38,7 +38,8 @@ class ReferenceCache:
         judge_digest: str | None,
     ) -> None:
         dataset = manifest.dataset_digest
-        identity = json.dumps([_VERSION, asdict(protocol), network_digest, judge_digest, dataset], sort_keys=True)
+        parts = [_VERSION, asdict(protocol), condition_of(recipe.task), network_digest, judge_digest, dataset]
+        identity = json.dumps(parts, sort_keys=True)
         folder = f"scores-{storage.sha256(identity.encode())[:12]}"
         self.uri = storage.join(recipe.ingest.dataset_uri, folder, "sets.parquet")
         self.missing: list[Block] = []

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from ganrnn.metrics.images.conditional_diversity import ConditionSubset
 from ganrnn.metrics.images.feature_statistics import FeatureStatistics
 from ganrnn.metrics.images.seam import Seam
 from ganrnn.metrics.statistics.moments import Moments
@@ -29,9 +30,13 @@ class GroupStatistics:
 
 @dataclass(frozen=True, eq=False)
 class SetStatistics:
-    """Statistics of features by extractor, counts, the seam, and groups by name."""
+    """Statistics of features by extractor, counts, the seam, and groups by name.
+
+    conditions:  by what is compared: pictures of the same conditions; of the training set, and without conditions, none
+    """
 
     features: dict[str, FeatureStatistics]
+    conditions: Mapping[str, ConditionSubset]
     counts: Counts
     seam: Seam
     groups: dict[str, GroupStatistics]
@@ -51,7 +56,7 @@ class SetStatistics:
             name: GroupStatistics(Moments.from_features(in_domain[group_of_row == name]), counts)
             for name, counts in block.group_counts.items()
         }
-        return cls(statistics, block.counts, block.seam, groups)
+        return cls(statistics, block.conditions, block.counts, block.seam, groups)
 
     def merge(self, other: Self) -> Self:
         """The statistics of the union of two disjoint sets of images."""
@@ -59,7 +64,10 @@ class SetStatistics:
         groups = dict(self.groups)
         for name, group in other.groups.items():
             groups[name] = groups[name].merge(group) if name in groups else group
-        return type(self)(features, _added(self.counts, other.counts), self.seam + other.seam, groups)
+        conditions = dict(self.conditions)
+        for name, subset in other.conditions.items():
+            conditions[name] = conditions[name].merge(subset) if name in conditions else subset
+        return type(self)(features, conditions, _added(self.counts, other.counts), self.seam + other.seam, groups)
 
     @property
     def num_pictures(self) -> int:
@@ -70,6 +78,7 @@ class SetStatistics:
         """Exact form, as a row of a table."""
         return {
             "features": [{"extractor": name, **statistics.to_parts()} for name, statistics in self.features.items()],
+            "conditions": [{"compared": name, "subset": subset.to_bytes()} for name, subset in self.conditions.items()],
             "counts": json.dumps(self.counts),
             "seam": list(astuple(self.seam)),
             "groups": [
@@ -91,7 +100,8 @@ class SetStatistics:
             group["name"]: GroupStatistics(Moments.from_bytes(group["moments"]), json.loads(group["counts"]))
             for group in row["groups"]
         }
-        return cls(features, json.loads(row["counts"]), Seam(*row["seam"]), groups)
+        conditions = {part["compared"]: ConditionSubset.from_bytes(part["subset"]) for part in row["conditions"]}
+        return cls(features, conditions, json.loads(row["counts"]), Seam(*row["seam"]), groups)
 
 
 def counted(answers: Sequence[Mapping[str, bool]]) -> Counts:

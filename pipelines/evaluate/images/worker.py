@@ -16,6 +16,7 @@ from ganrnn.data.built_in import KINDS
 from ganrnn.errors import BadInput
 from ganrnn.metrics.extractors import indomain
 from ganrnn.metrics.extractors.load import Extractor, load_extractor
+from ganrnn.metrics.images.conditional_diversity import ConditionSubset, pixel_features
 from ganrnn.metrics.images.edits import edit_counts, kept_pixels
 from ganrnn.metrics.images.inception_score import InceptionSums
 from ganrnn.metrics.images.r_precision import candidate_indices, is_retrieved, is_retrieved_among_captions
@@ -25,7 +26,16 @@ from pipelines import storage
 from pipelines.config.evaluate import ExtractorConfig
 from pipelines.config.sampling import SamplingConfig
 from pipelines.evaluate.images.block_result import BlockResult, Counts, ExtractedFeatures, ReportPictures
-from pipelines.evaluate.images.blocks import Block, BlockRows, attributes_of, decode_images, groups_of, source_images
+from pipelines.evaluate.images.blocks import (
+    Block,
+    BlockRows,
+    Condition,
+    attributes_of,
+    conditions_of,
+    decode_images,
+    groups_of,
+    source_images,
+)
 from pipelines.evaluate.images.collector import NUM_EXTREMES
 from pipelines.evaluate.images.protocol import Protocol
 from pipelines.evaluate.images.set_statistics import IN_DOMAIN, counted
@@ -35,6 +45,8 @@ from pipelines.sampling.judge import Chooser
 from pipelines.sampling.sampler import ModelSampler
 from pipelines.sampling.samples import draw
 
+PIXELS = "pixels"
+CONDITION_LIMITS = (128, 32)  # conditions, and pictures of each
 NUM_FIRST = 64  # images of a set that the page shows
 
 
@@ -47,6 +59,7 @@ class BlockScorer:
         network_digest: str,
         extractor: ExtractorConfig,
         protocol: Protocol,
+        condition: Condition,
         model_files: Mapping[str, bytes] | None,
         sampling: SamplingConfig,
         chooser: Chooser | None,
@@ -64,6 +77,7 @@ class BlockScorer:
             self.extractor.to(self.device)
         self.judge = checkpoint.load_sampler(judge_files) if judge_files else None
         self.protocol, self.run_seed, self.features_uri = protocol, run_seed, features_uri
+        self.condition = condition
         self.position = {key: i for i, key in enumerate(protocol.caption_keys)}
         with torch.no_grad():
             self.captions = self.network.text_embedding(protocol.caption_texts)
@@ -94,7 +108,8 @@ class BlockScorer:
     ) -> BlockRows:
         attributes = attributes_of(table)
         groups = groups_of(self.protocol.group_by, texts, attributes, table)
-        return BlockRows(ids, texts, attributes, groups, images, pngs, source_images(table, images))
+        conditions = conditions_of(self.condition, texts, attributes, table)
+        return BlockRows(ids, texts, attributes, groups, conditions, images, pngs, source_images(table, images))
 
     @torch.no_grad()
     def _score(self, block: Block, rows: BlockRows) -> BlockResult:
@@ -124,6 +139,7 @@ class BlockScorer:
             index=block.index,
             ids=rows.ids,
             features=features,
+            conditions=_conditions(rows, features),
             counts=counts | counted(answers),
             groups=rows.groups,
             group_counts={
@@ -183,6 +199,20 @@ class BlockScorer:
             for row, hit in zip(known, is_retrieved(ranked[:, 0], ranked[:, 1:]), strict=True):
                 answers[row]["retrieved_by_judge"] = bool(hit)
         return scores
+
+
+def _conditions(rows: BlockRows, features: Mapping[str, ExtractedFeatures]) -> dict[str, ConditionSubset]:
+    """Pixels and features by condition; nothing where no row has one."""
+    known = [row for row, condition in enumerate(rows.conditions) if condition]
+    if not known:
+        return {}
+    conditions, ids = ([names[row] for row in known] for names in (rows.conditions, rows.ids))
+    compared = {PIXELS: pixel_features(rows.images[known])}
+    compared |= {name: extracted.values[known] for name, extracted in features.items()}
+    return {
+        name: ConditionSubset.from_features(values, conditions, ids, CONDITION_LIMITS)
+        for name, values in compared.items()
+    }
 
 
 def load(config: ExtractorConfig) -> Extractor | None:
