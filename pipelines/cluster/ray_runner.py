@@ -18,10 +18,11 @@ from ray.train.torch import TorchTrainer
 from ray.util.annotations import RayDeprecationWarning
 from ray.util.queue import Queue
 
-from ganrnn.errors import BadInput
+from ganrnn.errors import BadInput, TryAgain
 from pipelines.cluster.messages import Refusal
 from pipelines.cluster.progress import Bar
 from pipelines.cluster.runner import Item, Job, Result, WorkerDied, Workers
+from pipelines.cluster.surroundings import require_ray
 from pipelines.storage import s3
 
 _DEATHS = (WorkerCrashedError, OutOfMemoryError, NodeDiedError, LocalRayletDiedError)
@@ -39,11 +40,18 @@ def connected() -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    require_ray()
     s3.fill_in()
     # Ray Train asks its workers for reports at this interval; the default of 2 s delays every end of training.
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "1")
     if os.environ.get("RAY_ADDRESS"):
-        ray.init(logging_level=logging.WARNING, runtime_env={"env_vars": _worker_environment()})
+        try:
+            ray.init(logging_level=logging.WARNING, runtime_env={"env_vars": _worker_environment()})
+        except ConnectionError as error:
+            reason = " ".join(str(error).split())[:200]
+            raise TryAgain(
+                f"RAY_ADDRESS is {os.environ['RAY_ADDRESS']}, where no Ray cluster answers ({reason})"
+            ) from error
     else:
         # Every actor pool of Ray Data prints a false alarm of the C++ core (ray-project/ray#53727) to the terminal.
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")

@@ -63,7 +63,10 @@ def parse_recipe(raw: Mapping[str, Any], origin: str) -> Recipe:
     micro_batch_size = recipe.generate.sampling.micro_batch_size
     if not plain_output(task_class(name)).is_exact and micro_batch_size % LEAST_MICRO_BATCH:
         raise BadInput(f"sampling.micro_batch_size is {micro_batch_size}; allowed are multiples of {LEAST_MICRO_BATCH}")
-    return replace(recipe, task=task).resolved()
+    try:
+        return replace(recipe, task=task).resolved()
+    except BadInput as error:
+        raise type(error)(f"{origin}: {error}") from error
 
 
 def _validate(schema: Any, values: Any, origin: str, section: tuple[str, ...]) -> Any:

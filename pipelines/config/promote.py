@@ -1,7 +1,9 @@
 """Which model becomes champion: the section `promote` of a recipe."""
 
+import re
 from dataclasses import dataclass, field
 
+from ganrnn.errors import BadInput
 from pipelines.config.uri_fields import uri_field
 
 
@@ -16,3 +18,16 @@ class PromoteConfig:
     higher_is_better: bool = True  #: Whether a higher value of champion_metric is better.
     #: Folder of a study that `ganrnn rate --report` has scored, whose metrics human_* may have thresholds.
     ratings_uri: str = uri_field()
+
+
+_REFUSED = re.compile(r"""[/:@'"%`\\\x00-\x1f\x7f]|^\s|\s$|^\.+$""")  # by MLflow, or by URIs models:/NAME@ALIAS
+_LONGEST_NAME = 250
+
+
+def require_registrable(name: str) -> None:
+    """BadInput for a name that no registered model can have."""
+    if _REFUSED.search(name) or len(name) > _LONGEST_NAME:
+        raise BadInput(
+            f"promote.registered_model is {name!r:.300}, by default the name of the recipe; allowed is a name of up to "
+            f"{_LONGEST_NAME} characters without / : @ % quotes and backslashes, and blanks at its ends"
+        )

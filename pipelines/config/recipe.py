@@ -13,7 +13,7 @@ from pipelines.config.evaluate import EvaluateConfig
 from pipelines.config.generate import GenerateConfig
 from pipelines.config.ingest import IngestConfig
 from pipelines.config.packaged import packaged_recipes
-from pipelines.config.promote import PromoteConfig
+from pipelines.config.promote import PromoteConfig, require_registrable
 from pipelines.config.rate import RateConfig
 from pipelines.config.tracking import TrackingConfig
 from pipelines.config.train import TrainConfig
@@ -57,11 +57,13 @@ class Recipe:
         if self.generate.model_uri in ("", BEST):
             model_uri = recipe.train.checkpoint_uri + self.generate.model_uri
         seed = self.seed if generate.seed is None else generate.seed
+        registered_model = promote.registered_model or self.name
+        require_registrable(registered_model)
         return replace(
             recipe,
             generate=replace(generate, model_uri=model_uri, seed=seed),
             dream=replace(recipe.dream, recipe=recipe.dream.recipe and _recipe_file(recipe.dream.recipe)),
-            promote=replace(promote, registered_model=promote.registered_model or self.name),
+            promote=replace(promote, registered_model=registered_model),
             tracking=replace(tracking, experiment=tracking.experiment or self.name),
         )
 

@@ -75,7 +75,8 @@ def register(
         **{f"ganrnn.{key}": value for key, value in digests.items()},
     }
     experiment_id = client.get_run(run_id).info.experiment_id
-    logged = client.create_logged_model(experiment_id, name=name, source_run_id=run_id, tags=tags)
+    # Names of logged models may not have the dot that names of registered models may have.
+    logged = client.create_logged_model(experiment_id, name=name.replace(".", "-"), source_run_id=run_id, tags=tags)
     with ExitStack() as undo:
         undo.callback(client.finalize_logged_model, logged.model_id, entities.LoggedModelStatus.FAILED)
         with tempfile.TemporaryDirectory() as scratch:

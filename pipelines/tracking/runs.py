@@ -25,9 +25,12 @@ import mlflow
 from mlflow import entities
 from mlflow.exceptions import MlflowException
 from mlflow.utils import validation as limits
-from sqlalchemy.exc import SQLAlchemyError
+from mlflow.utils.credentials import get_default_host_creds
+from mlflow.utils.rest_utils import http_request
+from sqlalchemy import create_engine
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
-from ganrnn.errors import BadInput
+from ganrnn.errors import BadInput, TryAgain
 from pipelines.code_revision import code_revision
 from pipelines.config.tracking import TrackingConfig
 from pipelines.flat import flat
@@ -37,6 +40,8 @@ for _name in ("alembic", "mlflow"):
 
 RunStatus = Literal["FINISHED", "FAILED", "KILLED"]
 
+_ERRNO = re.compile(r"\[Errno -?\d+\] [\w ]+")  # at the end of what requests and urllib3 say
+_SEARCH = "/api/2.0/mlflow/experiments/search"
 _PASSWORD = re.compile(r"(?<=://)[^/@\s]+@")
 
 
@@ -128,6 +133,7 @@ def client_of(tracking_uri: str) -> mlflow.MlflowClient:
     if tracking_uri.startswith("sqlite:///"):
         Path(tracking_uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     try:
+        _require_answer(tracking_uri)
         client = mlflow.MlflowClient(tracking_uri, tracking_uri)
         client.search_experiments(max_results=1)
     except (MlflowException, SQLAlchemyError, ImportError) as error:
@@ -136,6 +142,38 @@ def client_of(tracking_uri: str) -> mlflow.MlflowClient:
             "allowed are sqlite:///FILE, postgresql+psycopg2://HOST/DATABASE and the http(s):// address of a server"
         ) from error
     return client
+
+
+def _require_answer(tracking_uri: str) -> None:
+    """Ask a server or a PostgreSQL database once, since MLflow asks again for many minutes.
+
+    Raises TryAgain where it does not answer, and BadInput where it wants another password.
+    """
+    shown = _PASSWORD.sub("***@", tracking_uri)
+    if tracking_uri.startswith(("http://", "https://")):
+        try:
+            credentials = get_default_host_creds(tracking_uri)
+            answer = http_request(
+                credentials, _SEARCH, "POST", max_retries=0, timeout=10, raise_on_status=False, json={"max_results": 1}
+            )
+        except MlflowException as error:
+            reason = (_ERRNO.findall(str(error)) or [first_line(error)])[-1]
+            raise TryAgain(f"tracking.tracking_uri {shown} does not answer ({reason}); start the server") from error
+        if answer.status_code in (401, 403):
+            raise BadInput(
+                f"tracking.tracking_uri {shown} refuses the credentials (status {answer.status_code}); set "
+                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
+            )
+        if answer.status_code >= 500:
+            raise TryAgain(f"tracking.tracking_uri {shown} fails with status {answer.status_code}; try again later")
+    elif tracking_uri.startswith("postgresql"):
+        try:
+            create_engine(tracking_uri, connect_args={"connect_timeout": 10}).connect().close()
+        except OperationalError as error:
+            what = f"tracking.tracking_uri {shown} cannot be reached ({first_line(error)})"
+            if "authentication" in str(error) or "password" in str(error):
+                raise BadInput(f"{what}; correct its user and password") from error
+            raise TryAgain(f"{what}; start the database") from error
 
 
 def _experiment(client: mlflow.MlflowClient, tracking: TrackingConfig) -> str:
