@@ -16,6 +16,9 @@ def act(options: Namespace) -> None:
     lines = compare(storage.absolute(options.run_a), storage.absolute(options.run_b))
     print(f"A  {options.run_a}\nB  {options.run_b}\n")
     print(table(lines))
+    for line in lines:
+        if line.why_unlike:
+            print(f"\n{line.metric} is not compared: {line.why_unlike}.")
     print("\nWithout an interval nobody can say whether a difference is more than chance.")
 
 
@@ -23,7 +26,7 @@ def table(lines: Sequence[MetricComparison]) -> str:
     """A line for each metric: both values, their difference with its 95 % interval, which is better."""
     rows = [("metric", "A", "B", "A - B (95 %)", "better")]
     for line in lines:
-        difference = format_number(line.a - line.b)
+        difference = "not compared" if line.why_unlike else format_number(line.a - line.b)
         interval = "" if line.interval is None else " ({} .. {})".format(*map(format_number, line.interval))
         rows.append((line.metric, format_number(line.a), format_number(line.b), difference + interval, line.better))
     widths = [max(len(row[column]) for row in rows) for column in range(5)]

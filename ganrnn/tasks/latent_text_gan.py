@@ -90,6 +90,7 @@ class LatentTextGan(OneTextTask):
     """The task; `network` is the autoencoder."""
 
     config_type = LatentTextGanConfig
+    likelihood_given = "latents"
     optional_columns = ("prompt", "from_text", "to_text", "share")
 
     def __init__(self, config: LatentTextGanConfig, vocabulary: TextVocabulary, seed: int = 0) -> None:

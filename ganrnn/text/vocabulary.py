@@ -7,7 +7,9 @@
 A token's surface is the piece of text that it stands for; a text is the concatenation of its tokens' surfaces.
 """
 
+import hashlib
 import importlib
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -55,7 +57,7 @@ class TextVocabulary:
         if max_size <= len(SPECIAL_TOKENS):
             raise BadInput(f"task.max_vocabulary is {max_size}; allowed are values above {len(SPECIAL_TOKENS)}")
         text_list = list(texts)
-        counts = Counter(piece for text in text_list for piece in _pieces(kind, text))
+        counts = Counter(piece for text in text_list for piece in pieces_of(kind, text))
         if not counts:
             raise BadInput("vocabulary: every text is empty; at least one must hold a character")
         ranked = sorted(counts.keys() - set(SPECIAL_TOKENS), key=lambda token: (-counts[token], token))
@@ -75,14 +77,20 @@ class TextVocabulary:
             token_ids: list[int] = self._subwords.encode(text).ids  # type: ignore[attr-defined]
             return token_ids
         ids: dict[str, int] = self._ids  # type: ignore[attr-defined]
-        return [ids.get(piece, UNKNOWN) for piece in _pieces(self.kind, text)]
+        return [ids.get(piece, UNKNOWN) for piece in pieces_of(self.kind, text)]
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of the tokens and merges."""
+        content = json.dumps([self.kind, self.tokens, self.merges])
+        return hashlib.sha256(content.encode()).hexdigest()
 
     def pieces(self, text: str) -> list[str]:
         """The pieces of a text that its tokens stand for, one for each token of `encode`."""
         if self.kind == "subword":
             _check(text)
             return [text[start:stop] for start, stop in self._subwords.encode(text).offsets]  # type: ignore[attr-defined]
-        return list(_pieces(self.kind, text))
+        return list(pieces_of(self.kind, text))
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of tokens; special tokens have no surface."""
@@ -101,7 +109,7 @@ class TextVocabulary:
         return ids[surface]
 
 
-def _pieces(kind: Kind, text: str) -> Iterable[str]:
+def pieces_of(kind: Kind, text: str) -> Sequence[str]:
     """Words of a text, or characters, from which subwords are merged."""
     return _PIECES.findall(text) if kind == "word" else text
 

@@ -67,6 +67,7 @@ class TextTask:
     dataset_kind: Literal["images", "texts", "pairs"]
     output_modality = "texts"
     headline = ("loss",)
+    likelihood_given = "nothing"  # besides the source of a pair
 
     def __init__(self, config: Any, network: nn.Module, output_vocabulary: TextVocabulary) -> None:
         self.config, self.output_vocabulary = config, output_vocabulary

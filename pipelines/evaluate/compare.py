@@ -11,6 +11,7 @@ from ganrnn.errors import BadInput
 from ganrnn.metrics.statistics.intervals import Interval, difference_interval
 from pipelines import storage
 from pipelines.formats.evaluation_report import REPORT, EvaluationReport, read
+from pipelines.formats.likelihood import why_unlike
 from pipelines.report.metric_descriptions import description_of
 from pipelines.report.scores import scores
 
@@ -19,13 +20,17 @@ _SIGNS = {"higher is better": 1, "lower is better": -1}
 
 @dataclass(frozen=True)
 class MetricComparison:
-    """A metric of two evaluations; `better` is A or B, even if chance explains it, empty if the metric has no sign."""
+    """A metric of two evaluations; `better` is A or B, even if chance explains it, empty if the metric has no sign.
+
+    why_unlike:  why this metric cannot be compared, though others can
+    """
 
     metric: str
     a: float
     b: float
     interval: Interval | None
     better: str
+    why_unlike: str = ""
 
 
 def compare(uri_a: str, uri_b: str) -> list[MetricComparison]:
@@ -67,6 +72,8 @@ def _short(value: object) -> str:
 
 
 def _compared(name: str, a: EvaluationReport, b: EvaluationReport) -> MetricComparison:
+    if reason := why_unlike(name, a.likelihood, b.likelihood):
+        return MetricComparison(name, a.metrics[name], b.metrics[name], None, "", reason)
     interval_a, interval_b = (report.intervals.get(name) for report in (a, b))
     interval, better = None, ""
     if interval_a and interval_b:

@@ -30,4 +30,5 @@ def build_report(recipe: Recipe, manifest: Manifest, source: SampleSource, score
         groups=scored.groups,
         signatures=scored.signatures,
         sweep=scored.sweep,
+        likelihood=scored.likelihood,
     )

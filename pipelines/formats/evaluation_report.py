@@ -1,12 +1,13 @@
 """What an evaluation says of a model: report.json, which evaluate writes, and promote, compare and the page read."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from ganrnn.errors import BadInput
 from ganrnn.metrics.statistics.intervals import Interval
 from pipelines import storage
+from pipelines.formats.likelihood import LikelihoodProtocol
 
 REPORT = "report.json"
 
@@ -121,6 +122,7 @@ class Scored:
     groups: Groups | None = None
     signatures: Mapping[str, str] | None = None
     sweep: Sweep | None = None
+    likelihood: LikelihoodProtocol | None = None
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,7 @@ class EvaluationReport:
     groups:      of images, with evaluate.group_by
     signatures:  of texts: how a score of another library was computed
     sweep:       of texts, with evaluate.sweep
+    likelihood:  of texts: vocabulary, window and other things that the likelihood depends on
     """
 
     metrics: Metrics
@@ -160,6 +163,7 @@ class EvaluationReport:
     groups: Groups | None = None
     signatures: Mapping[str, str] | None = None
     sweep: Sweep | None = None
+    likelihood: LikelihoodProtocol | None = None
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
@@ -170,6 +174,8 @@ class EvaluationReport:
             values["groups"] = Groups.from_json(content["groups"])
         if "sweep" in content:
             values["sweep"] = Sweep.from_json(content["sweep"])
+        if "likelihood" in content:
+            values["likelihood"] = LikelihoodProtocol.from_json(content["likelihood"])
         return cls(**values)
 
     def to_json(self) -> dict[str, Any]:
@@ -180,6 +186,8 @@ class EvaluationReport:
             content["groups"] = self.groups.to_json()
         if self.sweep:
             content["sweep"] = self.sweep.to_json()
+        if self.likelihood:
+            content["likelihood"] = asdict(self.likelihood)
         return content
 
 

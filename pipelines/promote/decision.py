@@ -6,10 +6,11 @@ from typing import Literal
 
 from ganrnn.metrics.statistics.intervals import difference_interval
 from pipelines.config.promote import PromoteConfig
+from pipelines.formats.likelihood import LikelihoodProtocol, why_unlike
 from pipelines.formats.ratings import PREFERENCE, PREFIX, HumanScores
 from pipelines.promote.scored_report import ScoredReport
 from pipelines.tracking.registry import RegisteredVersion
-from pipelines.tracking.tags import DATASET, INTERVAL, METRIC, PROTOCOL, RATINGS_PROTOCOL, SAMPLES_MANIFEST
+from pipelines.tracking.tags import DATASET, INTERVAL, LIKELIHOOD, METRIC, PROTOCOL, RATINGS_PROTOCOL, SAMPLES_MANIFEST
 
 _EVEN = 0.5  # the preference of those who have none
 
@@ -91,6 +92,10 @@ def why_incomparable(metric: str, report: ScoredReport, champion: RegisteredVers
         return "was rated in another study (task, reference, exposure or numbers); have both rated alike"
     if METRIC + metric not in champion.tags:
         return f"has no metric {metric}; evaluate it with this one"
+    written = champion.tags.get(LIKELIHOOD)
+    likelihood = LikelihoodProtocol.from_json(json.loads(written)) if written else None
+    if reason := why_unlike(metric, evaluation.likelihood, likelihood):
+        return f"cannot be compared by {metric}: {reason}"
     return ""
 
 

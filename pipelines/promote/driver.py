@@ -29,7 +29,7 @@ from pipelines.promote.scored_report import ScoredReport, read_report, with_peop
 from pipelines.sampling import model_files
 from pipelines.tracking import registry, runs
 from pipelines.tracking.registry import RegisteredVersion
-from pipelines.tracking.tags import DATASET, INTERVAL, MODEL, PROTOCOL, RATINGS_PROTOCOL, SAMPLES_MANIFEST
+from pipelines.tracking.tags import DATASET, INTERVAL, LIKELIHOOD, MODEL, PROTOCOL, RATINGS_PROTOCOL, SAMPLES_MANIFEST
 
 PROMOTION = "promotion.json"
 
@@ -105,7 +105,7 @@ def _register(
     recipe: Recipe, report: ScoredReport, folder: Path, description: Description, run_id: str
 ) -> RegisteredVersion:
     """A version that belongs to the run that trained it, or to this one where that run is not known here."""
-    training = description.position.get("identity")
+    training, likelihood = description.position.get("identity"), report.evaluation.likelihood
     trained = runs.find_run(recipe.tracking, "train", {"ganrnn.identity": training}) if training else None
     tags = {
         DATASET: report.evaluation.dataset_digest,
@@ -113,6 +113,7 @@ def _register(
         **_digests(report),
         RATINGS_PROTOCOL: report.people.main.protocol_digest if report.people else "none",
         SAMPLES_MANIFEST: report.evaluation.samples_manifest_digest or "none",
+        **({LIKELIHOOD: json.dumps(asdict(likelihood))} if likelihood else {}),
         **{INTERVAL + metric: json.dumps(interval) for metric, interval in report.intervals.items()},
     }
     files = {file: (folder / file).read_bytes() for file in SAMPLER_FILES}

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from ganrnn.metrics.texts.spelling import Spelling
 from pipelines.config.recipe import Recipe
 from pipelines.evaluate.texts import metrics
 from pipelines.evaluate.texts.metrics import TextScores
@@ -11,6 +12,7 @@ from pipelines.evaluate.texts.protocol import TextProtocol
 from pipelines.evaluate.texts.tables import Tables, read_tables
 from pipelines.evaluate.texts.temperature_sweep import sweep
 from pipelines.formats.evaluation_report import EvaluationReport, Scored
+from pipelines.formats.likelihood import LikelihoodProtocol
 from pipelines.formats.manifest import Manifest
 from pipelines.report import page, plots
 from pipelines.sampling.decoding_columns import decodings
@@ -38,7 +40,9 @@ class TextEvaluation:
 def evaluate_texts(recipe: Recipe, manifest: Manifest, source: SampleSource) -> TextEvaluation:
     """Score texts."""
     tables = read_tables(recipe, manifest, source, ("train", "test"))
+    likelihood_scores, likelihood = _likelihood(tables)
     scores, floors = _scores(recipe, tables)
+    scores = metrics.joined([likelihood_scores, scores])
     curves = None
     if recipe.evaluate.sweep.temperatures:
         curves = sweep(recipe, tables.model_files, tables.written("train"), tables.written("test"))
@@ -51,18 +55,36 @@ def evaluate_texts(recipe: Recipe, manifest: Manifest, source: SampleSource) -> 
         marks=scores.marks or None,
         signatures=scores.signatures,
         sweep=curves,
+        likelihood=likelihood,
     )
     return TextEvaluation(scored, tables.samples)
 
 
+def _likelihood(tables: Tables) -> tuple[TextScores, LikelihoodProtocol]:
+    """The scores of the test split's likelihood, and what they were measured on."""
+    task, rows = tables.task, tables.rows["test"]
+    total, num_tokens = task.negative_log_likelihood(rows, cut_rows_end=False)
+    reading, vocabulary = task.reading(rows), task.output_vocabulary
+    hidden_nats = Spelling(tables.written("train"), vocabulary.kind).nats(reading.hidden) if reading.hidden else 0.0
+    protocol = LikelihoodProtocol(
+        given=task.likelihood_given,
+        vocabulary_digest=vocabulary.digest,
+        window=reading.window,
+        num_tokens=num_tokens,
+        num_characters=reading.num_characters,
+        unknown_share=sum(reading.hidden.values()) / num_tokens,
+        num_cut=reading.num_cut,
+        num_cut_sources=reading.num_cut_sources,
+    )
+    return metrics.likelihood(total, num_tokens, reading, hidden_nats), protocol
+
+
 def _scores(recipe: Recipe, tables: Tables) -> tuple[TextScores, TextScores]:
-    """The scores of the samples, and of real texts in their place."""
+    """The other scores of the samples, and of real texts in their place."""
     config, samples = recipe.evaluate, tables.samples
     texts: list[str] = samples.column("text").to_pylist()
     real, training = tables.written("test"), tables.written("train")
-    total, num_tokens = tables.task.negative_log_likelihood(tables.rows["test"], cut_rows_end=False)
     parts = [
-        metrics.likelihood(total, num_tokens, tables.task.reading(tables.rows["test"])),
         metrics.diversity(texts, config, recipe.seed),
         metrics.memorised(texts, training),
     ]

@@ -14,6 +14,7 @@ from ganrnn.metrics.texts.overlap import bleu, chrf, rouge
 from ganrnn.metrics.texts.poem_form import in_form, in_rhyme
 from ganrnn.text.reading import Reading
 from pipelines.config.evaluate import EvaluateConfig
+from pipelines.formats.likelihood import PER_CHARACTER
 
 
 @dataclass(frozen=True)
@@ -36,17 +37,22 @@ class TextScores:
         self.intervals[name] = share.interval()
 
 
-def likelihood(total: float, num_tokens: int, reading: Reading) -> TextScores:
-    """Scores of the likelihood of what is read of held-out texts: `total` is its negative logarithm in nats."""
+def likelihood(total: float, num_tokens: int, reading: Reading, hidden_nats: float) -> TextScores:
+    """Scores of the likelihood of what is read of held-out texts: `total` is its negative logarithm in nats.
+
+    hidden_nats:  what the spellings of unknown tokens cost, see `Spelling`
+    """
     loss = total / num_tokens
     scores = TextScores({"loss_test": loss, "perplexity_test": math.exp(min(loss, 700.0))})
     if reading.num_characters:
-        scores.metrics["bits_per_character_test"] = total / math.log(2) / reading.num_characters
+        scores.metrics[PER_CHARACTER] = (total + hidden_nats) / math.log(2) / reading.num_characters
     sentences = [
         f"{num_cut:,} of {reading.num_texts:,} {what} are longer than the model reads and were cut"
         for num_cut, what in ((reading.num_cut, "texts"), (reading.num_cut_sources, "sources"))
         if num_cut
     ]
+    if num_unknown := sum(reading.hidden.values()):
+        sentences.append(f"{num_unknown:,} of {num_tokens:,} tokens are unknown, and bits per character pay for them")
     if sentences:
         scores.marks.update(dict.fromkeys(scores.metrics, "; ".join(sentences)))
     return scores

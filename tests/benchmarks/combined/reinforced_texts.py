@@ -81,7 +81,7 @@ def _scores(recipe: Recipe, step: int, temperature: float) -> dict[str, float]:
     assert not failed, failed
     held_out = _rows(recipe, "test")
     total, num_tokens = sampler.task.negative_log_likelihood({"text": held_out}, cut_rows_end=False)
-    likelihood = metrics.likelihood(total, num_tokens, sampler.task.reading({"text": held_out}))
+    likelihood = metrics.likelihood(total, num_tokens, sampler.task.reading({"text": held_out}), 0.0)
     found = _of_texts(recipe, [one.text for one in written])
     found["perplexity_test"] = digits(likelihood.metrics["perplexity_test"])
     print(f"  {place} at {temperature:g}: {found}", flush=True)

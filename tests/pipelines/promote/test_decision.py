@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from ganrnn.metrics.statistics.intervals import Interval
 from pipelines import storage
 from pipelines.config.promote import PromoteConfig
 from pipelines.formats.evaluation_report import EvaluationReport
+from pipelines.formats.likelihood import LikelihoodProtocol
 from pipelines.formats.ratings import PREFERENCE, HumanScore, HumanScores
 from pipelines.promote.decision import compare, failed_thresholds
 from pipelines.promote.scored_report import ScoredReport, read_report, with_people
@@ -41,6 +42,7 @@ def champion(of: ScoredReport) -> RegisteredVersion:
         "ganrnn.protocol_digest": of.evaluation.protocol_digest,
         "ganrnn.samples_manifest_digest": of.evaluation.samples_manifest_digest or "none",
         "ganrnn.ratings_protocol": of.people.main.protocol_digest if of.people else "none",
+        **({"ganrnn.likelihood": json.dumps(asdict(likelihood))} if (likelihood := of.evaluation.likelihood) else {}),
         **{f"ganrnn.metric.{name}": str(value) for name, value in of.metrics.items()},
         **{f"ganrnn.interval.{name}": json.dumps(interval) for name, interval in of.intervals.items()},
     }
@@ -93,6 +95,20 @@ def test_a_difference_that_chance_may_have_made_does_not_win() -> None:
 def test_scores_of_unlike_origin_are_not_compared(best: ScoredReport, reason: str) -> None:
     won, why = outcome(report(METRICS), best)
     assert not won and why.startswith(reason)
+
+
+def test_a_model_of_fewer_words_does_not_win_per_token() -> None:
+    few, many = (LikelihoodProtocol("nothing", name * 64, 64, 1_000, 5_000, 0.0, 0) for name in "fm")
+    best = report({"perplexity_test": 9.0, "bits_per_character_test": 2.0}, likelihood=many)
+    better = report({"perplexity_test": 3.0, "bits_per_character_test": 1.9}, likelihood=few)
+    settings = {"champion_metric": "perplexity_test", "higher_is_better": False}
+    assert outcome(better, best, **settings) == (
+        False,
+        "champion version 4 cannot be compared by perplexity_test: it is per token, and the vocabularies differ; "
+        "bits_per_character_test is comparable",
+    )
+    assert outcome(better, best, **settings | {"champion_metric": "bits_per_character_test"})[0]
+    assert outcome(report(better.metrics, likelihood=many), best, **settings)[0]
 
 
 def test_studies_are_compared_by_their_intervals_if_they_are_of_one_kind() -> None:
