@@ -120,5 +120,5 @@ def task_class(name: Any, key: str = "task.name") -> Any:
     modules = pkgutil.iter_modules(importlib.import_module("ganrnn.tasks").__path__)
     names = sorted(module.name for module in modules)
     if name not in names:
-        raise BadInput(f"{key} is {name!r}; allowed are {', '.join(names)}")
+        raise BadInput(f"{key} is {'missing' if name is None else repr(name)}; allowed are {', '.join(names)}")
     return importlib.import_module(f"ganrnn.tasks.{name}").TASK

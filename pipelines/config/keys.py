@@ -85,7 +85,7 @@ def _keys(config_type: Any, prefix: str, section: Any = None) -> Iterator[Key]:
         elif kind is Any:  # the section `task`, whose keys depend on its name
             yield Key(name, meaning)
         else:
-            words, allowed = _words(kind)
+            words, allowed = words_of(kind)
             if "below" in field.metadata:
                 words = words.replace("text", "URI")
             allowed = allowed or _bounds(config_type, field.name)
@@ -98,20 +98,22 @@ def _default(value: Any, below: str | None) -> str:
     return json.dumps(value, ensure_ascii=False) if below is None else f"RUN_URI/{below}".rstrip("/")
 
 
-def _words(kind: Any) -> tuple[str, str]:
+def words_of(kind: Any) -> tuple[str, str]:
     """A type in words, and its values where they are few."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is typing.Literal:
         return _WORDS[type(arguments[0])], ", ".join(map(str, arguments))
     if origin is types.UnionType:
-        words, allowed = _words(arguments[0])
-        return f"{words} or null", allowed
+        words, allowed = words_of(arguments[0])
+        return " or ".join(
+            [words, *("null" if kind is types.NoneType else words_of(kind)[0] for kind in arguments[1:])]
+        ), allowed
     if origin is tuple:
-        words, allowed = _words(arguments[0])
+        words, allowed = words_of(arguments[0])
         return f"list of {words}s", allowed
     if origin is not None and issubclass(origin, Mapping):
         kinds = typing.get_args(arguments[1]) or arguments[1:]
-        return f"mapping of names to {' or '.join(f'{_words(each)[0]}s' for each in kinds)}", ""
+        return f"mapping of names to {' or '.join(f'{words_of(each)[0]}s' for each in kinds)}", ""
     return _WORDS[kind], ""
 
 

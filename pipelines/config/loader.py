@@ -5,8 +5,8 @@
 Unknown keys, wrong types and values out of range raise BadInput before anything else happens.
 """
 
-import difflib
 import json
+import re
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
@@ -19,29 +19,36 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from ganrnn.errors import BadInput
 from ganrnn.outputs import plain_output
 from ganrnn.task import task_class
-from pipelines.config.overrides import apply_override, read_yaml
+from pipelines.config.overrides import apply_override
 from pipelines.config.packaged import recipe_path
+from pipelines.config.plain_yaml import excerpt, excerpt_of, read_yaml, require_plain
 from pipelines.config.recipe import Recipe
+from pipelines.config.refusals import refusal
 from pipelines.config.sampling import LEAST_MICRO_BATCH
 
 
 def load_recipe(recipe: str, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe, apply `a.b=value` overrides, check everything, resolve URIs.
 
-    `recipe` is a path or the name of a packaged recipe. Raises BadInput naming the file and the key.
+    `recipe` is a path or the name of a packaged recipe. Raises BadInput naming the file, or the override, and the key.
     """
     path = recipe_path(recipe)
     try:
         raw = read_yaml(Path(path).read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, IsADirectoryError) as error:
+    except IsADirectoryError as error:
+        raise BadInput(f"{path} is not a YAML file: it is a folder") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadInput(f"{path} is not a YAML file: {' '.join(str(error).split())}") from error
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read ({error.strerror})") from error
     except BadInput as error:
         raise BadInput(f"{path} {error}") from error
     if not isinstance(raw, dict):
-        raise BadInput(f"{path} holds {type(raw).__name__}; a recipe is a mapping of sections")
+        what = "is empty" if raw is None else f"holds {excerpt(raw)}"
+        raise BadInput(f"{path} {what}; a recipe is a mapping of sections")
     for override in overrides:
         apply_override(raw, override)
-    return parse_recipe(raw, path)
+    return parse_recipe(raw, path, overrides)
 
 
 def bare_recipe(name: str, overrides: Sequence[str]) -> Recipe:
@@ -49,59 +56,78 @@ def bare_recipe(name: str, overrides: Sequence[str]) -> Recipe:
     raw: dict[str, Any] = {}
     for override in overrides:
         apply_override(raw, override)
-    recipe: Recipe = _validate(Recipe, {"name": name, "run_uri": "runs", "task": {}, **raw}, "--set", ())
-    return recipe.resolved()
+    try:
+        require_plain(raw)
+        recipe: Recipe = _validate(Recipe, {"name": name, "run_uri": "runs", "task": {}, **raw})
+        return recipe.resolved()
+    except BadInput as error:
+        raise BadInput(f"{_origin(str(error), '--set', overrides)}: {error}") from error
 
 
-def parse_recipe(raw: Mapping[str, Any], origin: str) -> Recipe:
-    """A checked, resolved recipe from plain values; `origin` says in errors where they come from."""
+def parse_recipe(raw: Mapping[str, Any], origin: str, overrides: Sequence[str] = ()) -> Recipe:
+    """A checked, resolved recipe from plain values, to which the overrides have been applied.
+
+    BadInput begins with the override that is wrong, or with `origin`: where the other values come from.
+    """
+    try:
+        return _parsed(raw)
+    except BadInput as error:
+        raise BadInput(f"{_origin(str(error), origin, overrides)}: {error}") from error
+
+
+def _parsed(raw: Mapping[str, Any]) -> Recipe:
+    require_plain(raw)
     section = raw.get("task")
     name = section.get("name") if isinstance(section, Mapping) else None
-    config_type = task_class(name, f"{origin}: task.name").config_type
-    task = _validate(config_type, section, origin, ("task",))
-    recipe: Recipe = _validate(Recipe, {**raw, "task": {}}, origin, ())
+    config_type = task_class(name).config_type
+    task = _validate(config_type, section, ("task",))
+    recipe: Recipe = _validate(Recipe, {**raw, "task": {}})
     micro_batch_size = recipe.generate.sampling.micro_batch_size
     if not plain_output(task_class(name)).is_exact and micro_batch_size % LEAST_MICRO_BATCH:
-        raise BadInput(f"sampling.micro_batch_size is {micro_batch_size}; allowed are multiples of {LEAST_MICRO_BATCH}")
-    try:
-        return replace(recipe, task=task).resolved()
-    except BadInput as error:
-        raise type(error)(f"{origin}: {error}") from error
+        raise BadInput(
+            f"generate.sampling.micro_batch_size is {micro_batch_size}; "
+            f"allowed are multiples of {LEAST_MICRO_BATCH} for a task that gives images"
+        )
+    return replace(recipe, task=task).resolved()
 
 
-def _validate(schema: Any, values: Any, origin: str, section: tuple[str, ...]) -> Any:
-    """A dataclass from plain values; BadInput names `origin` and the key, which is below `section`.
+def _origin(message: str, origin: str, overrides: Sequence[str]) -> str:
+    """The last override that set the key with which a message begins, or one that it mentions; else `origin`."""
+    first, *others = re.findall(r"[\w.@%+:/=-]+", message)
+    keys = {override: override.partition("=")[0] for override in overrides}
+    mentioned = [override for override, key in keys.items() if "." in key and key in others]
+    at_fault = [
+        override for override, key in keys.items() if f"{first}.".startswith(f"{key}.") or key.startswith(f"{first}.")
+    ]
+    wrong = [*mentioned, *at_fault]
+    return f"--set {excerpt_of(wrong[-1])}" if wrong else origin
+
+
+def _validate(schema: Any, values: Any, section: tuple[str, ...] = ()) -> Any:
+    """A dataclass from plain values; BadInput names the key, which is below `section`.
 
     `TypeAdapter(schema).validate_python(values)` alone does not do: ganrnn may not import pydantic, so a task's config
     cannot say that unknown keys are errors, which a subclass says here; and strict Python values refuse YAML's list for
     a tuple, which strict JSON takes, while it still refuses 1 for true and "1" for 1.
     """
+    values = _with_empty_sections(schema, values)
     if schema is not Recipe:
         schema = type(schema.__name__, (schema,), {"__pydantic_config__": ConfigDict(extra="forbid")})
     try:
         return TypeAdapter(schema).validate_json(json.dumps(values), strict=True)
-    except TypeError as error:
-        raise BadInput(
-            f"{origin}: {'.'.join(section) or 'recipe'} holds a value that is no plain YAML: {error}"
-        ) from error
     except ValidationError as errors:
-        first = errors.errors()[0]
-        key = ".".join((*section, *(str(part) for part in first["loc"])))
-        if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-            raise BadInput(f"{origin}: {key} is no known key; {_nearest(schema, first['loc'])}") from errors
-        if first["input"] is None and ":" in str(first["loc"][-1]):
-            raise BadInput(f"{origin}: {key} has no value; YAML needs a blank after the colon") from errors
-        value = "" if first["type"].startswith("missing") else f" is {first['input']!r};"
-        message = first["msg"].removeprefix("Value error, ")
-        if first["type"] == "value_error":
-            raise BadInput(f"{origin}: {message}") from errors
-        raise BadInput(f"{origin}: {key}{value} {message[0].lower() + message[1:]}") from errors
+        raise refusal(schema, errors.errors()[0], section) from errors
 
 
-def _nearest(schema: Any, location: tuple[int | str, ...]) -> str:
-    """The keys allowed where an unknown one stood, the most similar first."""
-    for part in location[:-1]:
-        schema = typing.get_type_hints(schema)[str(part)]
-    keys = [f.name for f in fields(schema)] if is_dataclass(schema) else []
-    near = difflib.get_close_matches(str(location[-1]), keys, n=1, cutoff=0.5)
-    return f"did you mean {near[0]}?" if near else f"allowed are {', '.join(keys)}"
+def _with_empty_sections(schema: Any, values: Any) -> Any:
+    """Plain values in which a section or mapping without keys, null to YAML, is an empty one."""
+    if not isinstance(values, Mapping):
+        return values
+    kinds = {key.name: typing.get_type_hints(schema)[key.name] for key in fields(schema)}
+    filled = dict(values)
+    for name in kinds.keys() & filled.keys():
+        if is_dataclass(kinds[name]):
+            filled[name] = {} if filled[name] is None else _with_empty_sections(kinds[name], filled[name])
+        elif filled[name] is None and typing.get_origin(kinds[name]) in (dict, Mapping):
+            filled[name] = {}
+    return filled

@@ -25,8 +25,13 @@ def recipe_path(recipe: str) -> str:
     packaged = packaged_recipes()
     if recipe in packaged:
         return str(packaged[recipe])
-    if Path(recipe).exists():
-        return recipe
+    if not recipe:
+        raise BadInput("RECIPE is empty; give the path of a recipe or the name of a packaged one")
+    try:
+        if Path(recipe).exists():
+            return recipe
+    except OSError as error:
+        raise BadInput(f"{recipe[:80]} cannot be a recipe ({error.strerror})") from error
     near = difflib.get_close_matches(Path(recipe).stem, packaged, n=1, cutoff=0.6)
     advice = f"did you mean {near[0]}?" if near else "`ganrnn recipes` lists them"
     raise BadInput(f"{recipe} does not exist; give the path of a recipe or the name of a packaged one: {advice}")

@@ -34,12 +34,14 @@ class SamplingConfig:
     rhymes_uri: str | None = uri_field(None)
 
     def __post_init__(self) -> None:
-        at_least("sampling", self, num_workers=1, min_workers=0, micro_batch_size=1, shard_rows=1)
-        at_least("sampling", self, gpus_per_worker=0, price_per_worker_hour=0)
+        at_least("generate.sampling", self, num_workers=1, min_workers=0, micro_batch_size=1, shard_rows=1)
+        at_least("generate.sampling", self, gpus_per_worker=0, price_per_worker_hour=0)
         if self.min_workers > self.num_workers:
             raise BadInput(
-                f"sampling.min_workers is {self.min_workers}; allowed are values up to sampling.num_workers "
-                f"({self.num_workers})"
+                f"generate.sampling.min_workers is {self.min_workers}; allowed are values up to "
+                f"generate.sampling.num_workers ({self.num_workers})"
             )
         if self.rhymes_uri and self.decoding.rhymes:
-            raise BadInput("sampling.rhymes_uri and sampling.decoding.rhymes are both given; one of them is enough")
+            raise BadInput(
+                "generate.sampling.rhymes_uri and generate.sampling.decoding.rhymes are both given: one is enough"
+            )
