@@ -5,7 +5,6 @@ import importlib.metadata
 import shlex
 import subprocess
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from jobs import cli, generate
 from jobs.verbs import VERBS
 from pipelines import storage
 from pipelines.config.loader import load_recipe
-from pipelines.formats.likelihood import LikelihoodProtocol
 from tests.pipelines import tiny
 from tests.pipelines.tiny import Run
 
@@ -344,20 +342,6 @@ def test_two_runs_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     assert main(monkeypatch, "compare", f"{tmp_path}/a", f"{tmp_path}/a") == 0
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("r_precision")]
     assert line.split()[3:] == ["0", "(-0.025", "..", "0.025)", "even"]
-
-
-def test_what_is_per_token_is_not_compared_across_vocabularies(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
-) -> None:
-    for name, metrics in (("a", {"loss_test": 2.0, "chrf": 30.0}), ("b", {"loss_test": 1.0, "chrf": 20.0})):
-        likelihood = LikelihoodProtocol("nothing", name * 64, 64, 1_000, 5_000, 0.0, 0)
-        content = report(metrics=metrics, intervals={}, likelihood=asdict(likelihood))
-        storage.commit_json(f"{tmp_path}/{name}/report.json", content)
-    assert main(monkeypatch, "compare", f"{tmp_path}/a", f"{tmp_path}/b") == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[4].split() == ["loss_test", "2.00", "1.000", "not", "compared"]
-    assert lines[5].split() == ["chrf", "30.00", "20.00", "10.00"]
-    assert lines[7].startswith("loss_test is not compared: it is per token, and the vocabularies differ")
 
 
 @pytest.mark.parametrize(

@@ -13,18 +13,18 @@ from sacrebleu.metrics.bleu import BLEU
 from ganrnn.errors import BadInput
 from ganrnn.metrics.statistics.share import Share
 from ganrnn.metrics.texts.overlap import Overlap
+from ganrnn.metrics.texts.tokens import TokenKind, tokens_of
 from ganrnn.noise import permutation
-from ganrnn.text.captions import Level, tokenise
 
 _NUM_ORDERS = 4
 
 
-def distinct(texts: Sequence[str], n: int, level: Level) -> float:
+def distinct(texts: Sequence[str], n: int, level: TokenKind) -> float:
     """Distinct-n: different n-grams as a share of all n-grams, in (0, 1]; 0 when no text has n tokens.
 
     texts:  [N] texts, N >= 1, in any order
     n:      order of the n-grams, at least 1; n-grams do not cross the ends of texts
-    level:  what a token is, "word" or "character", see `ganrnn.text.tokenise`
+    level:  what a token is, see `tokens_of`
 
     Li et al. 2016, "A Diversity-Promoting Objective Function for Neural Conversation Models", who divide by the number
     of tokens instead. The score falls as N grows: compare equal N. It needs all texts at once, because only sets of
@@ -38,21 +38,22 @@ def distinct(texts: Sequence[str], n: int, level: Level) -> float:
     distinct_ngrams: set[tuple[str, ...]] = set()
     total = 0
     for text in texts:
-        ngrams = _ngrams(tokenise(text, level), n)
+        ngrams = _ngrams(tokens_of(text, level), n)
         distinct_ngrams.update(ngrams)
         total += len(ngrams)
     return len(distinct_ngrams) / total if total else 0.0
 
 
-def self_bleu(texts: Sequence[str], num_sampled: int, seed: int) -> Overlap:
+def self_bleu(texts: Sequence[str], num_sampled: int, seed: int, level: TokenKind = "word") -> Overlap:
     """Mean sentence BLEU, 0 to 100, of each sampled text against all other sampled ones: high if texts are similar.
 
     texts:        [N] texts, in any order
     num_sampled:  number S of texts drawn, 2 to N. More references match more: compare only scores of the same S.
     seed:         seed of the draw, which depends on the texts and not on their order
+    level:        what a token is, see `tokens_of`
 
     Zhu et al. 2018, "Texygen", but a text is never its own reference; another text of the same words is one.
-    Tokens are `tokenise(text, "word")`. BLEU is sacrebleu's sentence BLEU: orders 1 to 4 without those that a text is
+    BLEU is sacrebleu's sentence BLEU: orders 1 to 4 without those that a text is
     too short for (effective order), and exponential smoothing. An empty text scores 0.
 
     Raises BadInput if num_sampled is out of range.
@@ -62,17 +63,17 @@ def self_bleu(texts: Sequence[str], num_sampled: int, seed: int) -> Overlap:
         raise BadInput(f"Self-BLEU: num_sampled is {num_sampled}, allowed are 2 to {len(texts)}, the number of texts")
     in_order = sorted(texts)
     sample = [in_order[i] for i in permutation(len(texts), seed, "self-bleu")[:num_sampled]]
-    tokens = [tokenise(text, "word") for text in sample]
+    tokens = [tokens_of(text, level) for text in sample]
     references_index = _References(tokens)
     scores = [references_index.bleu(text, row) for row, text in enumerate(tokens)]
     signature = (
-        f"nrefs:{num_sampled - 1}|case:lc|eff:yes|tok:ganrnn-word|smooth:exp|seed:{seed}"
+        f"nrefs:{num_sampled - 1}|{_case(level)}|eff:yes|tok:ganrnn-{level}|smooth:exp|seed:{seed}"
         f"|version:{sacrebleu.__version__}"
     )
     return Overlap(fsum(scores) / num_sampled, signature)
 
 
-def mean_bleu(texts: Sequence[str], references: Sequence[str]) -> Overlap:
+def mean_bleu(texts: Sequence[str], references: Sequence[str], level: TokenKind = "word") -> Overlap:
     """Mean sentence BLEU, 0 to 100, of each text [N] against all references [R], computed as in `self_bleu`.
 
     Texygen's BLEU: high if a text consists of n-grams of the references. Compare only scores with the same references.
@@ -80,9 +81,11 @@ def mean_bleu(texts: Sequence[str], references: Sequence[str]) -> Overlap:
     """
     _check_any("BLEU", texts)
     _check_any("BLEU", references)
-    references_index = _References([tokenise(text, "word") for text in references])
-    scores = [references_index.bleu(tokenise(text, "word")) for text in texts]
-    signature = f"nrefs:{len(references)}|case:lc|eff:yes|tok:ganrnn-word|smooth:exp|version:{sacrebleu.__version__}"
+    references_index = _References([tokens_of(text, level) for text in references])
+    scores = [references_index.bleu(tokens_of(text, level)) for text in texts]
+    signature = (
+        f"nrefs:{len(references)}|{_case(level)}|eff:yes|tok:ganrnn-{level}|smooth:exp|version:{sacrebleu.__version__}"
+    )
     return Overlap(fsum(scores) / len(scores), signature)
 
 
@@ -135,7 +138,11 @@ def _all_ngrams(tokens: Sequence[str]) -> Counter[tuple[str, ...]]:
 
 
 def _normalised(text: str) -> str:
-    return "".join(tokenise(text, "character"))
+    return "".join(tokens_of(text, "character"))
+
+
+def _case(level: TokenKind) -> str:
+    return "case:mixed" if level == "smiles" else "case:lc"
 
 
 def _ngrams(tokens: Sequence[str], n: int) -> list[tuple[str, ...]]:

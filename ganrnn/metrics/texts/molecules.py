@@ -10,6 +10,7 @@ scale.
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
+from functools import lru_cache
 from typing import Any, NewType
 
 import numpy as np
@@ -24,6 +25,7 @@ CanonicalSmiles = NewType("CanonicalSmiles", str)
 MAX_SMILES_CHARACTERS = 2000
 NUM_FINGERPRINT_BITS = 1024
 _FINGERPRINT_RADIUS = 2
+_NUM_KNOWN = 2**20
 _TILE_ROWS = 512  # rows and columns of a tile of the similarity matrix, which fits in the cache
 
 
@@ -41,10 +43,12 @@ def canonical_smiles(texts: Sequence[str]) -> list[CanonicalSmiles | None]:
     if len(texts) == 0:
         raise BadInput("molecules: 0 SMILES, at least 1 is needed")
     with rdkit.rdBase.BlockLogs():  # a line on stderr for each text that is no molecule
-        return [_canonical(rdkit, text) for text in texts]
+        return [_canonical(text) for text in texts]
 
 
-def _canonical(rdkit: Any, text: str) -> CanonicalSmiles | None:
+@lru_cache(_NUM_KNOWN)  # the training split is compared with samples, real texts and all points of a sweep
+def _canonical(text: str) -> CanonicalSmiles | None:
+    rdkit = _rdkit()
     fits = 0 < len(text) <= MAX_SMILES_CHARACTERS and text.isascii() and text.isprintable() and " " not in text
     molecule = rdkit.Chem.MolFromSmiles(text) if fits else None
     return None if molecule is None else CanonicalSmiles(rdkit.Chem.MolToSmiles(molecule))

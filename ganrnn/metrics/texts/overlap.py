@@ -20,7 +20,7 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
 from ganrnn.errors import BadInput
-from ganrnn.text.captions import tokenise
+from ganrnn.metrics.texts.tokens import TokenKind, tokens_of
 
 Tokenizer = Literal["13a", "zh", "char", "none"]
 
@@ -99,9 +99,11 @@ def chrf(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Over
     return chrf_sums(hypotheses, references).overlap()
 
 
-def rouge(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
+def rouge(
+    hypotheses: Sequence[str], references: Sequence[Sequence[str]], level: TokenKind = "word"
+) -> dict[str, float]:
     """Mean F1 of ROUGE-1, ROUGE-2 and ROUGE-L by name, 0 to 1: `rouge_sums` of all rows at once."""
-    return rouge_sums(hypotheses, references).means()
+    return rouge_sums(hypotheses, references, level).means()
 
 
 def bleu_sums(hypotheses: Sequence[str], references: Sequence[Sequence[str]], tokenizer: Tokenizer) -> OverlapSums:
@@ -138,18 +140,19 @@ def _sums(
     return OverlapSums(name, metric.get_signature().format(), counts)
 
 
-def rouge_sums(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> RougeSums:
+def rouge_sums(hypotheses: Sequence[str], references: Sequence[Sequence[str]], level: TokenKind = "word") -> RougeSums:
     """ROUGE's sums of a block of rows; shapes and errors as in `bleu_sums`.
 
-    Tokens are `tokenise(text, "word")`: case-folded, each ideograph and each punctuation mark a token, no stemming.
+    Tokens are `tokens_of(text, level)`; words are case-folded, each ideograph and each punctuation mark is a token, no
+    stemming.
     Each of the three scores uses the best of several references. Texts without tokens, or with too few for an n-gram,
     score 0. ROUGE-L reads the first 32,768 tokens of a text, which limits a row to about half a second.
     """
     _check("ROUGE", hypotheses, references)
     sums = [0, 0, 0]
     for hypothesis, *targets in zip(hypotheses, *references, strict=True):
-        tokens = tokenise(hypothesis, "word")
-        scores = [_rouge_f1(tokens, tokenise(target, "word")) for target in targets]
+        tokens = tokens_of(hypothesis, level)
+        scores = [_rouge_f1(tokens, tokens_of(target, level)) for target in targets]
         sums = [total + max(column) for total, column in zip(sums, zip(*scores, strict=True), strict=True)]
     return RougeSums(len(hypotheses), *sums)
 

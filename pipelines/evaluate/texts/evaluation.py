@@ -1,16 +1,19 @@
 """Texts against those that people wrote: scores, the page, and the sweep over temperatures."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from ganrnn.metrics.texts.spelling import Spelling
+from pipelines import storage
 from pipelines.config.recipe import Recipe
 from pipelines.evaluate.texts import metrics
 from pipelines.evaluate.texts.metrics import TextScores
 from pipelines.evaluate.texts.protocol import TextProtocol
 from pipelines.evaluate.texts.tables import Tables, read_tables
 from pipelines.evaluate.texts.temperature_sweep import sweep
+from pipelines.formats.dataset import shard_uris
 from pipelines.formats.evaluation_report import EvaluationReport, Scored
 from pipelines.formats.likelihood import LikelihoodProtocol
 from pipelines.formats.manifest import Manifest
@@ -41,7 +44,7 @@ def evaluate_texts(recipe: Recipe, manifest: Manifest, source: SampleSource) -> 
     """Score texts."""
     tables = read_tables(recipe, manifest, source, ("train", "test"))
     likelihood_scores, likelihood = _likelihood(tables)
-    scores, floors = _scores(recipe, tables)
+    scores, floors = scores_of(recipe, tables, _validation_texts(recipe, manifest, tables))
     scores = metrics.joined([likelihood_scores, scores])
     curves = None
     if recipe.evaluate.sweep.temperatures:
@@ -79,16 +82,26 @@ def _likelihood(tables: Tables) -> tuple[TextScores, LikelihoodProtocol]:
     return metrics.likelihood(total, num_tokens, reading, hidden_nats), protocol
 
 
-def _scores(recipe: Recipe, tables: Tables) -> tuple[TextScores, TextScores]:
-    """The other scores of the samples, and of real texts in their place."""
+def _validation_texts(recipe: Recipe, manifest: Manifest, tables: Tables) -> list[str]:
+    """Real molecules with which those of the test split are compared, as samples are with the test split."""
+    if not recipe.evaluate.molecules:
+        return []
+    texts: list[str] = storage.read_table(shard_uris(recipe.ingest.dataset_uri, manifest, "val"), [tables.column])[
+        0
+    ].to_pylist()
+    return texts
+
+
+def scores_of(recipe: Recipe, tables: Tables, other_real: Sequence[str]) -> tuple[TextScores, TextScores]:
+    """The other scores of the samples, and of real texts in their place, which no score compares with themselves."""
     config, samples = recipe.evaluate, tables.samples
     texts: list[str] = samples.column("text").to_pylist()
     real, training = tables.written("test"), tables.written("train")
     parts = [
         metrics.diversity(texts, config, recipe.seed),
-        metrics.memorised(texts, training),
+        metrics.memorised(texts, training, config),
     ]
-    floors = [metrics.diversity(real, config, recipe.seed), metrics.memorised(real, training)]
+    floors = [metrics.diversity(real, config, recipe.seed), metrics.memorised(real, training, config)]
     if tables.task.dataset_kind == "pairs" and "reference" in samples.column_names:
         parts.append(metrics.overlap(texts, samples.column("reference").to_pylist(), config))
     rules, _ = decodings(samples, recipe.generate.sampling.decoding)
@@ -96,7 +109,7 @@ def _scores(recipe: Recipe, tables: Tables) -> tuple[TextScores, TextScores]:
         parts.append(metrics.form(texts, rules))
     if config.molecules:
         parts.append(metrics.chemistry(texts, training, real))
-        floors.append(metrics.chemistry(real, training, real))
+        floors.append(metrics.chemistry(real, training, other_real))
     lengths = samples.column("num_tokens").to_pylist()
     cost = sum(samples.column("constraint_cost").to_pylist()) / max(1, sum(lengths))
     if any(rule.constraint != "none" for rule in rules):

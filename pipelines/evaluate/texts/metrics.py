@@ -10,11 +10,15 @@ from ganrnn.metrics.statistics.intervals import Interval
 from ganrnn.metrics.statistics.share import Share
 from ganrnn.metrics.texts import molecules
 from ganrnn.metrics.texts.diversity import distinct, duplicates, self_bleu
+from ganrnn.metrics.texts.molecules import CanonicalSmiles
 from ganrnn.metrics.texts.overlap import bleu, chrf, rouge
 from ganrnn.metrics.texts.poem_form import in_form, in_rhyme
+from ganrnn.metrics.texts.tokens import TokenKind
 from ganrnn.text.reading import Reading
 from pipelines.config.evaluate import EvaluateConfig
 from pipelines.formats.likelihood import PER_CHARACTER
+
+_FEWEST_MOLECULES = 2  # for a distance
 
 
 @dataclass(frozen=True)
@@ -58,14 +62,19 @@ def likelihood(total: float, num_tokens: int, reading: Reading, hidden_nats: flo
     return scores
 
 
+def token_kind(config: EvaluateConfig) -> TokenKind:
+    """What n-grams are made of."""
+    return "smiles" if config.molecules else "word"
+
+
 def diversity(texts: Sequence[str], config: EvaluateConfig, seed: int) -> TextScores:
     """How different texts are from each other."""
-    scores = TextScores()
+    scores, level = TextScores(), token_kind(config)
     for n in (1, 2, 3):
-        scores.metrics[f"distinct{n}_{len(texts)}"] = distinct(texts, n, "word")
+        scores.metrics[f"distinct{n}_{len(texts)}"] = distinct(texts, n, level)
     num = min(config.num_self_bleu, len(texts))
     if num >= 2:
-        among = self_bleu(texts, num, seed)
+        among = self_bleu(texts, num, seed, level)
         scores.metrics[f"self_bleu_{num}"], scores.signatures[f"self_bleu_{num}"] = among.score, among.signature
     return scores
 
@@ -73,15 +82,25 @@ def diversity(texts: Sequence[str], config: EvaluateConfig, seed: int) -> TextSc
 def overlap(texts: Sequence[str], references: Sequence[str], config: EvaluateConfig) -> TextScores:
     """Overlap with the human references for the same prompts."""
     overlaps = {"bleu": bleu(texts, [references], config.bleu_tokenizer), "chrf": chrf(texts, [references])}
-    metrics = {name: each.score for name, each in overlaps.items()} | rouge(texts, [references])
+    metrics = {name: each.score for name, each in overlaps.items()} | rouge(texts, [references], token_kind(config))
     return TextScores(metrics, {}, {name: each.signature for name, each in overlaps.items()})
 
 
-def memorised(texts: Sequence[str], training: Sequence[str]) -> TextScores:
-    """The share of texts that are also in the training set."""
+def memorised(texts: Sequence[str], training: Sequence[str], config: EvaluateConfig) -> TextScores:
+    """The share of texts that are also in the training set; molecules are the same in any spelling of SMILES."""
     scores = TextScores()
-    scores.add_share("in_training_set", duplicates(texts, training))
+    if config.molecules:
+        known = set(_molecules_or_texts(training)) if training else set()
+        scores.add_share(
+            "in_training_set", Share(sum(each in known for each in _molecules_or_texts(texts)), len(texts))
+        )
+    else:
+        scores.add_share("in_training_set", duplicates(texts, training))
     return scores
+
+
+def _molecules_or_texts(texts: Sequence[str]) -> list[str]:
+    return [molecule or text for text, molecule in zip(texts, molecules.canonical_smiles(texts), strict=True)]
 
 
 def form(texts: Sequence[str], rules: Sequence[Decoding]) -> TextScores:
@@ -104,12 +123,22 @@ def chemistry(texts: Sequence[str], training: Sequence[str], held_out: Sequence[
     scores.add_share("validity", molecules.validity(generated))
     scores.add_share(f"unique_{len(texts)}", molecules.uniqueness(generated, len(texts)))
     scores.add_share("novelty", molecules.novelty(generated, set(known)))
-    if scores.metrics["validity"] * len(texts) >= 2:
+    if _num_valid(generated) >= _FEWEST_MOLECULES:
         scores.metrics["internal_diversity"] = molecules.internal_diversity(molecules.fingerprints(generated))
-        reference = molecules.fingerprint_moments(molecules.canonical_smiles(held_out))
-        name = f"frechet_fingerprint_{len(texts)}"
-        scores.metrics[name] = frechet_distance(molecules.fingerprint_moments(generated), reference)
+    scores.metrics.update(fingerprint_distance(texts, held_out))
     return scores
+
+
+def fingerprint_distance(texts: Sequence[str], others: Sequence[str]) -> dict[str, float]:
+    """The Fréchet distance of fingerprints by its name; nothing where one side has fewer than two molecules."""
+    sides = [molecules.canonical_smiles(side) if side else [] for side in (texts, others)]
+    if min(map(_num_valid, sides)) < _FEWEST_MOLECULES:
+        return {}
+    return {f"frechet_fingerprint_{len(texts)}": frechet_distance(*map(molecules.fingerprint_moments, sides))}
+
+
+def _num_valid(canonical: Sequence[CanonicalSmiles | None]) -> int:
+    return sum(molecule is not None for molecule in canonical)
 
 
 def joined(parts: Sequence[TextScores]) -> TextScores:

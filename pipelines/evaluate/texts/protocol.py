@@ -63,6 +63,7 @@ class TextProtocol:
             "molecules": self.molecules,
             "num_self_bleu": self.num_self_bleu,
             **_SETTINGS_OF_IMAGES,
+            **({"tokens": "smiles"} if self.molecules else {}),  # were words in earlier reports
         }
         content = [settings, self.prompts_digest, dict(self.counts), self.seed]
         return storage.sha256(json.dumps(content, sort_keys=True).encode())

@@ -30,7 +30,12 @@ class Tables:
 
     def written(self, split: str) -> list[str]:
         """The texts of a split that the model learns to write."""
-        return self.rows[split]["text" if self.task.dataset_kind == "texts" else "target"]
+        return self.rows[split][self.column]
+
+    @property
+    def column(self) -> str:
+        """The column of the texts that the model learns to write."""
+        return "text" if self.task.dataset_kind == "texts" else "target"
 
     @property
     def counts(self) -> dict[str, int]:

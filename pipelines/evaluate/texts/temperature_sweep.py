@@ -12,10 +12,11 @@ from tqdm import tqdm
 from ganrnn.errors import BadInput
 from ganrnn.metrics.images.frechet import frechet_distance
 from ganrnn.metrics.statistics.moments import Moments
-from ganrnn.metrics.texts.diversity import distinct, duplicates, mean_bleu, self_bleu
+from ganrnn.metrics.texts.diversity import distinct, mean_bleu, self_bleu
 from ganrnn.metrics.texts.text_reader import TextReader
 from ganrnn.text.vocabulary import TextVocabulary
 from pipelines.config.recipe import Recipe
+from pipelines.evaluate.texts.metrics import memorised, token_kind
 from pipelines.formats import prompts
 from pipelines.formats.evaluation_report import Sweep, SweepCurve, SweepPoint
 from pipelines.formats.schemas import TEXT_SAMPLES
@@ -96,7 +97,8 @@ class Scale:
         """Quality: likelihood under a model of real texts, BLEU. Diversity: the reverse likelihood, self-BLEU."""
         num = min(self.config.num_self_bleu, len(texts))
         reader = TextReader(texts, self.vocabulary, self.config.sweep.reader, self.seed)
-        among, against = self_bleu(texts, num, self.seed), mean_bleu(texts, self.held_out)
+        level = token_kind(self.config)
+        among, against = self_bleu(texts, num, self.seed, level), mean_bleu(texts, self.held_out, level)
         self.signatures |= {f"self_bleu_{num}": among.signature, "bleu_test": against.signature}
         return {
             "nats_per_character": self.reader.nats(texts),
@@ -106,6 +108,6 @@ class Scale:
             ),
             "bleu_test": against.score,
             f"self_bleu_{num}": among.score,
-            f"distinct2_{len(texts)}": distinct(texts, 2, "word"),
-            "in_training_set": duplicates(texts, self.training).value,
+            f"distinct2_{len(texts)}": distinct(texts, 2, level),
+            "in_training_set": memorised(texts, self.training, self.config).metrics["in_training_set"],
         }
