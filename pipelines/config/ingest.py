@@ -43,7 +43,7 @@ class IngestConfig:
     width: int = 32  #: Width of the dataset's images, in pixels.
     #: File of captions in an image_folder (CSV, JSONL, JSON, Parquet) if it is not found by its usual name.
     captions_file: str | None = None
-    #: Column with a row's id; null takes the column id, and numbers the rows where there is none.
+    #: Column with a row's id; null takes the column id if there is one, '' none: ids are then made from the rows.
     id_column: str | None = None
     image_column: str = "image"  #: Column with the image, of source parquet; an image_folder names it in file_name.
     #: Column with the image to start from, of a task such as image_to_image; of image_folder, its file.

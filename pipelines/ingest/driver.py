@@ -9,11 +9,13 @@ of 16 bytes for each row read so far, and the captions of test.
 
 import hashlib
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ganrnn.data.scenes import Split
 from ganrnn.errors import BadInput
+from ganrnn.tasks.image_to_image import ImageToImageConfig
 from pipelines import storage
 from pipelines.config.ingest import IngestConfig
 from pipelines.config.recipe import Recipe
@@ -22,8 +24,8 @@ from pipelines.formats import manifest as manifests
 from pipelines.formats.manifest import MANIFEST, SCHEMA_VERSION, Manifest, ManifestShard
 from pipelines.ingest.prepare import PreparedRow
 from pipelines.ingest.row_filter import REJECTS, RowFilter
-from pipelines.ingest.source_row import SPLITS
-from pipelines.ingest.sources import describe, raw_rows
+from pipelines.ingest.source_row import SPLITS, storable
+from pipelines.ingest.sources import describe, passed_over, raw_rows
 from pipelines.ingest.split_writer import PROMPTS, SplitWriter
 
 _SHARD = re.compile(r"\d{5,}\.parquet")
@@ -48,6 +50,7 @@ def ingest(recipe: Recipe) -> Manifest:
         now = {"schema_version": SCHEMA_VERSION, "config": settings, "inputs": inputs}
         _require_same(manifest.to_json(), now, manifest_uri)
         return manifest
+    _tell_of_passed_over(config)
     storage.delete_folder(storage.join(config.dataset_uri, REJECTS))
     _delete_rows(config.dataset_uri)
     try:
@@ -72,10 +75,13 @@ def split_of(group: str, seed: int, holdout_share: float) -> Split:
 def _write_rows(recipe: Recipe) -> tuple[tuple[ManifestShard, ...], dict[str, int | str]]:
     """All files but the manifest; returns the shards in order and the totals."""
     config = recipe.ingest
-    row_filter = RowFilter(config)
+    is_paired = isinstance(recipe.task, ImageToImageConfig) and recipe.task.pairing == "paired"
+    row_filter = RowFilter(config, needs_source=is_paired and config.has_sources)
     writers = {split: SplitWriter(config, split) for split in SPLITS}
     for split, row in _split_rows(recipe, row_filter):
         writers[split].add(row)
+    if not row_filter.counts["read"]:
+        raise BadInput(f"{config.source_uri} holds no row; give a source with at least one")
     row_filter.write_rejects()
     for writer in writers.values():
         writer.flush()
@@ -118,6 +124,15 @@ def _split_rows(recipe: Recipe, row_filter: RowFilter) -> Iterator[tuple[Split, 
             groups.add(row.group)
             yield split or split_of(row.group, recipe.seed, holdout_share=1.0), row
         held_out |= groups
+
+
+def _tell_of_passed_over(config: IngestConfig) -> None:
+    for uri in (config.source_uri, config.holdout_uri, config.test_uri):
+        others = passed_over(config, uri) if uri and config.source != "scenes" else []
+        if others:
+            first = ", ".join(storable(storage.relative(file, str(uri))) for file in others[:3])
+            rule = "read only if a list of captions names them" if config.source == "image_folder" else "passed over"
+            print(f"{uri}: {len(others)} files are {rule}: {first}", file=sys.stderr)
 
 
 def _refuse_overlap(config: IngestConfig) -> None:

@@ -31,7 +31,7 @@ class PreparedRow:
         return str(self.columns["id"])
 
 
-def prepare(row: RawRow, config: IngestConfig) -> PreparedRow | str:
+def prepare(row: RawRow, config: IngestConfig, needs_source: bool = False) -> PreparedRow | str:
     """The row as the dataset holds it, or why it cannot be; a function of the row alone.
 
     Pictures of another size are scaled to `height` x `width` by `images.scaled`.
@@ -41,6 +41,8 @@ def prepare(row: RawRow, config: IngestConfig) -> PreparedRow | str:
     try:
         text, label = _text(row.text), _whole_number(row.label)
         attributes = {name: _plain(value, name) for name, value in row.attributes.items()}
+        if needs_source and row.source_image is None:
+            raise BadInput(f"{config.source_image_column} is empty; task.pairing paired needs a source picture")
         columns, digests = _pictures(row, config) if config.kind == "images" else ({}, [])
         if config.kind == "pairs":
             columns = {"source": _text(row.source_text), "target": text}
@@ -81,6 +83,8 @@ def _text(value: Any) -> str:
 
 def _plain(value: Any, name: str) -> str:
     """Any scalar as text that can be stored: not empty, and without half a surrogate pair, which JSON may hold."""
+    if isinstance(value, dict | list):
+        raise BadInput(f"{name} is of type {type(value).__name__}; allowed are plain values")
     text = str(value)
     try:
         text.encode()

@@ -13,16 +13,20 @@ from pipelines import storage
 from pipelines.config.ingest import IngestConfig
 from pipelines.formats import schemas
 from pipelines.ingest.prepare import PreparedRow, prepare
-from pipelines.ingest.source_row import RawRow
+from pipelines.ingest.source_row import RawRow, storable
 
 REJECTS = "rejects.parquet"
 
 
 @dataclass
 class RowFilter:
-    """Lets each row through once and counts the others: rejects, repeats, pictures without a caption."""
+    """Lets each row through once and counts the others: rejects, repeats, pictures without a caption.
+
+    needs_source: whether a row without a source picture is a reject, because the task learns from pairs
+    """
 
     config: IngestConfig
+    needs_source: bool = False
     counts: Counter[str] = field(default_factory=Counter)
     rejects: list[dict[str, str | None]] = field(default_factory=list)
     contents: set[bytes] = field(default_factory=set)
@@ -35,7 +39,7 @@ class RowFilter:
                 self.counts["images_without_caption"] += 1
                 continue
             self.counts["read"] += 1
-            prepared = prepare(row, self.config)
+            prepared = prepare(row, self.config, self.needs_source)
             if isinstance(prepared, str):
                 self._reject(row, prepared)
                 continue
@@ -45,7 +49,8 @@ class RowFilter:
                 continue
             row_id = hashlib.blake2b(prepared.id.encode(), digest_size=16).digest()
             if row_id in self.ids:
-                self._reject(row, f"id {prepared.id!r} stands twice, on different rows; allowed are unique ids")
+                allowed = "allowed are unique ids, or ingest.id_column '' to make them from the rows"
+                self._reject(row, f"id {prepared.id!r} stands twice, on different rows; {allowed}")
                 continue
             self.contents.add(prepared.content)
             self.ids.add(row_id)
@@ -53,7 +58,7 @@ class RowFilter:
 
     def _reject(self, row: RawRow, reason: str) -> None:
         row_id = None if row.id is None else str(row.id).encode(errors="replace").decode()
-        self.rejects.append({"place": row.place, "id": row_id, "reason": reason})
+        self.rejects.append({"place": storable(row.place), "id": row_id, "reason": storable(reason)})
 
     def write_rejects(self) -> None:
         """Write the rejects file. Raises BadInput when there are more rejects than the config allows."""

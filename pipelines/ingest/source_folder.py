@@ -1,58 +1,80 @@
 """A folder of pictures with captions as a source: CSV, JSON lines, JSON, Parquet."""
 
-import csv
-import io
-import json
+import os
 import posixpath
 from collections.abc import Iterator
 from typing import Any
 
-import pyarrow as pa
-
-from ganrnn.errors import BadInput
+from ganrnn.errors import BadInput, TryAgain
 from pipelines import storage
 from pipelines.config.ingest import IngestConfig
-from pipelines.ingest.source_parquet import table_rows
-from pipelines.ingest.source_row import FILE_NAME, RawRow, Values, raw_row, wanted_columns
+from pipelines.ingest import caption_lists
+from pipelines.ingest.caption_lists import CaptionRow, caption_rows
+from pipelines.ingest.source_row import FILE_NAME, RawRow, raw_row
 
-_CAPTIONS = (".csv", ".json", ".jsonl", ".parquet")
 _METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 
 
 def folder_rows(config: IngestConfig, uri: str) -> Iterator[RawRow]:
     """The captioned images in the order of their lists, then the images that no list names."""
-    captioned = set()
+    captioned = set[str]()
     for captions in caption_files(config, uri):
         # Hugging Face: file names are relative to the metadata file; those of a list named by hand, to the folder.
         folder = "" if config.captions_file else posixpath.dirname(storage.relative(captions, uri))
-        for place, values in _caption_rows(config, captions):
-            if isinstance(values, str):
-                yield RawRow(place, problem=values)
-                continue
-            try:
-                name = _name_inside(folder, values[FILE_NAME])
-                captioned.add(name)
-                data, source, problem = storage.read_bytes(storage.join(uri, name)), None, None
-                if config.source_image_column and values[config.source_image_column]:
-                    name = _name_inside(folder, values[config.source_image_column])
-                    captioned.add(name)
-                    source = storage.read_bytes(storage.join(uri, name))
-            except BadInput as error:
-                data, source, problem = b"", None, str(error)
-            yield raw_row(config, place, values, data, source, problem)
+        for row in caption_rows(config, captions):
+            yield _captioned_row(config, uri, folder, row, captioned)
     for file in picture_files(uri):
-        if storage.relative(file, uri) not in captioned:
+        if storage.relative(file, uri) in captioned:
+            continue
+        if leads_nowhere(file):
+            yield RawRow(file, problem="is a link to a file that does not exist")
+        else:
             yield RawRow(file, has_caption=False)
+
+
+def _captioned_row(config: IngestConfig, uri: str, folder: str, row: CaptionRow, captioned: set[str]) -> RawRow:
+    """A row of a list with its pictures, whose names are added to `captioned`."""
+    pictures, problem = [], row.problem
+    for column in filter(None, (FILE_NAME, config.source_image_column)):
+        if column != FILE_NAME and not row.values.get(column):
+            continue
+        try:
+            name = _name_inside(folder, row.values.get(column), column)
+            captioned.add(name)
+            if not problem:
+                pictures.append(_picture(storage.join(uri, name)))
+        except TryAgain:
+            raise
+        except BadInput as error:
+            problem = problem or str(error)
+    if row.problem:
+        return RawRow(row.place, problem=row.problem)
+    data, source = (*pictures, None, None)[:2]
+    return raw_row(config, row.place, row.values, data, source, problem)
+
+
+def _picture(file: str) -> bytes:
+    path = storage.local_path(file)
+    if path and path.exists() and not path.is_file():
+        raise BadInput(f"{file} is a folder, a pipe or a device; allowed is a file")
+    return storage.read_bytes(file, if_missing="check the list of captions and the folder")
+
+
+def leads_nowhere(file: str) -> bool:
+    """Whether a file is a link whose target does not exist."""
+    path = storage.local_path(file)
+    return path is not None and not os.path.exists(path)
 
 
 def caption_files(config: IngestConfig, uri: str) -> list[str]:
     """The list named by the config, or every metadata file below the folder."""
     if config.captions_file:
-        if not config.captions_file.endswith(_CAPTIONS):
-            raise BadInput(f"ingest.captions_file is {config.captions_file}; allowed are {', '.join(_CAPTIONS)} files")
+        if not config.captions_file.lower().endswith(caption_lists.ENDINGS):
+            allowed = ", ".join(caption_lists.ENDINGS)
+            raise BadInput(f"ingest.captions_file is {config.captions_file}; allowed are {allowed} files")
         return [storage.join(uri, config.captions_file)]
-    files = [file for file in storage.list_files(uri) if posixpath.basename(file) in _METADATA]
+    files = [file for file in storage.list_files(uri) if posixpath.basename(file).lower() in _METADATA]
     if not files:
         allowed = " or ".join(_METADATA)
         raise BadInput(f"{uri} holds no {allowed}; give an existing folder with one, or ingest.captions_file")
@@ -64,65 +86,18 @@ def picture_files(uri: str) -> list[str]:
     return [file for file in storage.list_files(uri) if file.lower().endswith(_PICTURES)]
 
 
-def _caption_rows(config: IngestConfig, uri: str) -> Iterator[tuple[str, Values | str]]:
-    if uri.endswith(".parquet"):
-        schema = storage.open_parquet(uri).schema_arrow
-        columns = wanted_columns(config, schema.names, FILE_NAME)
-        storage.require_columns(uri, schema, columns)
-        yield from table_rows(uri, columns)
-    elif uri.endswith(".csv"):
-        yield from _csv_rows(config, uri)
-    else:
-        yield from _jsonl_rows(config, uri) if uri.endswith(".jsonl") else _json_rows(config, uri)
-
-
-def _csv_rows(config: IngestConfig, uri: str) -> Iterator[tuple[str, Values | str]]:
-    with storage.open_binary(uri) as file:
-        # utf-8-sig: spreadsheets put a byte order mark first.
-        reader = csv.DictReader(io.TextIOWrapper(file, encoding="utf-8-sig", newline=""), strict=True)
-        try:
-            names = list(reader.fieldnames or ())
-            header = pa.schema([(name, pa.string()) for name in names])
-            storage.require_columns(uri, header, wanted_columns(config, names, FILE_NAME))
-            for values in reader:
-                place = f"{uri} line {reader.line_num}"
-                # DictReader keeps surplus fields under None.
-                is_long = None in values
-                yield place, "more fields than the header; quote texts that hold a comma" if is_long else dict(values)
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise BadInput(f"{uri} line {reader.line_num} is not CSV in UTF-8 ({error})") from error
-
-
-def _jsonl_rows(config: IngestConfig, uri: str) -> Iterator[tuple[str, Values | str]]:
-    with storage.open_binary(uri) as file:
-        for number, line in enumerate(file, start=1):
-            if line.strip():
-                try:
-                    yield f"{uri} line {number}", _checked(config, json.loads(line))
-                except ValueError as error:
-                    yield f"{uri} line {number}", f"not JSON ({error})"
-
-
-def _json_rows(config: IngestConfig, uri: str) -> Iterator[tuple[str, Values | str]]:
-    rows = storage.read_json(uri)
-    if not isinstance(rows, list):
-        raise BadInput(f"{uri} holds {type(rows).__name__}; allowed is a list of objects with {FILE_NAME!r} and a text")
-    for index, values in enumerate(rows):
-        yield f"{uri} item {index}", _checked(config, values)
-
-
-def _checked(config: IngestConfig, values: Any) -> Values | str:
-    if not isinstance(values, dict):
-        return f"holds {type(values).__name__}, not an object"
-    missing = [name for name in wanted_columns(config, values, FILE_NAME) if name not in values]
-    return f"has no {missing[0]!r}; it has {', '.join(values) or 'nothing'}" if missing else values
-
-
-def _name_inside(folder: str, name: Any) -> str:
+def _name_inside(folder: str, name: Any, column: str) -> str:
     """The path below the source; a name that leads out of it is BadInput."""
-    if not isinstance(name, str) or not name or "\0" in name:
-        raise BadInput(f"{FILE_NAME} is {name!r}; allowed is a path inside the folder")
+    if not isinstance(name, str) or not name or "\0" in name or not _is_unicode(name):
+        raise BadInput(f"{column} is {name!r:.200}; allowed is a path inside the folder")
+    if name.startswith("/"):
+        raise BadInput(f"{column} {name!r} is an absolute path; allowed are paths inside the folder, from where it is")
     path = posixpath.normpath(posixpath.join(folder, name))
-    if path.startswith(("/", "../")) or path in ("..", "."):
-        raise BadInput(f"{FILE_NAME} {name!r} leads out of the folder; allowed are paths inside it")
+    if path.startswith("../") or path in ("..", "."):
+        raise BadInput(f"{column} {name!r} leads out of the folder; allowed are paths inside it")
     return path
+
+
+def _is_unicode(name: str) -> bool:
+    """Whether a name has no half of a surrogate pair, which JSON may hold and no file system takes."""
+    return not any("\ud800" <= character <= "\udfff" for character in name)

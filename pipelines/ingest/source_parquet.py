@@ -1,7 +1,7 @@
 """Parquet files as a source, dialogues turn by turn."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -16,14 +16,27 @@ from pipelines.storage.errors import STORE_ERRORS
 
 _BATCH_ROWS = 128
 
+# What a value raises that Python has no equal of: a date after the year 9999, an unknown time zone, text in Latin-1.
+_UNREADABLE = (ArithmeticError, LookupError, NotImplementedError, TypeError, ValueError, pa.ArrowException)
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """A row of a Parquet file; with a problem, `values` are those that could be read."""
+
+    place: str
+    values: Values
+    problem: str | None = None
+
 
 def parquet_rows(config: IngestConfig, uri: str) -> Iterator[RawRow]:
     """The rows of Parquet files in order."""
     for file in source_files(uri, ".parquet"):
         columns = parquet_columns(config, file)
-        for place, values in table_rows(file, columns):
-            if isinstance(values, str):
-                yield RawRow(place, problem=values)
+        for row in table_rows(file, columns):
+            place, values = row.place, row.values
+            if row.problem:
+                yield RawRow(place, problem=row.problem)
                 continue
             if config.kind != "images":
                 yield from _turns(config, raw_row(config, place, values, None, None, None))
@@ -95,19 +108,31 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
-def table_rows(uri: str, columns: Sequence[str]) -> Iterator[tuple[str, Values | str]]:
-    """Each row of a Parquet file with its place, read some at a time; a problem instead where text is not UTF-8."""
+def table_rows(uri: str, columns: Sequence[str]) -> Iterator[TableRow]:
+    """Each row of a Parquet file, read some at a time."""
     index = 0
     try:
         for batch in storage.open_parquet(uri).iter_batches(_BATCH_ROWS, columns=list(columns)):
             for i in range(batch.num_rows):
-                values: Values | str
-                try:
-                    (values,) = batch.slice(i, 1).to_pylist()
-                except UnicodeDecodeError as error:
-                    values = f"a text is not UTF-8 ({error})"
-                yield f"{uri} row {index}", values
+                yield _table_row(f"{uri} row {index}", batch.slice(i, 1))
                 index += 1
     except (*STORE_ERRORS, pa.ArrowException) as error:
         text = f"{uri} cannot be read as Parquet after row {index}"
         raise errors.refusal(text, error, "; it may be truncated") from error
+
+
+def _table_row(place: str, row: pa.RecordBatch) -> TableRow:
+    """A row of one, each value converted by itself where some cannot be."""
+    try:
+        return TableRow(place, row.to_pylist()[0])
+    except _UNREADABLE:
+        pass
+    values, problem = dict.fromkeys(row.schema.names), None
+    for name, column in zip(row.schema.names, row.columns, strict=True):
+        try:
+            values[name] = column[0].as_py()
+        except UnicodeDecodeError as error:
+            problem = problem or f"column {name!r} is not UTF-8 ({error})"
+        except _UNREADABLE as error:
+            problem = problem or f"column {name!r} cannot be read as {column.type} ({error})"
+    return TableRow(place, values, problem)

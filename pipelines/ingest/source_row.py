@@ -1,5 +1,6 @@
 """What every source yields: raw rows, and how their columns are chosen."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -44,14 +45,16 @@ class RawRow:
 def raw_row(
     config: IngestConfig, place: str, values: Values, image: bytes | None, source: bytes | None, problem: str | None
 ) -> RawRow:
-    """A row of a table; an empty id or label becomes its problem."""
+    """A row of a table, in which empty texts and NaN are missing values; an id or label that is becomes its problem."""
     id_column = id_column_of(config, values)
-    values = {name: None if value == "" else value for name, value in values.items()}
+    values = {name: None if _is_missing(value) else value for name, value in values.items()}
     for name in (id_column, config.label_column):
         if name and values[name] is None:
             problem = problem or f"column {name!r} is empty"
     label = values[config.label_column] if config.label_column else None
     attributes = {name: values[name] for name in config.attribute_columns if values[name] is not None}
+    if not config.text_column and config.attribute_columns and not attributes and label is None:
+        problem = problem or f"{' and '.join(config.attribute_columns)} are empty: nothing to write a caption from"
     return RawRow(
         place,
         image,
@@ -66,9 +69,20 @@ def raw_row(
     )
 
 
+def _is_missing(value: Any) -> bool:
+    return value == "" or (isinstance(value, float) and math.isnan(value))
+
+
+def storable(text: str) -> str:
+    """A text that UTF-8 can hold: file names need not be UTF-8, and JSON may hold half a surrogate pair."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def id_column_of(config: IngestConfig, present: Mapping[str, Any] | Sequence[str]) -> str | None:
-    """The column of ids: the configured one, else `id` where the source has it."""
-    return config.id_column or ("id" if "id" in present else None)
+    """The column of ids: the configured one, none for an empty name, else `id` where the source has it."""
+    if config.id_column is None:
+        return "id" if "id" in present else None
+    return config.id_column or None
 
 
 def wanted_columns(config: IngestConfig, present: Mapping[str, Any] | Sequence[str], first: str | None) -> list[str]:

@@ -6,7 +6,6 @@ row does not stop the others. A file that is missing, truncated or without a col
     for row in raw_rows(recipe.ingest, recipe.ingest.source_uri, recipe.seed): ...
 """
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -14,9 +13,9 @@ from typing import Any
 
 from pipelines import storage
 from pipelines.config.ingest import IngestConfig
-from pipelines.ingest.source_folder import caption_files, folder_rows, picture_files
+from pipelines.ingest.source_folder import caption_files, folder_rows, leads_nowhere, picture_files
 from pipelines.ingest.source_parquet import parquet_columns, parquet_rows
-from pipelines.ingest.source_row import RawRow, source_files
+from pipelines.ingest.source_row import RawRow, source_files, storable
 from pipelines.ingest.source_scenes import scene_rows
 from pipelines.ingest.source_texts import text_rows
 
@@ -46,7 +45,7 @@ def describe(config: IngestConfig, uri: str | None, seed: int) -> dict[str, Any]
             parquet_columns(config, file)
         return {"uri": uri, "files": _digests(uri, files)}
     captions, pictures = caption_files(config, uri), picture_files(uri)
-    combined = storage.sha256(json.dumps(_digests(uri, pictures)).encode())
+    combined = storage.sha256(json.dumps(_digests(uri, pictures, missing="")).encode())
     return {
         "uri": uri,
         "files": _digests(uri, captions),
@@ -54,10 +53,17 @@ def describe(config: IngestConfig, uri: str | None, seed: int) -> dict[str, Any]
     }
 
 
-def _digests(uri: str, files: Sequence[str]) -> list[dict[str, str]]:
+def passed_over(config: IngestConfig, uri: str) -> list[str]:
+    """What lies in a source and is not read: hidden files, other endings, pipes."""
+    if config.source == "image_folder":
+        return storage.list_others(uri, [*caption_files(config, uri), *picture_files(uri)])
+    return storage.list_others(uri, source_files(uri, ".txt" if config.source == "text_files" else ".parquet"))
+
+
+def _digests(uri: str, files: Sequence[str], missing: str | None = None) -> list[dict[str, str]]:
+    """The digest of each file; `missing` where a link leads nowhere, which is BadInput without it."""
     digests = []
     for name in files:
-        with storage.open_binary(name) as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        digests.append({"uri": storage.relative(name, uri), "sha256": digest})
+        digest = missing if missing is not None and leads_nowhere(name) else storage.file_digest(name)
+        digests.append({"uri": storable(storage.relative(name, uri)), "sha256": digest})
     return digests

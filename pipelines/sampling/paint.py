@@ -54,7 +54,7 @@ def _prompt_rows(sampler: ModelSampler, model_uri: str, prompt: str, source: str
     if "source_image" in sampler.task.prompt_columns:
         if source is None:
             raise BadInput(f"{model_uri} paints over a picture; give one with --source")
-        rows["source_image"] = [{"bytes": storage.read_bytes(storage.absolute(source))}]
+        rows["source_image"] = [{"bytes": storage.read_bytes(storage.absolute(source), "check --source")}]
     elif source is not None:
         raise BadInput(f"{model_uri} paints from the prompt alone and reads no picture; leave out --source {source}")
     return rows

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,6 +25,8 @@ _ABSENT = (FileNotFoundError, NotADirectoryError)
 # A PUT of more is refused by S3; less is never cut into parts, which a killed process would leave behind.
 _ONE_PUT_BYTES = 5 << 30
 
+_IF_MISSING = "check the path, or run the verb that writes it"
+
 T = TypeVar("T")
 
 
@@ -43,22 +45,26 @@ def exists(uri: str) -> bool:
 
 
 def list_files(uri: str, suffix: str = "") -> list[str]:
-    """URIs of all files below a folder, sorted, without hidden and unfinished ones; the file itself if it is one."""
+    """URIs of all files below a folder, sorted, without hidden and unfinished ones; the file itself if it is one.
+
+    Case does not count in `suffix`. Pipes and devices are no files.
+    """
     return list(stat_files(uri, suffix))
+
+
+def list_others(uri: str, files: Collection[str]) -> list[str]:
+    """URIs of all that lies below a folder, hidden or not, and is none of `files`."""
+    return sorted(_find(uri).keys() - set(files))
 
 
 def stat_files(uri: str, suffix: str = "") -> dict[str, FileStat]:
     """What `list_files` lists, with sizes and times, by one listing."""
-    fs, path = open_filesystem(uri)
-
-    def find() -> dict[str, dict[str, Any]]:
-        return dict(fs.find(path, detail=True))
-
-    scheme = f"{uri.split('://')[0]}://" if "://" in uri else ""
+    path = open_filesystem(uri)[1]
+    scheme = _scheme(uri)
     return {
-        name if name.startswith(scheme) else scheme + name: FileStat(entry["size"], _modified_seconds(entry))
-        for name, entry in sorted(ask(uri, find).items())
-        if name.endswith(suffix) and not _is_hidden(name, path)
+        name: FileStat(entry["size"], _modified_seconds(entry))
+        for name, entry in _find(uri).items()
+        if name.lower().endswith(suffix) and not _is_hidden(name.removeprefix(scheme), path) and _is_file(entry)
     }
 
 
@@ -75,10 +81,10 @@ def list_folders(uri: str) -> list[str]:
     return [name.rstrip("/").rsplit("/", 1)[-1] for name in ask(uri, find)]
 
 
-def read_bytes(uri: str) -> bytes:
-    """A whole file."""
+def read_bytes(uri: str, if_missing: str = _IF_MISSING) -> bytes:
+    """A whole file. `if_missing` is the advice where it does not exist."""
     fs, path = open_filesystem(uri)
-    return ask(uri, lambda: read_at_once(fs, path))
+    return ask(uri, lambda: read_at_once(fs, path), if_missing)
 
 
 def open_binary(uri: str) -> Any:
@@ -98,7 +104,7 @@ def read_json(uri: str) -> Any:
     data = read_bytes(uri)
     try:
         return json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{uri} is not JSON ({error}); it may be truncated") from error
 
 
@@ -193,11 +199,11 @@ def open_filesystem(uri: str) -> tuple[Any, str]:
     return fs, path
 
 
-def ask(uri: str, question: Callable[[], T]) -> T:
+def ask(uri: str, question: Callable[[], T], if_missing: str = _IF_MISSING) -> T:
     try:
         return question()
     except FileNotFoundError as error:
-        raise BadInput(f"{uri} does not exist; check the path, or run the verb that writes it") from error
+        raise BadInput(f"{uri} does not exist; {if_missing}") from error
     except STORE_ERRORS as error:
         raise errors.refusal(f"{uri} cannot be read", error) from error
 
@@ -241,6 +247,29 @@ def _modified_seconds(entry: Mapping[str, Any]) -> float:
     """Each file system of fsspec has its own name for the time of last change."""
     time = entry.get("mtime") or entry.get("LastModified") or entry.get("created") or 0.0
     return float(time.timestamp() if hasattr(time, "timestamp") else time)
+
+
+def _find(uri: str) -> dict[str, dict[str, Any]]:
+    """All that lies below a folder by URI, sorted, as its file system describes it."""
+    fs, path = open_filesystem(uri)
+    scheme = _scheme(uri)
+
+    def find() -> dict[str, dict[str, Any]]:
+        return dict(fs.find(path, detail=True))
+
+    entries = sorted(ask(uri, find).items())
+    return {name if name.startswith(scheme) else scheme + name: entry for name, entry in entries}
+
+
+def _scheme(uri: str) -> str:
+    return f"{uri.split('://')[0]}://" if "://" in uri else ""
+
+
+def _is_file(entry: Mapping[str, Any]) -> bool:
+    """Whether a path is a file or a link that should lead to one: reading a pipe or a device may never end."""
+    if entry["type"] != "other":
+        return True
+    return bool(entry.get("islink")) and (os.path.isfile(entry["name"]) or not os.path.exists(entry["name"]))
 
 
 def _is_hidden(name: str, folder: str) -> bool:

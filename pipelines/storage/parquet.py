@@ -87,8 +87,10 @@ def read_batches(uri: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
 
 
 def require_columns(uri: str, schema: pa.Schema, columns: Sequence[str]) -> None:
-    """Raise BadInput when a Parquet file lacks a column."""
+    """Raise BadInput when a table lacks a column or has it twice."""
     for column in columns:
+        if schema.names.count(column) > 1:
+            raise BadInput(f"{uri} has {schema.names.count(column)} columns {column!r}; allowed is one")
         if column not in schema.names:
             raise BadInput(f"{uri} has no column {column!r}; it has {', '.join(schema.names)}")
 

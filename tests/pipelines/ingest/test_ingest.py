@@ -285,7 +285,9 @@ def test_bad_rows_are_set_aside_with_their_reasons(tmp_path: Path) -> None:
     assert found["r1"] == "column 'image' holds no image bytes"
     assert found["r2"].startswith("not a readable image (")
     assert found["r3"] == found["r4"] == "text is empty"
-    assert found["r9"] == "id 'r9' stands twice, on different rows; allowed are unique ids"
+    assert found["r9"] == "id 'r9' stands twice, on different rows; " + (
+        "allowed are unique ids, or ingest.id_column '' to make them from the rows"
+    )
     assert found[f"{source} row 6"] == "column 'id' is empty"
     assert found["r7"] == "column 'label' is empty"
 
@@ -298,7 +300,7 @@ def test_text_that_is_not_utf8_costs_one_row_only(tmp_path: Path) -> None:
     source = write(tmp_path / "a.parquet", {**columns, "text": text_column})
     made = recipe(tmp_path, source_uri=source, max_reject_share=0.1)
     assert ingest(made).totals["rejects"] == 1
-    assert rejects(made)[f"{source} row 4"].startswith("a text is not UTF-8")
+    assert rejects(made)[f"{source} row 4"].startswith("column 'text' is not UTF-8 ('utf-8' codec")
 
 
 def test_repeats_are_dropped_and_another_caption_or_label_is_no_repeat(tmp_path: Path) -> None:

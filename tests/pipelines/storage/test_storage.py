@@ -83,6 +83,26 @@ def test_files_are_listed_sorted_without_hidden_ones(folder: str) -> None:
     assert [storage.relative(f, folder) for f in storage.list_files(folder)] == ["b.txt"]
 
 
+def test_what_is_not_listed_is_told_and_case_does_not_count_in_an_ending(folder: str) -> None:
+    for name in ("a.txt", "B.TXT", "c.csv", ".hidden.txt", "_d/e.txt"):
+        storage.commit_bytes(storage.join(folder, name), b"x")
+    files = storage.list_files(folder, ".txt")
+    assert [storage.relative(file, folder) for file in files] == ["B.TXT", "a.txt"]
+    others = [storage.relative(file, folder) for file in storage.list_others(folder, files)]
+    assert others == [".hidden.txt", "_d/e.txt", "c.csv"]
+    with pytest.raises(BadInput, match=r"none\.txt does not exist; check --source$"):
+        storage.read_bytes(storage.join(folder, "none.txt"), if_missing="check --source")
+
+
+def test_pipes_are_no_files_and_links_are_what_they_lead_to(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    (tmp_path / "folder").mkdir()
+    for name in ("file", "folder", "pipe", "nothing"):
+        (tmp_path / f"to-{name}").symlink_to(tmp_path / name)
+    os.mkfifo(tmp_path / "pipe")
+    assert [Path(uri).name for uri in storage.list_files(str(tmp_path))] == ["file", "to-file", "to-nothing"]
+
+
 def test_a_folder_of_files_is_written_with_the_named_one_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
     commit = storage.commit_bytes

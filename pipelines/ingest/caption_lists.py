@@ -1,0 +1,150 @@
+"""Lists of captions: CSV, JSON lines, JSON, Parquet. A line that cannot be read costs itself."""
+
+import csv
+import io
+import json
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+
+from ganrnn.errors import BadInput
+from pipelines import storage
+from pipelines.config.ingest import IngestConfig
+from pipelines.ingest.source_parquet import table_rows
+from pipelines.ingest.source_row import FILE_NAME, Values, wanted_columns
+
+ENDINGS = (".csv", ".json", ".jsonl", ".parquet")
+
+
+@dataclass(frozen=True)
+class CaptionRow:
+    """A row of a list; with a problem, `values` are those that could be read."""
+
+    place: str
+    values: Values
+    problem: str | None = None
+
+
+def caption_rows(config: IngestConfig, uri: str) -> Iterator[CaptionRow]:
+    """The rows of a list in order; BadInput for a list without the columns that the config reads."""
+    ending = uri.lower()
+    if ending.endswith(".parquet"):
+        return _parquet_rows(config, uri)
+    if ending.endswith(".csv"):
+        return _csv_rows(config, uri)
+    return _jsonl_rows(config, uri) if ending.endswith(".jsonl") else _json_rows(config, uri)
+
+
+def _parquet_rows(config: IngestConfig, uri: str) -> Iterator[CaptionRow]:
+    schema = storage.open_parquet(uri).schema_arrow
+    columns = wanted_columns(config, schema.names, FILE_NAME)
+    storage.require_columns(uri, schema, columns)
+    for row in table_rows(uri, columns):
+        yield CaptionRow(row.place, row.values, row.problem)
+
+
+def _csv_rows(config: IngestConfig, uri: str) -> Iterator[CaptionRow]:
+    with storage.open_binary(uri) as file:
+        records = _csv_records(file)
+        number, names = next(records, (0, []))
+        if not number:
+            raise BadInput(f"{uri} is empty; its first line must name the columns, {FILE_NAME!r} among them")
+        if isinstance(names, str):
+            raise BadInput(f"{uri} line {number} {names}; it must name the columns")
+        header = pa.schema([(name, pa.string()) for name in names])
+        storage.require_columns(uri, header, wanted_columns(config, names, FILE_NAME))
+        for number, fields in records:
+            place = f"{uri} line {number}"
+            if isinstance(fields, str):
+                yield CaptionRow(place, {}, fields)
+                continue
+            is_long = len(fields) > len(names)
+            problem = "more fields than the header; quote texts that hold a comma" if is_long else None
+            yield CaptionRow(place, dict.fromkeys(names) | dict(zip(names, fields, strict=False)), problem)
+
+
+def _csv_records(file: BinaryIO) -> Iterator[tuple[int, list[str] | str]]:
+    """The records that are not blank, each with the number of its first line; the reason where it is none.
+
+    A quote that is never closed takes all lines that follow; they are read again without the line that it stands in.
+    """
+    lines = _Lines(file)
+    reader = csv.reader(lines, strict=True)
+    while True:
+        lines.taken.clear()
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except (csv.Error, UnicodeDecodeError) as error:
+            yield lines.taken[0][0], f"is not CSV in UTF-8 ({error})"
+            lines.give_back_all_but_first()
+            continue
+        if fields:
+            yield lines.taken[0][0], fields
+
+
+class _Lines:
+    """The lines of a CSV file for its reader, which goes on after a line that is not UTF-8 or was given back."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.taken: list[tuple[int, str | UnicodeDecodeError]] = []
+        self._given_back: deque[tuple[int, str | UnicodeDecodeError]] = deque()
+        self._unread = enumerate(_decoded_lines(file), start=1)
+
+    def __iter__(self) -> "_Lines":
+        return self
+
+    def __next__(self) -> str:
+        number, line = self._given_back.popleft() if self._given_back else next(self._unread)
+        self.taken.append((number, line))
+        if isinstance(line, UnicodeDecodeError):
+            raise line
+        return line
+
+    def give_back_all_but_first(self) -> None:
+        self._given_back.extendleft(reversed(self.taken[1:]))
+
+
+def _decoded_lines(file: BinaryIO) -> Iterator[str | UnicodeDecodeError]:
+    """Lines that end in any of the three ways; spreadsheets put a byte order mark before the first."""
+    encoding = "utf-8-sig"
+    for line in file:
+        try:
+            yield from io.StringIO(line.decode(encoding), newline="")
+        except UnicodeDecodeError as error:
+            yield error
+        encoding = "utf-8"
+
+
+def _jsonl_rows(config: IngestConfig, uri: str) -> Iterator[CaptionRow]:
+    with storage.open_binary(uri) as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            place = f"{uri} line {number}"
+            try:
+                yield _checked(config, place, json.loads(line))
+            except ValueError as error:
+                yield CaptionRow(place, {}, f"not JSON ({error})")
+            except RecursionError:
+                yield CaptionRow(place, {}, "not JSON (nested too deeply)")
+
+
+def _json_rows(config: IngestConfig, uri: str) -> Iterator[CaptionRow]:
+    rows = storage.read_json(uri)
+    if not isinstance(rows, list):
+        raise BadInput(f"{uri} holds {type(rows).__name__}; allowed is a list of objects with {FILE_NAME!r} and a text")
+    for index, values in enumerate(rows):
+        yield _checked(config, f"{uri} item {index}", values)
+
+
+def _checked(config: IngestConfig, place: str, values: Any) -> CaptionRow:
+    if not isinstance(values, dict):
+        return CaptionRow(place, {}, f"holds {type(values).__name__}, not an object")
+    missing = [name for name in wanted_columns(config, values, FILE_NAME) if name not in values]
+    problem = f"has no {missing[0]!r}; it has {', '.join(values) or 'nothing'}" if missing else None
+    return CaptionRow(place, values, problem)
