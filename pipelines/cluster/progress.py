@@ -1,8 +1,15 @@
-"""A progress bar on the driver's terminal for work that runs elsewhere."""
+"""A progress bar on the driver's terminal for work that runs elsewhere, and lines above it."""
+
+import sys
 
 from tqdm import tqdm
 
 from pipelines.cluster.messages import Line, Message, Progress, Reports
+
+
+def say(line: str) -> None:
+    """Write a line to stderr, above whatever bar is shown."""
+    tqdm.write(line, file=sys.stderr)
 
 
 class Bar:

@@ -1,7 +1,7 @@
 """Generate from a prompts Parquet: a pool of actors, exactly one file a shard.
 
 A shard's file is named and filled as a function of (model digest, prompts digest, run seed, shard index) and appears by
-one atomic commit. Run again, only missing shards are made; the manifest is written last.
+one atomic commit. Run again, only shards that are missing or damaged are made; the manifest is written last.
 
 Ray Data's own job checkpoint is not used: it knows the ids of rows, not what they were made from, and holds them all in
 memory. Of Ray Data this takes the pool of actors, their restarts and retries, and back-pressure.
@@ -16,20 +16,22 @@ import pyarrow as pa
 
 from ganrnn.errors import BadInput
 from pipelines import storage
+from pipelines.cluster.progress import say
 from pipelines.cluster.runner import Runner
 from pipelines.cluster.session import session
 from pipelines.config.recipe import Recipe
 from pipelines.formats import manifest as manifests
+from pipelines.formats.content_check import damaged_shards, listed
 from pipelines.formats.manifest import MANIFEST, Manifest, ManifestShard
 from pipelines.formats.schemas import REJECTS
 from pipelines.generate.crash_isolation import IsolatedShard
-from pipelines.generate.plan import PLAN, Output, ShardRange, Work, plan, prompt_files
+from pipelines.generate.folder_state import REJECTS_FILE, FolderState
+from pipelines.generate.plan import Output, ShardRange, Work, plan, prompt_files
 from pipelines.generate.progress import GenerationProgress
 from pipelines.generate.receipts import Receipt
 from pipelines.generate.worker import ShardWriter
 from pipelines.sampling.rhymes import with_rhymes
 from pipelines.storage import lease
-from pipelines.storage.folder_identity import claim, require_unclaimed
 
 # A task of an actor makes up to this many shards, so that one is uploaded while the next is sampled ...
 _SHARDS_PER_TASK = 4
@@ -55,17 +57,24 @@ def generate(recipe: Recipe) -> Manifest:
 def generate_increment(recipe: Recipe) -> list[Manifest]:
     """Sample every prompt file into a folder of its own, but those that are done; returns the manifests of the others.
 
-    A file that is done is known again by its size; BadInput where that differs.
+    A file that is done is known again by its size; BadInput where that differs. Its samples are hashed; damaged ones
+    are made again by the model that made them, BadInput where the recipe has another one now.
     """
     waiting = {}
     for folder, files in prompt_files(recipe).items():
-        if not storage.exists(storage.join(folder, MANIFEST)):
+        uri = storage.join(folder, MANIFEST)
+        if not storage.exists(uri) or storage.read_object(uri) is None:
             waiting[folder] = files
-        elif (before := manifests.read(folder, "generate").inputs["prompts_bytes"]) != sum(files.values()):
+            continue
+        manifest = manifests.read(folder, "generate")
+        if (before := manifest.inputs["prompts_bytes"]) != sum(files.values()):
             raise BadInput(
                 f"{next(iter(files))} has {sum(files.values())} bytes and had {before} when {folder} was made; "
                 "put new prompts in a new file"
             )
+        if damaged := damaged_shards(folder, manifest.shards):
+            say(f"{folder} is damaged: {listed(damaged)}")
+            waiting[folder] = files
     return _fill(recipe, waiting) if waiting else []
 
 
@@ -73,14 +82,12 @@ def _fill(recipe: Recipe, sets: Mapping[str, Mapping[str, int]]) -> list[Manifes
     """Fill each folder with the samples of its prompt files; returns the manifests."""
     recipe = with_rhymes(recipe)
     work = plan(recipe, sets)
-    advice = "choose another generate.samples_uri"
-    for output in work.outputs:
-        require_unclaimed(output.uri, PLAN, output.plan, advice)
-    if all(storage.exists(storage.join(output.uri, MANIFEST)) for output in work.outputs):
-        return [manifests.read(output.uri, "generate") for output in work.outputs]
+    states = [FolderState.read(output) for output in work.outputs]
+    if all(state.is_finished for state in states):
+        return [state.manifest for state in states if state.manifest]
     with lease.hold(recipe.generate.samples_uri):
-        for output in work.outputs:
-            claim(output.uri, PLAN, output.plan, advice)
+        for state in states:
+            state.prepare()
         receipts = _sample(recipe, work)
         sizes = [sum(files.values()) for files in sets.values()]
         return [_finish(recipe, *made) for made in zip(work.outputs, sizes, receipts, strict=True)]
@@ -98,6 +105,10 @@ def _sample(recipe: Recipe, work: Work) -> list[Receipts]:
                         _open_run(recipe, output)
                 receipts[shards.output] |= dict(enumerate(written, shards.start))
                 progress.update(written)
+    for output, of_output in zip(work.outputs, receipts, strict=True):
+        replaced = {output.shard_name(index): receipt.replaced for index, receipt in sorted(of_output.items())}
+        if problems := {name: problem for name, problem in replaced.items() if problem}:
+            say(f"{output.uri}: {listed(problems)}; made again")
     return receipts
 
 
@@ -141,7 +152,7 @@ def _finish(recipe: Recipe, output: Output, prompts_bytes: int, receipts: Receip
         ManifestShard(output.shard_name(index), receipt.num_rows, receipt.sha256, num_bytes=receipt.num_bytes)
         for index, receipt in ordered
     )
-    storage.commit_table(storage.join(output.uri, "rejects.parquet"), pa.Table.from_pylist(rejects, REJECTS))
+    storage.commit_table(storage.join(output.uri, REJECTS_FILE), pa.Table.from_pylist(rejects, REJECTS))
     manifest = Manifest(
         "generate",
         inputs={"prompts_uri": recipe.generate.prompts_uri, "prompts_bytes": prompts_bytes, **output.plan},

@@ -60,6 +60,11 @@ class Output:
         """The file of a shard."""
         return f"{self._prefix}{index:06d}.parquet"
 
+    def is_shard_name(self, name: str) -> bool:
+        """Whether a file of this name is a shard of the plan."""
+        index = name.removeprefix(self._prefix).removesuffix(".parquet")
+        return index.isdecimal() and int(index) < self.prompt_set.num_shards and name == self.shard_name(int(index))
+
     def shard_uri(self, index: int) -> str:
         """Where a shard lies."""
         return storage.join(self.uri, self.shard_name(index))

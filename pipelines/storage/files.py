@@ -108,6 +108,16 @@ def read_json(uri: str) -> Any:
         raise BadInput(f"{uri} is not JSON ({error}); it may be truncated") from error
 
 
+def read_object(uri: str) -> dict[str, object] | None:
+    """A JSON object; None where the file's content is something else. BadInput where the file cannot be read."""
+    data = read_bytes(uri)
+    try:
+        value = json.loads(data)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
 def sha256(data: bytes) -> str:
     """Hex digest."""
     return hashlib.sha256(data).hexdigest()

@@ -16,7 +16,7 @@ from tests.pipelines.mortal import Death
 from tests.pipelines.tiny import Run
 
 NUM_SHARDS = 4
-NUM_COMMITS = NUM_SHARDS + 3  # plan.json, rejects.parquet, manifest.json
+NUM_COMMITS = 2 * NUM_SHARDS + 3  # a receipt and a file for each; plan.json, rejects.parquet, manifest.json
 
 
 @contextmanager
@@ -82,4 +82,4 @@ def test_dead_at_a_commit_and_run_again_it_ends_with_the_same_bytes(
         assert storage.file_digest(f"{tmp_path}/samples/{shard.uri}") == shard.sha256
     assert len({row["sample_id"] for row in samples(tmp_path / "samples")}) == manifest.totals["samples"] == 20
     if "manifest.json" not in committed:
-        assert not list(tmp_path.glob("samples/.*")), "what the dead writer left is removed"
+        assert not list(tmp_path.rglob("samples/.*")), "what the dead writer left is removed"
