@@ -95,7 +95,9 @@ def test_the_real_distance_is_not_that_of_a_set_from_itself() -> None:
 
 def test_the_real_baseline_of_molecules_is_between_two_real_splits() -> None:
     recipe = load_recipe(str(Path(__file__).parents[2] / "fixtures/1f2d0ad/texts.yaml"), ["evaluate.molecules=true"])
-    samples = pa.table({"text": SATURATED, "num_tokens": [7] * 4, "constraint_cost": [0.0] * 4})
+    samples = pa.table(
+        {"prompt_id": list("abcd"), "text": SATURATED, "num_tokens": [7] * 4, "constraint_cost": [0.0] * 4}
+    )
     rows = {"train": {"text": ["CC", "CCO"]}, "test": {"text": AROMATIC}}
     tables = Tables(SimpleNamespace(dataset_kind="texts"), {}, samples, rows)
     name = "frechet_fingerprint_4"
