@@ -24,7 +24,7 @@ def act(options: Namespace) -> None:
 
 
 def _line(folder: Status) -> str:
-    share = folder.num_done / folder.num_prompts
+    share = folder.num_done / folder.num_prompts if folder.num_prompts else 1.0
     progress = f"{folder.uri}: {folder.num_done:,} of {folder.num_prompts:,} prompts ({share:.1%})"
     if folder.totals is not None:
         return f"{progress}, finished: " + ", ".join(f"{name} {value:,}" for name, value in folder.totals.items())

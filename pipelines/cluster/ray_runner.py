@@ -116,6 +116,8 @@ class RayRunner:
         attempts: int = 0,
     ) -> Generator[Result, None, None]:
         """A pool of Ray Data. At the end, at a refusal and when it is closed, Ray Data has stopped."""
+        if not items:
+            return
         most = min(workers.num_workers, len(items))
         # From items, which take no CPU to read: the pool may occupy all CPUs.
         num_blocks = len(items) if attempts else min(len(items), _BLOCKS_PER_WORKER * most)

@@ -8,6 +8,12 @@ from pipelines.config.sampling import SamplingConfig
 from pipelines.config.uri_fields import uri_field
 
 
+def require_seed(key: str, seed: int) -> None:
+    """Samples hold their seeds as int64; raises BadInput for a larger one."""
+    if not -(2**63) <= seed < 2**63:
+        raise BadInput(f"{key} is {seed}; allowed are whole numbers of 64 bits, from {-(2**63)} to {2**63 - 1}")
+
+
 @dataclass(frozen=True)
 class ChoiceConfig:
     """A judge's choice among several images for each sample."""
@@ -47,5 +53,7 @@ class GenerateConfig:
 
     def __post_init__(self) -> None:
         require_share("generate", self, "max_reject_share")
+        if self.seed is not None:
+            require_seed("generate.seed", self.seed)
         if not 0 <= self.verify_share <= 1:
             raise BadInput(f"generate.verify_share is {self.verify_share}; allowed are shares from 0 to 1")

@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 from ganrnn.errors import BadInput
 from pipelines import storage
 from pipelines.formats.partitions import Value, selected
-from pipelines.formats.schemas import ATTRIBUTES, IMAGE, MATCH_SCORE, PROMPT_COLUMNS, SAMPLES, holds_image
+from pipelines.formats.prompt_schema import conformed, has_large_seeds, is_text, is_text_map, plain, unified
+from pipelines.formats.schemas import IMAGE, MATCH_SCORE, PROMPT_COLUMNS, SAMPLES, holds_image
 from pipelines.formats.unique_ids import UniqueIds
 
 
@@ -23,6 +24,7 @@ class Shard:
 
     index: int
     parts: tuple[tuple[str, int, int], ...]
+    schema: pa.Schema | None = None  # that the rows take on
 
     @property
     def num_rows(self) -> int:
@@ -41,6 +43,7 @@ class PromptSet:
     file_rows: tuple[int, ...]
     shard_rows: int
     digest: str
+    schema: pa.Schema | None = None  # where files differ, or have types that are not handled as they are
 
     @cached_property
     def _ends(self) -> tuple[int, ...]:
@@ -56,6 +59,13 @@ class PromptSet:
         """Shards, the last of which may be shorter."""
         return -(-self.num_rows // self.shard_rows)
 
+    def require_seed(self, run_seed: int) -> None:
+        """Raise BadInput for a run seed that samples could not hold next to the seeds of these prompts."""
+        if has_large_seeds(self.schema) and run_seed < 0:
+            raise BadInput(
+                f"generate.seed is {run_seed}; prompts have seeds from 2^63 up, next to which allowed is >= 0"
+            )
+
     def shard(self, index: int) -> Shard:
         """The shard of an index in [0, num_shards)."""
         start, stop = index * self.shard_rows, min(self.num_rows, (index + 1) * self.shard_rows)
@@ -66,7 +76,7 @@ class PromptSet:
             end = min(stop, self._ends[file])
             parts.append((self.uris[file], start - begin, end - begin))
             start = end
-        return Shard(index, tuple(parts))
+        return Shard(index, tuple(parts), self.schema)
 
 
 def find(prompts_uri: str, since: Mapping[str, Value], where: Mapping[str, Value]) -> dict[str, int]:
@@ -93,32 +103,38 @@ def plan(
     shard_rows: int,
     max_reject_share: float,
     sample_columns: Sequence[str] = SAMPLES.names,
+    may_be_empty: bool = False,
 ) -> PromptSet:
     """Check the files of a prompt set and cut their rows into shards. Memory does not grow with the rows.
 
     `columns` are those that the model cannot do without, `sample_columns` those that its samples will have.
 
-    Raises BadInput when a file is unreadable or empty, a column is missing or of another type, an id is null or double,
-    or more than `max_reject_share` of the rows lack what the model reads.
+    Raises BadInput when a file is unreadable, all are empty and may not be, a column is missing, double or of another
+    type, an id is null or double, or more than `max_reject_share` of the rows lack what the model reads.
     """
     name = uris[0] if len(uris) == 1 else f"{uris[0]} and {len(uris) - 1} more"
-    sizes, num_empty, first_empty = [], 0, None
+    sizes, schemas = [], {}
+    for uri in uris:
+        file = storage.open_parquet(uri)
+        _check_types(uri, file.schema_arrow, columns, sample_columns)
+        sizes.append(file.metadata.num_rows)
+        schemas[uri] = file.schema_arrow
+    schema = unified(schemas, [*PROMPT_COLUMNS, *columns])
+    num_empty, first_empty = 0, None
     with UniqueIds("prompt_id") as ids:
         for uri in uris:
-            file = storage.open_parquet(uri)
-            _check_types(uri, file.schema_arrow, columns, sample_columns)
-            sizes.append(file.metadata.num_rows)
-            if "num_samples" in file.schema_arrow.names:
+            if "num_samples" in schemas[uri].names:
                 _check_counts(uri)
-            for batch in storage.read_batches(uri, ["prompt_id", *columns]):
+            for batch in _batches(uri, ["prompt_id", *columns], schema):
                 ids.add(uri, batch.column(0))
                 empty = pc.invert(_is_whole(batch, columns))
                 num_empty += pc.sum(empty).as_py() or 0
                 if first_empty is None and num_empty:
                     first_empty = batch.column(0).filter(empty)[0].as_py()
-        if not ids.count:
+        if not ids.count and not may_be_empty:
             raise BadInput(f"{name} holds no row; give at least one prompt")
-        ids.check()
+        if ids.count:
+            ids.check()
     if num_empty > max_reject_share * ids.count:
         raise BadInput(
             f"{name}: {num_empty} of {ids.count} rows have an empty {' or '.join(columns)}, "
@@ -126,7 +142,14 @@ def plan(
             f"generate.max_reject_share allows {max_reject_share:g}"
         )
     digest = storage.sha256("".join(storage.file_digest(uri) for uri in uris).encode())
-    return PromptSet(tuple(uris), tuple(sizes), shard_rows, digest)
+    return PromptSet(tuple(uris), tuple(sizes), shard_rows, digest, schema)
+
+
+def _batches(uri: str, columns: Sequence[str], schema: pa.Schema | None) -> Iterator[pa.Table]:
+    """Some columns of a file in pieces, with the types of the set."""
+    part = schema and pa.schema([schema.field(name) for name in columns])
+    for batch in storage.read_batches(uri, columns):
+        yield conformed(pa.Table.from_batches([batch]), part)
 
 
 class ShardReader:
@@ -138,7 +161,7 @@ class ShardReader:
 
     def read(self, shard: Shard) -> pa.Table:
         """The prompt rows of a shard, in order, with every column of their files."""
-        tables = [table for part in shard.parts for table in self._rows(*part)]
+        tables = [conformed(table, shard.schema) for part in shard.parts for table in self._rows(*part)]
         return pa.concat_tables(tables, promote_options="default")
 
     def _rows(self, uri: str, start: int, stop: int) -> Iterator[pa.Table]:
@@ -189,7 +212,7 @@ def _is_whole(rows: Any, columns: Sequence[str]) -> Any:
     whole = pa.array([True] * rows.num_rows, pa.bool_())
     for name in columns:
         column = rows.column(name)
-        if _is_text(column.type):
+        if is_text(column.type):
             whole = pc.and_(whole, pc.fill_null(pc.not_equal(pc.utf8_trim_whitespace(column), ""), False))
         elif pa.types.is_integer(column.type):
             whole = pc.and_(whole, pc.is_valid(column))
@@ -199,27 +222,24 @@ def _is_whole(rows: Any, columns: Sequence[str]) -> Any:
 
 
 def _check_types(uri: str, schema: pa.Schema, columns: Sequence[str], sample_columns: Sequence[str]) -> None:
-    storage.require_columns(uri, schema, ["prompt_id", *columns])
+    storage.require_columns(uri, schema, ["prompt_id", *columns, *schema.names])
     for name in (*sample_columns, MATCH_SCORE.name):
         if name in schema.names and name not in PROMPT_COLUMNS:
             raise BadInput(f"{uri} has a column {name!r}, which samples have themselves; rename or drop it")
     texts, integers = ("prompt_id", "prompt"), ("seed", "num_samples", *({"label"} & set(columns)))
-    kinds = dict.fromkeys(texts, ("string", _is_text)) | dict.fromkeys(integers, ("integer", pa.types.is_integer))
+    kinds = dict.fromkeys(texts, ("string", is_text)) | dict.fromkeys(integers, ("integer", pa.types.is_integer))
     if "source_image" in columns:
         kinds["source_image"] = (str(IMAGE), holds_image)
     if "attributes" in columns:
-        kinds["attributes"] = ("map<string, string>", lambda kind: kind.equals(ATTRIBUTES))
+        kinds["attributes"] = ("map<string, string>", is_text_map)
     for name, (allowed, is_right) in kinds.items():
-        if name in schema.names and not is_right(schema.field(name).type):
+        # A column without values has the type null; its rows are rejects, or take the default.
+        if name in schema.names and not is_right(kind := plain(schema.field(name).type)) and not pa.types.is_null(kind):
             raise BadInput(f"{uri}: column {name} is {schema.field(name).type}; allowed is {allowed}")
 
 
 def _check_counts(uri: str) -> None:
     for batch in storage.read_batches(uri, ["num_samples"]):
-        least = pc.min(batch.column(0)).as_py()
+        least = pc.min(pc.cast(batch.column(0), plain(batch.column(0).type))).as_py()
         if least is not None and least < 0:
             raise BadInput(f"{uri}: column num_samples holds {least}; allowed are whole numbers from 0 up")
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind)

@@ -127,5 +127,5 @@ def holds_image(kind: pa.DataType) -> bool:
 
 
 def is_binary(kind: pa.DataType) -> bool:
-    """With offsets of 32 or of 64 bits."""
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+    """With offsets of 32 or of 64 bits, or with views."""
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind))

@@ -60,7 +60,8 @@ class UniqueIds:
         seen = set[str]()
         for uri in self._uris:
             for batch in storage.read_batches(uri, [self.column]):
-                suspects = batch.column(0).filter(pa.array(np.isin(_hashes(batch.column(0)), twice)))
+                ids = pc.cast(batch.column(0), pa.string())  # Arrow cannot filter views
+                suspects = ids.filter(pa.array(np.isin(_hashes(ids), twice)))
                 for suspect in suspects.to_pylist():
                     if suspect in seen:
                         raise self._refusal(uri, suspect)

@@ -126,12 +126,16 @@ def plan(recipe: Recipe, sets: Mapping[str, Mapping[str, int]]) -> Work:
     output = output_of(task)
     shard_rows, max_reject_share = config.sampling.shard_rows, config.max_reject_share
     planned = [
-        prompts.plan(list(uris), task.prompt_columns, shard_rows, max_reject_share, output.schema.names)
+        prompts.plan(
+            list(uris), task.prompt_columns, shard_rows, max_reject_share, output.schema.names, config.incremental
+        )
         for uris in sets.values()
     ]
     decoding = output.decoding(config.sampling)
     chooser = chooser_of(recipe, task)
     assert config.seed is not None  # a resolved recipe has one
+    for prompt_set in planned:
+        prompt_set.require_seed(config.seed)
     outputs = [
         Output(uri, prompt_set, task.model_digest, config.seed, config.sampling.precision, decoding, chooser)
         for uri, prompt_set in zip(sets, planned, strict=True)

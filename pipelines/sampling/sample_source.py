@@ -63,6 +63,8 @@ def _sampled(recipe: Recipe) -> SampleSource:
         config.max_reject_share,
         output_of(task).schema.names,
     )
+    assert config.seed is not None  # a resolved recipe has one
+    prompt_set.require_seed(config.seed)
     chooser = chooser_of(recipe, task)
     return SampleSource(
         model_digest=task.model_digest,

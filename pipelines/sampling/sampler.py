@@ -48,7 +48,7 @@ class ModelSampler:
         """
         outputs: list[Any] = [None] * len(keys)
         failed: dict[int, str] = {}
-        waiting = [(0, len(keys))]
+        waiting = [(0, len(keys))] if keys else []
         while waiting:
             start, stop = waiting.pop()
             if stop - start > self.micro_batch_size:

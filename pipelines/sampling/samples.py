@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.formats import prompts, schemas
+from pipelines.formats.prompt_schema import has_large_seeds
 from pipelines.sampling.sampler import ModelSampler
 
 
@@ -79,13 +80,15 @@ def samples_table(sampler: ModelSampler, samples: Samples) -> pa.Table:
     columns = {
         "sample_id": pa.array(samples.sample_ids, pa.string()),
         "prompt_id": samples.table.column("prompt_id"),
-        "seed": pa.array(samples.seeds, pa.int64()),
+        "seed": pa.array(samples.seeds, pa.uint64() if has_large_seeds(samples.table.schema) else pa.int64()),
         "prompt": samples.prompts,
         "model_digest": pa.array([sampler.model_digest] * len(unknown), pa.string()),
         "unknown_tokens": pa.array(unknown, pa.int32()),
     }
     columns |= sampler.output.columns(samples.outputs, samples.sample_ids, sampler.num_threads)
-    fields = list(sampler.output.schema)
+    fields = [
+        field.with_type(columns["seed"].type) if field.name == "seed" else field for field in sampler.output.schema
+    ]
     if samples.match_scores is not None:
         columns["match_score"] = pa.array(samples.match_scores, pa.float32())
         fields.append(schemas.MATCH_SCORE)

@@ -1,5 +1,6 @@
 """Parquet files: read by row group, committed whole."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
@@ -88,19 +89,20 @@ def read_batches(uri: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
 
 def require_columns(uri: str, schema: pa.Schema, columns: Sequence[str]) -> None:
     """Raise BadInput when a table lacks a column or has it twice."""
+    counts = Counter(schema.names)
     for column in columns:
-        if schema.names.count(column) > 1:
-            raise BadInput(f"{uri} has {schema.names.count(column)} columns {column!r}; allowed is one")
-        if column not in schema.names:
+        if counts[column] > 1:
+            raise BadInput(f"{uri} has {counts[column]} columns {column!r}; allowed is one")
+        if not counts[column]:
             raise BadInput(f"{uri} has no column {column!r}; it has {', '.join(schema.names)}")
 
 
 def read_table(uris: Sequence[str], columns: Sequence[str] | None = None) -> pa.Table:
-    """Rows of Parquet files, one after the other."""
+    """Rows of Parquet files, one after the other; a column that some files lack is null there."""
     tables = []
     for uri in uris:
         file = open_parquet(uri)
         require_columns(uri, file.schema_arrow, columns or [])
         with reading_parquet(uri):
             tables.append(_valid(file.read(columns=list(columns) if columns else None)))
-    return pa.concat_tables(tables)
+    return pa.concat_tables(tables, promote_options="default")

@@ -144,7 +144,7 @@ class Attempt:
     def _resume(self) -> GuardState:
         """Load the newest whole checkpoint and the state of its guard, or seed this rank's generators."""
         # The networks were built before, equal on all ranks.
-        torch.manual_seed(self.recipe.seed * 1_000_003 + self.rank)
+        torch.manual_seed((self.recipe.seed * 1_000_003 + self.rank + 2**63) % 2**64 - 2**63)  # torch takes 64 bits
         # Rank 0 chooses: a rank that can read fewer checkpoints than the others must not go on from an older one.
         newest = distributed.from_rank_0(self.checkpoints.newest() if self.rank == 0 else None)
         if newest is None:

@@ -140,7 +140,7 @@ def conditional_scores(samples: ConditionSubset, real: ConditionSubset, seed: in
     parts = np.array(list(_of_conditions(samples, real)))  # [C, 4]
     if not len(parts) or not parts[:, 1].any():
         return None
-    draws = np.random.default_rng(seed).integers(0, len(parts), (_NUM_RESAMPLES, len(parts)))
+    draws = np.random.default_rng(seed % 2**64).integers(0, len(parts), (_NUM_RESAMPLES, len(parts)))
     resampled = parts[draws].sum(1)  # [_NUM_RESAMPLES, 4]
     resampled = resampled[resampled[:, 1] > 0]
     (sample_distance, real_distance, num_covered, num_real), among = parts.sum(0), np.percentile
