@@ -13,7 +13,7 @@ from pipelines.report.scores import format_number
 
 def act(options: Namespace) -> None:
     """Print the table."""
-    lines = compare(storage.absolute(options.run_a), storage.absolute(options.run_b))
+    lines = compare(storage.absolute(options.run_a, "RUN_A"), storage.absolute(options.run_b, "RUN_B"))
     print(f"A  {options.run_a}\nB  {options.run_b}\n")
     print(table(lines))
     for line in lines:

@@ -18,7 +18,10 @@ def act(options: Namespace) -> None:
     """Serve the page, or print links or the table of answers."""
     overrides = options.overrides
     recipe = load_recipe(options.recipe, overrides) if options.recipe else bare_recipe("rate", overrides)
-    sources = storage.absolute(options.samples_uri), storage.absolute(options.reference_uri)
+    sources = (
+        storage.absolute(options.samples_uri, "SAMPLES_URI"),
+        storage.absolute(options.reference_uri, "REFERENCE_URI"),
+    )
     if options.invite is not None:
         print(*driver.invite(recipe, *sources, options.invite), sep="\n")
     elif options.report:

@@ -13,7 +13,7 @@ from pipelines.generate.status import Status, status
 
 def act(options: Namespace) -> None:
     """Print a line for each folder of samples, and which driver works on them."""
-    folders, driver = status(storage.absolute(options.samples_uri))
+    folders, driver = status(storage.absolute(options.samples_uri, "SAMPLES_URI"))
     for folder in folders:
         print(_line(folder))
     num_finished = sum(folder.totals is not None for folder in folders)

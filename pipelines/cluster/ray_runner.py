@@ -19,6 +19,7 @@ from ray.util.annotations import RayDeprecationWarning
 from ray.util.queue import Queue
 
 from ganrnn.errors import BadInput, TryAgain
+from pipelines import storage
 from pipelines.cluster.messages import Refusal
 from pipelines.cluster.progress import Bar
 from pipelines.cluster.runner import Item, Job, Result, WorkerDied, Workers
@@ -182,7 +183,7 @@ class RayRunner:
             ),
             run_config=RunConfig(
                 name="ray_train",
-                storage_path=folder_uri,
+                storage_path=storage.percent_encoded(folder_uri),
                 callbacks=[EndAtRefusal()],  # type: ignore[list-item]  # mypy sees the class of Ray Train V1
                 failure_config=FailureConfig(
                     max_failures=failures,

@@ -9,7 +9,7 @@ from ganrnn.metrics.extractors.inception import SHA256
 from ganrnn.metrics.extractors.indomain import InDomainConfig
 from ganrnn.metrics.texts.overlap import Tokenizer
 from ganrnn.metrics.texts.text_reader import ReaderConfig
-from pipelines.config.uri_fields import URI, uri_field
+from pipelines.config.uri_fields import MODELS, uri_field
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class SweepConfig:
     #: Temperatures, above 0 to 100, at which texts are written and scored; empty: no sweep.
     temperatures: tuple[float, ...] = ()
     #: Further models to compare with, name to URI as generate.model_uri has it.
-    beside: dict[str, str] = field(default_factory=dict, metadata=URI)
+    beside: dict[str, str] = field(default_factory=dict, metadata=MODELS)
     num_texts: int = 1_000  #: Largest number of texts per model and temperature.
     #: A language model of the training texts, which scores the texts of all models.
     reader: ReaderConfig = field(default_factory=ReaderConfig)
@@ -66,7 +66,8 @@ class EvaluateConfig:
     num_splits: int = 10  #: Number of parts of the samples over which the Inception Score is averaged.
     num_kid_features: int = 10_000  #: Largest number of samples that the Kernel Inception Distance reads.
     num_self_bleu: int = 500  #: Largest number of texts that Self-BLEU compares with each other.
-    judge_uri: str = uri_field()  #: Model of the task match_judge that scores whether images show their captions.
+    #: Model of the task match_judge that scores whether images show their captions.
+    judge_uri: str = uri_field(names="model")
     bleu_tokenizer: Tokenizer = "13a"  #: Tokenizer of BLEU, by its name in sacreBLEU.
     molecules: bool = False  #: Whether texts are molecules in SMILES, for validity, uniqueness and novelty.
     #: Quality against diversity of texts at several temperatures.

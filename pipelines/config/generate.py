@@ -18,7 +18,8 @@ def require_seed(key: str, seed: int) -> None:
 class ChoiceConfig:
     """A judge's choice among several images for each sample."""
 
-    judge_uri: str = uri_field()  #: Model of the task match_judge that chooses, as generate.model_uri names a model.
+    #: Model of the task match_judge that chooses, as generate.model_uri names a model.
+    judge_uri: str = uri_field(names="model")
     num_candidates: int = 1  #: Number of images per sample, of which the one that fits the prompt best is kept.
     least_score: float = 0.0  #: Match score below which the prompt is rejected.
 
@@ -34,7 +35,7 @@ class GenerateConfig:
     """Prompts in Parquet to samples in Parquet."""
 
     #: Checkpoint folder, models:/NAME@ALIAS or models:/NAME/N; empty: the run's last checkpoint, @best: its best.
-    model_uri: str = uri_field()
+    model_uri: str = uri_field(names="model")
     #: Parquet file or folder of prompts; by default the prompts of the dataset.
     prompts_uri: str = uri_field(below="dataset/prompts.parquet")
     samples_uri: str = uri_field(below="samples")  #: Folder of the samples.

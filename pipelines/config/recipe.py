@@ -51,7 +51,7 @@ class Recipe:
 
     def resolved(self) -> "Recipe":
         """A copy in which every URI is absolute, and every name and seed is given."""
-        run_uri = storage.absolute(self.run_uri)
+        run_uri = storage.absolute(self.run_uri, "run_uri")
         recipe: Recipe = with_absolute_uris(replace(self, run_uri=run_uri), run_uri)
         generate, promote, tracking = recipe.generate, recipe.promote, recipe.tracking
         model_uri = generate.model_uri
@@ -76,4 +76,4 @@ class Recipe:
 
 def _recipe_file(recipe: str) -> str:
     packaged = packaged_recipes()
-    return str(packaged[recipe]) if recipe in packaged else storage.absolute(recipe)
+    return str(packaged[recipe]) if recipe in packaged else storage.absolute(recipe, "dream.recipe")

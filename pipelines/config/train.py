@@ -23,7 +23,8 @@ class TrainConfig:
     keep_checkpoints: int = 2  #: Number of newest checkpoints that are kept, apart from the best one.
     patience: int = 0  #: Number of checkpoints without a new best after which training ends early; 0 never does.
     max_failures: int = 3  #: Restarts after a crash of a worker before training fails.
-    judge_uri: str = uri_field()  #: Model of the task match_judge from which a generator with task.judge_weight learns.
+    #: Model of the task match_judge from which a generator with task.judge_weight learns.
+    judge_uri: str = uri_field(names="model")
     checkpoint_uri: str = uri_field(below="checkpoints")  #: Folder of the checkpoints.
     guard: GuardConfig = field(default_factory=GuardConfig)  #: What counts as trouble in training.
 

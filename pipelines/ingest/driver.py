@@ -137,10 +137,10 @@ def _tell_of_passed_over(config: IngestConfig) -> None:
 
 def _refuse_overlap(config: IngestConfig) -> None:
     """A dataset inside its source would become part of it, and be deleted or read by the next run."""
-    dataset = storage.absolute(config.dataset_uri).rstrip("/") + "/"
+    dataset = config.dataset_uri.rstrip("/") + "/"
     for name in ("source_uri", "holdout_uri", "test_uri"):
         uri = getattr(config, name)
-        source = storage.absolute(uri).rstrip("/") + "/" if uri else None
+        source = uri.rstrip("/") + "/" if uri else None
         if source and (source.startswith(dataset) or dataset.startswith(source)):
             raise BadInput(f"ingest.{name} {uri} and dataset_uri {config.dataset_uri} overlap; give a folder apart")
 

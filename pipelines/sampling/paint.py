@@ -9,6 +9,7 @@ from ganrnn.errors import BadInput
 from pipelines import storage
 from pipelines.config.sampling import SamplingConfig
 from pipelines.config.tracking import TrackingConfig
+from pipelines.config.uri_fields import absolute_model
 from pipelines.sampling import model_files
 from pipelines.sampling.sampler import ModelSampler
 
@@ -28,8 +29,9 @@ def paint(prompt: str, model_uri: str, tracking_uri: str, seed: int, out: str | 
     image_format = _FORMATS.get(Path(path).suffix.lower())
     if image_format is None:
         raise BadInput(f"--out is {path}; allowed are file names that end in {', '.join(_FORMATS)}")
-    tracking = TrackingConfig(tracking_uri=storage.absolute(tracking_uri))
-    uri = model_uri if model_uri.startswith("models:") else storage.absolute(model_uri)
+    target = storage.absolute(path, "--out")
+    tracking = TrackingConfig(tracking_uri=storage.absolute_database(tracking_uri, "--tracking-uri"))
+    uri = absolute_model(model_uri, "--model")
     sampler = ModelSampler(model_files.fetch_files(uri, tracking), SamplingConfig(micro_batch_size=8))
     rows = _prompt_rows(sampler, model_uri, prompt, source)
     if num_unknown := sampler.task.count_unknown(rows)[0]:
@@ -39,7 +41,7 @@ def paint(prompt: str, model_uri: str, tracking_uri: str, seed: int, out: str | 
     if failed:
         raise BadInput(f"the prompt cannot be painted: {failed[0]}")
     enlarged = pictures[0].repeat(ZOOM, 0).repeat(ZOOM, 1)
-    storage.commit_bytes(storage.absolute(path), images.encode(enlarged, image_format))
+    storage.commit_bytes(target, images.encode(enlarged, image_format))
     return path
 
 
@@ -54,7 +56,7 @@ def _prompt_rows(sampler: ModelSampler, model_uri: str, prompt: str, source: str
     if "source_image" in sampler.task.prompt_columns:
         if source is None:
             raise BadInput(f"{model_uri} paints over a picture; give one with --source")
-        rows["source_image"] = [{"bytes": storage.read_bytes(storage.absolute(source), "check --source")}]
+        rows["source_image"] = [{"bytes": storage.read_bytes(storage.absolute(source, "--source"), "check --source")}]
     elif source is not None:
         raise BadInput(f"{model_uri} paints from the prompt alone and reads no picture; leave out --source {source}")
     return rows

@@ -38,12 +38,13 @@ from pipelines.storage.parquet import (
     reading_parquet,
     require_columns,
 )
-from pipelines.storage.uris import absolute, join
+from pipelines.storage.uris import absolute, absolute_database, join, percent_encoded
 
 __all__ = [
     "FileStat",
     "RowGroups",
     "absolute",
+    "absolute_database",
     "commit_bytes",
     "commit_files",
     "commit_json",
@@ -62,6 +63,7 @@ __all__ = [
     "open_binary",
     "open_parquet",
     "parquet_bytes",
+    "percent_encoded",
     "read_batches",
     "read_bytes",
     "read_json",

@@ -3,8 +3,10 @@
 import hashlib
 import json
 import os
+import re
+import shutil
 import uuid
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,9 +17,10 @@ from fsspec.implementations.local import LocalFileSystem
 from ganrnn.errors import BadInput
 from pipelines.storage import errors, s3
 from pipelines.storage.errors import STORE_ERRORS
-from pipelines.storage.uris import join
+from pipelines.storage.uris import S3, join, split
 
 _PART = ".part-"
+_UNFINISHED = re.compile(r"\..+\.part-[0-9a-f]{32}")
 
 # What stores raise for a path that does not exist or lies below a file.
 _ABSENT = (FileNotFoundError, NotADirectoryError)
@@ -26,6 +29,9 @@ _ABSENT = (FileNotFoundError, NotADirectoryError)
 _ONE_PUT_BYTES = 5 << 30
 
 _IF_MISSING = "check the path, or run the verb that writes it"
+
+# S3 removes as many objects by one request.
+_DELETED_AT_ONCE = 1000
 
 T = TypeVar("T")
 
@@ -95,7 +101,7 @@ def open_binary(uri: str) -> Any:
 
 def relative(uri: str, folder: str) -> str:
     """The path of a file below a folder; its own name where it does not lie there."""
-    path, root = open_filesystem(uri)[1], open_filesystem(folder)[1].rstrip("/") + "/"
+    path, root = split(uri)[1], split(folder)[1].rstrip("/") + "/"
     return path.removeprefix(root) if path.startswith(root) else path.rsplit("/", 1)[-1]
 
 
@@ -169,8 +175,22 @@ def commit_files(uri: str, files: Mapping[str, bytes], last: str) -> dict[str, s
 def delete_folder(uri: str) -> None:
     """Remove a folder with everything below it, if it exists."""
     fs, path = open_filesystem(uri)
-    if ask(uri, lambda: _is_there(fs, path)):
-        ask(uri, lambda: fs.rm(path, recursive=True))
+    if isinstance(fs, LocalFileSystem):
+        if os.path.isdir(path) and not os.path.islink(path):
+            ask(uri, lambda: shutil.rmtree(path))
+        elif os.path.lexists(path):
+            ask(uri, lambda: os.unlink(path))
+        return
+
+    def find() -> list[str]:
+        try:
+            return list(fs.find(path))
+        except _ABSENT:
+            return []
+
+    names = ask(uri, find)
+    for start in range(0, len(names), _DELETED_AT_ONCE):
+        _delete_objects(uri, fs, names[start : start + _DELETED_AT_ONCE])
 
 
 def delete_file(uri: str) -> None:
@@ -188,7 +208,8 @@ def delete_unfinished(uri: str) -> None:
     """Remove what killed writers have left below a local folder; stores never show half an object."""
     directory = local_path(uri)
     for part in directory.rglob(f".*{_PART}*") if directory else ():
-        part.unlink(missing_ok=True)
+        if _UNFINISHED.fullmatch(part.name):
+            part.unlink(missing_ok=True)
 
 
 def local_path(uri: str) -> Path | None:
@@ -198,15 +219,19 @@ def local_path(uri: str) -> Path | None:
 
 
 def open_filesystem(uri: str) -> tuple[Any, str]:
-    try:
-        options = {}
-        if uri.startswith(("s3://", "s3a://")):
-            s3.fill_in()
-            options = s3.OPTIONS
-        fs, path = fsspec.core.url_to_fs(uri, **options)
-    except (ValueError, ImportError) as error:
-        raise BadInput(f"{uri} is no readable URI ({error}); allowed are paths, file:// and s3://") from error
-    return fs, path
+    """The file system of a URI, and the path in it that is passed on to the letter.
+
+    Of fsspec only what takes a path to the letter is called: not `url_to_fs`, whose URLs are chained by `::`, and not
+    `rm`, `glob`, `cat`, `get` and `put`, whose paths are patterns.
+    """
+    scheme, path = split(uri)
+    if scheme in S3:
+        return s3.filesystem(), path
+    if scheme == "memory":
+        return fsspec.filesystem(scheme), f"/{path}"
+    if scheme:
+        raise BadInput(f"{uri} is no readable URI ({scheme}:// is not known); allowed are paths, file:// and s3://")
+    return fsspec.filesystem("file"), path
 
 
 def ask(uri: str, question: Callable[[], T], if_missing: str = _IF_MISSING) -> T:
@@ -230,6 +255,21 @@ def _rename_into_place(path: str, data: bytes) -> None:
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _delete_objects(uri: str, fs: Any, names: Sequence[str]) -> None:
+    """Remove objects by their names; `fs.rm` would take them for patterns and pass over what the store refused."""
+    if not _is_s3(fs):
+        for name in names:
+            fs.rm_file(name)
+        return
+    keys = [{"Key": name.partition("/")[2]} for name in names]
+    request = {"Bucket": split(uri)[1].partition("/")[0], "Delete": {"Objects": keys, "Quiet": True}}
+    refused = ask(uri, lambda: fs.call_s3("delete_objects", **request)).get("Errors", [])
+    if refused:
+        first = refused[0]
+        reason = f"{first.get('Code', '')} {first.get('Message', '')}".strip()
+        raise BadInput(f"{uri} cannot be removed ({first.get('Key')}: {reason}); grant access, then run again")
 
 
 def _is_s3(fs: Any) -> bool:
@@ -268,11 +308,14 @@ def _find(uri: str) -> dict[str, dict[str, Any]]:
         return dict(fs.find(path, detail=True))
 
     entries = sorted(ask(uri, find).items())
-    return {name if name.startswith(scheme) else scheme + name: entry for name, entry in entries}
+    # An object whose key ends in / is how consoles mark a folder.
+    return {f"{scheme}{name}": entry for name, entry in entries if not name.endswith("/")}
 
 
 def _scheme(uri: str) -> str:
-    return f"{uri.split('://')[0]}://" if "://" in uri else ""
+    """What a URI has before the names that its file system lists."""
+    is_path = not split(uri)[0] and not uri.lower().startswith("file://")
+    return "" if is_path else f"{uri.partition('://')[0]}://"
 
 
 def _is_file(entry: Mapping[str, Any]) -> bool:

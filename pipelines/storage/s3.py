@@ -8,9 +8,11 @@ beyond those that every server knows.
 import os
 from typing import Any
 
+import fsspec
+
 # A server that does not answer for this long is asked again, AWS_MAX_ATTEMPTS times in all. Listings are not kept: they
 # would hide what other processes write.
-OPTIONS: dict[str, Any] = {"config_kwargs": {"connect_timeout": 10, "read_timeout": 30}, "use_listings_cache": False}
+_OPTIONS: dict[str, Any] = {"config_kwargs": {"connect_timeout": 10, "read_timeout": 30}, "use_listings_cache": False}
 
 
 _DEFAULTS = {
@@ -19,6 +21,24 @@ _DEFAULTS = {
     "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
     "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
 }
+
+
+_VERSION = "?versionId="
+
+
+def filesystem() -> Any:
+    """The client of S3 for files. Keys are taken to the letter, also those in which s3fs sees a version."""
+    fill_in()
+    fs = fsspec.filesystem("s3", **_OPTIONS)
+    split_path = type(fs).split_path
+
+    def literal(path: str) -> tuple[str, str, None]:
+        before, mark, after = path.partition(_VERSION)
+        bucket, key, _ = split_path(fs, before)
+        return bucket, f"{key}{mark}{after}", None
+
+    fs.split_path = literal
+    return fs
 
 
 def fill_in() -> None:

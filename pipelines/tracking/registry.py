@@ -6,7 +6,6 @@
 A version is registered only after it was loaded back and gave the same sample as its checkpoint.
 """
 
-import re
 import shutil
 import sys
 import tempfile
@@ -30,11 +29,11 @@ from ganrnn.errors import BadInput
 from ganrnn.outputs import PlainOutput, plain_output
 from pipelines.code_revision import code_revision
 from pipelines.config.tracking import TrackingConfig
+from pipelines.config.uri_fields import MODEL_URI
 from pipelines.tracking.model_input import KINDS, frame
-from pipelines.tracking.runs import all_tags, client_of, first_line
+from pipelines.tracking.runs import all_tags, client_of, first_line, literal_uri
 from pipelines.tracking.tags import METRIC
 
-_MODEL_URI = re.compile(r"models:/(?P<name>[^/@]+)(@(?P<alias>[^/@]+)|/(?P<version>\d+))")
 _REQUIREMENTS = ("mlflow", "torch", "numpy", "pillow", "safetensors", "pandas", "tokenizers")
 _OPTIONAL = (ColSpec("long", "seed", required=False), ColSpec("string", "sample_id", required=False))
 _DECODING = (ColSpec("string", "decoding", required=False),)
@@ -137,7 +136,7 @@ def download_model(tracking: TrackingConfig, uri: str, directory: Path, files: S
 
     Raises BadInput that names what the registry holds when the name, alias or version is unknown.
     """
-    match = _MODEL_URI.fullmatch(uri)
+    match = MODEL_URI.fullmatch(uri)
     if not match:
         raise BadInput(f"{uri} is no model URI; allowed are models:/NAME@ALIAS and models:/NAME/VERSION")
     client = client_of(tracking.tracking_uri)
@@ -145,7 +144,7 @@ def download_model(tracking: TrackingConfig, uri: str, directory: Path, files: S
     for file in files:
         try:
             mlflow.artifacts.download_artifacts(
-                f"{location}/artifacts/{file}", dst_path=str(directory), tracking_uri=tracking.tracking_uri
+                f"{location}/artifacts/{file}", dst_path=str(directory), tracking_uri=literal_uri(tracking.tracking_uri)
             )
         except (MlflowException, OSError) as error:
             raise BadInput(f"{uri} cannot be read: no {file} at {location} ({first_line(error)})") from error
@@ -223,7 +222,9 @@ def _check_loaded_back(
     seed, sample_id = 1, "loaded-back"
     import_path = list(sys.path)
     with tempfile.TemporaryDirectory() as scratch:
-        folder = mlflow.artifacts.download_artifacts(location, dst_path=scratch, tracking_uri=tracking.tracking_uri)
+        folder = mlflow.artifacts.download_artifacts(
+            location, dst_path=scratch, tracking_uri=literal_uri(tracking.tracking_uri)
+        )
         try:
             rows = frame(example, seed=seed, sample_id=sample_id)
             registered = mlflow.pyfunc.load_model(folder).predict(rows).iloc[0, 0]

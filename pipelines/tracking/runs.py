@@ -42,6 +42,8 @@ RunStatus = Literal["FINISHED", "FAILED", "KILLED"]
 
 _ERRNO = re.compile(r"\[Errno -?\d+\] [\w ]+")  # at the end of what requests and urllib3 say
 _SEARCH = "/api/2.0/mlflow/experiments/search"
+# What follows the path of a database: no folder, and each option has a name.
+_OPTIONS = re.compile(r"\?[A-Za-z_]\w*=[^/?%]*$")
 _PASSWORD = re.compile(r"(?<=://)[^/@\s]+@")
 
 
@@ -134,7 +136,7 @@ def client_of(tracking_uri: str) -> mlflow.MlflowClient:
         Path(tracking_uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     try:
         _require_answer(tracking_uri)
-        client = mlflow.MlflowClient(tracking_uri, tracking_uri)
+        client = mlflow.MlflowClient(literal_uri(tracking_uri), literal_uri(tracking_uri))
         client.search_experiments(max_results=1)
     except (MlflowException, SQLAlchemyError, ImportError) as error:
         raise BadInput(
@@ -176,13 +178,28 @@ def _require_answer(tracking_uri: str) -> None:
             raise TryAgain(f"{what}; start the database") from error
 
 
+def literal_uri(tracking_uri: str) -> str:
+    """A tracking URI as SQLAlchemy reads it: % and ? of an SQLite path escaped, options such as ?timeout=9 kept."""
+    if not tracking_uri.startswith("sqlite:///"):
+        return tracking_uri
+    options = _OPTIONS.search(tracking_uri)
+    path = tracking_uri[: options.start()] if options else tracking_uri
+    return path.replace("%", "%25").replace("?", "%3F") + tracking_uri[len(path) :]
+
+
+def _literal_folder(artifact_uri: str) -> str:
+    """A folder of artifacts as MLflow reads it, which decodes % in a path."""
+    return Path(artifact_uri).as_uri() if artifact_uri.startswith("/") and "%" in artifact_uri else artifact_uri
+
+
 def _experiment(client: mlflow.MlflowClient, tracking: TrackingConfig) -> str:
     experiment = client.get_experiment_by_name(tracking.experiment)
     if experiment is None:
         # A server has a place for artifacts; without one MLflow would write them to the working directory.
         served = tracking.tracking_uri.startswith(("http://", "https://"))
+        folder = None if served else _literal_folder(tracking.artifact_uri)
         try:
-            return str(client.create_experiment(tracking.experiment, None if served else tracking.artifact_uri))
+            return str(client.create_experiment(tracking.experiment, folder))
         except MlflowException as error:
             experiment = client.get_experiment_by_name(tracking.experiment)
             if experiment is None:

@@ -13,7 +13,7 @@ from pipelines import storage
 from pipelines.config.loader import load_recipe
 from pipelines.config.plain_yaml import read_yaml
 from pipelines.config.recipe import Recipe
-from pipelines.config.uri_fields import URI, is_uri_field, uri_field, with_absolute_uris
+from pipelines.config.uri_fields import MODELS, is_uri_field, uri_field, with_absolute_uris
 from pipelines.evaluate.driver import evaluate
 from pipelines.formats.manifest import MANIFEST
 from pipelines.generate.driver import generate
@@ -54,6 +54,26 @@ def test_relative_paths_become_absolute_and_other_uris_stay(tmp_path: Path, monk
     assert recipe.generate.model_uri == "models:/m@c"
     assert recipe.dream.recipe == "" and load_recipe(DEMO, ["dream.recipe=b.yaml"]).dream.recipe == f"{tmp_path}/b.yaml"
     assert recipe.tracking.tracking_uri.startswith(f"sqlite:///{tmp_path}/")
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("run_uri=s3:/b/x", r"run_uri is 's3:/b/x', which is neither a URI nor a path"),
+        ("ingest.dataset_uri=file://host/x", r"ingest\.dataset_uri is 'file://host/x', which names another host"),
+        ("train.checkpoint_uri=$HOME/x", r"train\.checkpoint_uri is '\$HOME/x', in which \$HOME is no folder"),
+        ("ingest.source_uri=hf://a/b", r"ingest\.source_uri is 'hf://a/b', whose scheme hf:// is not known"),
+        ("generate.samples_uri=models:/m@c", r"generate\.samples_uri is 'models:/m@c', which is neither"),
+        ("generate.model_uri=models:/m", r"generate\.model_uri is 'models:/m'; allowed are models:/NAME@ALIAS"),
+        ("evaluate.sweep={temperatures: [1], beside: {a: 's4://b'}}", r"sweep\.beside\.a is 's4://b', whose scheme"),
+        ("tracking.tracking_uri=sqlite:m.db", r"tracking\.tracking_uri is 'sqlite:m\.db'; allowed are sqlite:///FILE"),
+        ("tracking.artifact_uri=s3:///x", r"tracking\.artifact_uri is 's3:///x', in which '' is no bucket"),
+        ("dream.recipe=s3:x", r"dream\.recipe is 's3:x', which is neither"),
+    ],
+)
+def test_a_uri_that_names_nothing_is_refused_with_its_key(override: str, sentence: str) -> None:
+    with pytest.raises(BadInput, match=sentence):
+        load_recipe(DEMO, [override])
 
 
 def test_overrides_are_yaml_values_and_the_last_one_holds() -> None:
@@ -227,7 +247,7 @@ def test_a_verb_that_decodes_refuses_rhymes_that_are_not_there(
 @dataclass(frozen=True)
 class _Inner:
     file_uri: str = uri_field()
-    more: dict[str, str] = field(default_factory=dict, metadata=URI)
+    more: dict[str, str] = field(default_factory=dict, metadata=MODELS)
 
 
 @dataclass(frozen=True)

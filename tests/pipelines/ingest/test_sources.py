@@ -59,7 +59,7 @@ def _rotten(path: Path) -> None:
             r"no row is left for val .* change ingest\.holdout_share \(1e-09",
         ),
         (lambda p: None, {}, r"a\.parquet holds no \.parquet file; give an existing file or folder"),
-        (lambda p: None, {"source_uri": "s4://bucket/a"}, "s4://bucket/a is no readable URI"),
+        (lambda p: None, {"source_uri": "s4://bucket/a"}, "'s4://bucket/a', whose scheme s4:// is not known"),
         (lambda p: write(p, rows()), {"holdout_uri": "/none"}, "/none holds no .parquet file"),
         (lambda p: None, {"source": "image_folder", "source_uri": "/none"}, r"/none holds no metadata\.csv or "),
     ],

@@ -204,13 +204,8 @@ def test_paths_become_absolute_and_uris_stay(tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(tmp_path)
     assert storage.absolute("a/../b") == f"{tmp_path}/b"
     assert storage.absolute("file:///a/b") == "/a/b"
-    assert storage.absolute("sqlite:///m.db") == f"sqlite:///{tmp_path}/m.db"
-    for uri in (
-        "s3://bucket/a",
-        "models:/m@champion",
-        "https://host/x",
-        "postgresql+psycopg2://h/d",
-        "sqlite:////a.db",
-    ):
-        assert storage.absolute(uri) == uri
+    assert storage.absolute_database("sqlite:///m.db") == f"sqlite:///{tmp_path}/m.db"
+    for uri in ("https://host/x", "postgresql+psycopg2://h/d", "sqlite:////a.db"):
+        assert storage.absolute_database(uri) == uri
+    assert storage.absolute("s3://bucket/a") == "s3://bucket/a"
     assert storage.join("s3://bucket/a/", "b", "") == "s3://bucket/a/b"

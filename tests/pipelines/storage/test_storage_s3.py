@@ -1,6 +1,8 @@
 """Storage over the S3 protocol, against moto's server on 127.0.0.1: in memory, any credentials."""
 
+import boto3
 import pyarrow as pa
+import pyarrow.fs
 import pytest
 
 from ganrnn.errors import BadInput
@@ -15,6 +17,30 @@ def test_a_folder_is_written_found_and_removed(s3_bucket: str) -> None:
     assert storage.file_digest(f"{s3_bucket}/s/model/first") == digests["first"]
     storage.delete_folder(f"{s3_bucket}/s/model")
     assert not storage.exists(f"{s3_bucket}/s/model/first") and storage.list_folders(f"{s3_bucket}/s") == []
+
+
+@pytest.mark.parametrize("name", ["run[12]", "run*?", "a b%20+#ü", "a::b", "x?versionId=1"])
+def test_a_key_is_no_pattern(s3_bucket: str, name: str) -> None:
+    table = pa.table({"id": ["a"]})
+    kept = [f"{s3_bucket}/n/{neighbour}/checkpoint.json" for neighbour in ("a", "run1", "x")]
+    for uri in kept:
+        storage.commit_bytes(uri, b"{}")
+    folder = f"{s3_bucket}/n/{name}"
+    uris = [f"{folder}/{name}/{name}.parquet", f"{folder}/{name}.parquet"]
+    for uri in uris:
+        assert storage.commit_table(uri, table) == storage.file_digest(uri)
+    key = folder.removeprefix("s3://pictures/") + "/"
+    boto3.client("s3").put_object(Bucket="pictures", Key=key, Body=b"")  # as consoles mark a folder
+    assert storage.list_files(folder) == sorted(uris) and storage.list_folders(folder) == [name]
+    assert storage.RowGroups(uris[0]).read(0) == storage.read_table(uris[1:]) == table
+    assert storage.relative(uris[0], folder) == f"{name}/{name}.parquet"
+    for uri in (folder, folder.replace("s3:", "s3a:"), f"/{folder.removeprefix('s3://')}"):
+        path = pa.fs.FileSystem.from_uri(storage.percent_encoded(uri))[1]
+        assert path.lstrip("/") == folder.removeprefix("s3://")
+    storage.delete_file(uris[1])
+    assert storage.list_files(folder) == uris[:1]
+    storage.delete_folder(folder)
+    assert storage.list_files(f"{s3_bucket}/n") == kept and not storage.exists(folder)
 
 
 def test_a_table_comes_back(s3_bucket: str) -> None:
