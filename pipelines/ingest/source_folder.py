@@ -3,6 +3,7 @@
 import os
 import posixpath
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from ganrnn.errors import BadInput, TryAgain
@@ -20,8 +21,7 @@ def folder_rows(config: IngestConfig, uri: str) -> Iterator[RawRow]:
     """The captioned images in the order of their lists, then the images that no list names."""
     captioned = set[str]()
     for captions in caption_files(config, uri):
-        # Hugging Face: file names are relative to the metadata file; those of a list named by hand, to the folder.
-        folder = "" if config.captions_file else posixpath.dirname(storage.relative(captions, uri))
+        folder = _folder_of(config, uri, captions)
         for row in caption_rows(config, captions):
             yield _captioned_row(config, uri, folder, row, captioned)
     for file in picture_files(uri):
@@ -84,6 +84,24 @@ def caption_files(config: IngestConfig, uri: str) -> list[str]:
 def picture_files(uri: str) -> list[str]:
     """The images at or below a folder."""
     return [file for file in storage.list_files(uri) if file.lower().endswith(_PICTURES)]
+
+
+def pictures_read(config: IngestConfig, uri: str) -> list[str]:
+    """The images at or below a folder, then what else its lists name: files with other endings, or hidden ones."""
+    pictures, present, named = picture_files(uri), set(storage.list_files(uri)), set[str]()
+    for captions in caption_files(config, uri):
+        folder = _folder_of(config, uri, captions)
+        for row in caption_rows(config, captions):
+            for column in filter(None, (FILE_NAME, config.source_image_column)):
+                with suppress(BadInput):  # a reject
+                    named.add(storage.join(uri, _name_inside(folder, row.values.get(column), column)))
+    others = sorted(named - set(pictures))
+    return pictures + [file for file in others if file in present or storage.list_files(file) == [file]]
+
+
+def _folder_of(config: IngestConfig, uri: str, captions: str) -> str:
+    """Hugging Face: file names are relative to the metadata file; those of a list named by hand, to the folder."""
+    return "" if config.captions_file else posixpath.dirname(storage.relative(captions, uri))
 
 
 def _name_inside(folder: str, name: Any, column: str) -> str:

@@ -9,6 +9,7 @@ import pyarrow as pa
 from ganrnn.errors import BadInput
 from pipelines import storage
 from pipelines.config.ingest import IngestConfig
+from pipelines.formats.prompt_schema import is_text, plain, unified
 from pipelines.formats.schemas import holds_image, is_binary
 from pipelines.ingest.source_row import RawRow, Values, id_column_of, raw_row, source_files, wanted_columns
 from pipelines.storage import errors
@@ -31,9 +32,11 @@ class TableRow:
 
 def parquet_rows(config: IngestConfig, uri: str) -> Iterator[RawRow]:
     """The rows of Parquet files in order."""
-    for file in source_files(uri, ".parquet"):
+    files = source_files(uri, ".parquet")
+    numbers = common_numbers(config, files)
+    for file in files:
         columns = parquet_columns(config, file)
-        for row in table_rows(file, columns):
+        for row in table_rows(file, columns, numbers):
             place, values = row.place, row.values
             if row.problem:
                 yield RawRow(place, problem=row.problem)
@@ -84,7 +87,7 @@ def parquet_columns(config: IngestConfig, uri: str) -> list[str]:
             _holds_images,
             "struct<bytes: binary, path: string> or binary",
         ),
-        ((config.text_column, config.source_column if config.kind == "pairs" else None), _is_text, "string"),
+        ((config.text_column, config.source_column if config.kind == "pairs" else None), is_text, "string"),
         ((config.label_column,), lambda kind: pa.types.is_integer(kind) or pa.types.is_boolean(kind), "whole numbers"),
         (
             (id_column_of(config, schema.names), config.group_column, *config.attribute_columns),
@@ -94,25 +97,49 @@ def parquet_columns(config: IngestConfig, uri: str) -> list[str]:
     )
     for names, fits, allowed in allowed_types:
         for name in filter(None, names):
-            if not fits(schema.field(name).type):
-                kind = schema.field(name).type
-                raise BadInput(f"{uri}: column {name!r} is of type {kind}; allowed is {allowed}")
+            kind = plain(schema.field(name).type)
+            # A column without values has the type null; what its rows lack is said row by row.
+            if not fits(kind) and not pa.types.is_null(kind):
+                raise BadInput(f"{uri}: column {name!r} is of type {schema.field(name).type}; allowed is {allowed}")
     return columns
+
+
+def common_numbers(config: IngestConfig, files: Sequence[str]) -> pa.Schema | None:
+    """Numbers that become texts and have several types: one type for all files, so that 1 and 1.0 are one value.
+
+    Raises BadInput, naming file and column, for a number that this type does not hold.
+    """
+    schemas = {file: storage.open_parquet(file).schema_arrow for file in files}
+    named = {id_column_of(config, schema.names) for schema in schemas.values()}
+    names = [
+        name
+        for name in dict.fromkeys((*named, config.group_column, *config.attribute_columns))
+        if name and all(_is_number(schema.field(name).type) for schema in schemas.values() if name in schema.names)
+    ]
+    parts = {
+        file: pa.schema([schema.field(name) for name in names if name in schema.names])
+        for file, schema in schemas.items()
+    }
+    return unified(parts, ())
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind))
 
 
 def _holds_images(kind: pa.DataType) -> bool:
     return is_binary(kind) or holds_image(kind)
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-def table_rows(uri: str, columns: Sequence[str]) -> Iterator[TableRow]:
-    """Each row of a Parquet file, read some at a time."""
+def table_rows(uri: str, columns: Sequence[str], numbers: pa.Schema | None = None) -> Iterator[TableRow]:
+    """Each row of a Parquet file, read some at a time; `numbers` are the types that some columns take on."""
     index = 0
     try:
         for batch in storage.open_parquet(uri).iter_batches(_BATCH_ROWS, columns=list(columns)):
+            for number, name in enumerate(batch.schema.names):
+                if numbers is not None and name in numbers.names:
+                    column = batch.column(number).cast(numbers.field(name).type)
+                    batch = batch.set_column(number, name, column)
             for i in range(batch.num_rows):
                 yield _table_row(f"{uri} row {index}", batch.slice(i, 1))
                 index += 1

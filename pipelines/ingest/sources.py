@@ -13,8 +13,8 @@ from typing import Any
 
 from pipelines import storage
 from pipelines.config.ingest import IngestConfig
-from pipelines.ingest.source_folder import caption_files, folder_rows, leads_nowhere, picture_files
-from pipelines.ingest.source_parquet import parquet_columns, parquet_rows
+from pipelines.ingest.source_folder import caption_files, folder_rows, leads_nowhere, pictures_read
+from pipelines.ingest.source_parquet import common_numbers, parquet_columns, parquet_rows
 from pipelines.ingest.source_row import RawRow, source_files, storable
 from pipelines.ingest.source_scenes import scene_rows
 from pipelines.ingest.source_texts import text_rows
@@ -43,8 +43,9 @@ def describe(config: IngestConfig, uri: str | None, seed: int) -> dict[str, Any]
         files = source_files(uri, ".parquet")
         for file in files:
             parquet_columns(config, file)
+        common_numbers(config, files)
         return {"uri": uri, "files": _digests(uri, files)}
-    captions, pictures = caption_files(config, uri), picture_files(uri)
+    captions, pictures = caption_files(config, uri), pictures_read(config, uri)
     combined = storage.sha256(json.dumps(_digests(uri, pictures, missing="")).encode())
     return {
         "uri": uri,
@@ -56,7 +57,7 @@ def describe(config: IngestConfig, uri: str | None, seed: int) -> dict[str, Any]
 def passed_over(config: IngestConfig, uri: str) -> list[str]:
     """What lies in a source and is not read: hidden files, other endings, pipes."""
     if config.source == "image_folder":
-        return storage.list_others(uri, [*caption_files(config, uri), *picture_files(uri)])
+        return storage.list_others(uri, [*caption_files(config, uri), *pictures_read(config, uri)])
     return storage.list_others(uri, source_files(uri, ".txt" if config.source == "text_files" else ".parquet"))
 
 
