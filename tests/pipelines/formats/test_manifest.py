@@ -1,6 +1,7 @@
 """manifest.json: the same bytes when written again, one sentence where there is none, and which code wrote it."""
 
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -54,18 +55,44 @@ def git(folder: Path, *arguments: str) -> str:
     return subprocess.run(["git", *identity, *arguments], cwd=folder, capture_output=True, text=True, check=True).stdout
 
 
-def test_a_file_has_the_commit_of_the_repository_that_tracks_it(tmp_path: Path) -> None:
-    git(tmp_path, "init", "-q")
-    installed = tmp_path / ".venv/lib/pipelines/code_revision.py"
-    installed.parent.mkdir(parents=True)
-    for path in (tmp_path / "own.py", installed):
-        path.write_text("")
-    git(tmp_path, "add", "own.py")
-    git(tmp_path, "commit", "-q", "-m", "first")
-    assert revisions.commit_of(tmp_path / "own.py") == git(tmp_path, "rev-parse", "HEAD").strip()
-    assert revisions.commit_of(installed) == ""
+def checkout(root: Path, name: str) -> str:
+    """A repository of a project with the package in it; returns its commit."""
+    (root / "pipelines").mkdir(parents=True)
+    (root / "pipelines/code_revision.py").write_text("")
+    (root / "pyproject.toml").write_text(f'[project]\nname = "{name}"\n')
+    git(root, "init", "-q")
+    git(root, "add", ".")
+    git(root, "commit", "-q", "-m", name)
+    return git(root, "rev-parse", "HEAD").strip()
 
 
-def test_installed_into_an_environment_of_another_project_the_version_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(revisions, "commit_of", lambda path: "")
-    assert revisions.code_revision.__wrapped__() == revisions.version("ganrnn")
+def test_only_ganrnns_own_repository_gives_the_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own, other = checkout(tmp_path / "own", "ganrnn"), checkout(tmp_path / "other", "theirs")
+    installed, copied = tmp_path / "other/.venv/lib/site-packages", tmp_path / "other/vendor"
+    for folder in (installed, copied):
+        (folder / "pipelines").mkdir(parents=True)
+        (folder / "pipelines/code_revision.py").write_text("")
+    (copied / "pyproject.toml").write_text('[project]\nname = "ganrnn"\n')
+    git(tmp_path / "other", "add", ".")
+    git(tmp_path / "other", "commit", "-q", "-m", "all of it")
+    for folder in (tmp_path / "other", installed, copied, tmp_path):
+        assert revisions.commit_of(folder) == ""
+    assert own != other and revisions.commit_of(tmp_path / "own") == own
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "other/.git"))  # as in a hook of the other repository
+    assert revisions.commit_of(tmp_path / "own") == own and revisions.commit_of(tmp_path) == ""
+
+
+def test_an_image_says_what_its_build_wrote_and_an_installation_what_pip_noted(tmp_path: Path) -> None:
+    (tmp_path / "pipelines").mkdir()
+    assert revisions.written_by_the_build(tmp_path) == ""
+    (tmp_path / "pipelines/REVISION").write_text("3f2a9c1\n")
+    assert revisions.written_by_the_build(tmp_path) == "3f2a9c1"
+    noted = '{"url": "https://example.com/g.git", "vcs_info": {"vcs": "git", "commit_id": "0a1b2c3"}}'
+    assert revisions.commit_noted_by_pip(noted) == "0a1b2c3"
+    assert revisions.commit_noted_by_pip('{"url": "file:///g", "dir_info": {"editable": true}}') == ""
+    assert revisions.commit_noted_by_pip(None) == ""
+
+
+def test_where_no_commit_is_known_the_version_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(revisions, "commit_of", lambda root: "")
+    assert revisions.code_revision.__wrapped__() == version("ganrnn")
