@@ -8,7 +8,6 @@ of 16 bytes for each row read so far, and the captions of test.
 """
 
 import hashlib
-import re
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -22,13 +21,12 @@ from pipelines.config.recipe import Recipe
 from pipelines.flat import flat
 from pipelines.formats import manifest as manifests
 from pipelines.formats.manifest import MANIFEST, SCHEMA_VERSION, Manifest, ManifestShard
+from pipelines.ingest import unfinished
 from pipelines.ingest.prepare import PreparedRow
-from pipelines.ingest.row_filter import REJECTS, RowFilter
+from pipelines.ingest.row_filter import RowFilter
 from pipelines.ingest.source_row import SPLITS, storable
 from pipelines.ingest.sources import describe, passed_over, raw_rows
-from pipelines.ingest.split_writer import PROMPTS, SplitWriter
-
-_SHARD = re.compile(r"\d{5,}\.parquet")
+from pipelines.ingest.split_writer import SplitWriter
 
 
 def ingest(recipe: Recipe) -> Manifest:
@@ -51,12 +49,11 @@ def ingest(recipe: Recipe) -> Manifest:
         _require_same(manifest.to_json(), now, manifest_uri)
         return manifest
     _tell_of_passed_over(config)
-    storage.delete_folder(storage.join(config.dataset_uri, REJECTS))
-    _delete_rows(config.dataset_uri)
+    unfinished.delete(config.dataset_uri)
     try:
         shards, totals = _write_rows(recipe)
     except BadInput:
-        _delete_rows(config.dataset_uri)
+        unfinished.delete(config.dataset_uri, keep_rejects=True)
         raise
     manifest = Manifest("ingest", inputs, settings, shards, totals)
     manifests.commit(config.dataset_uri, manifest)
@@ -156,14 +153,3 @@ def _require_same(manifest: Mapping[str, Any], now: Mapping[str, Any], uri: str)
                 f"{uri}: {key.removeprefix('config.')} was {before.get(key)!r} when this dataset was made and is "
                 f"{after.get(key)!r} now; give another run_uri or ingest.dataset_uri, or delete the folder"
             )
-
-
-def _delete_rows(dataset_uri: str) -> None:
-    """Remove the shards and prompts of an unfinished run; BadInput for a file that ingest did not write."""
-    for split in SPLITS:
-        folder = storage.join(dataset_uri, split)
-        for file in storage.list_files(folder):
-            if not _SHARD.fullmatch(storage.relative(file, folder)):
-                raise BadInput(f"{file} was not written by ingest; give an ingest.dataset_uri of its own")
-        storage.delete_folder(folder)
-    storage.delete_folder(storage.join(dataset_uri, PROMPTS))

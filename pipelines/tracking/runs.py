@@ -184,7 +184,11 @@ def literal_uri(tracking_uri: str) -> str:
         return tracking_uri
     options = _OPTIONS.search(tracking_uri)
     path = tracking_uri[: options.start()] if options else tracking_uri
-    return path.replace("%", "%25").replace("?", "%3F") + tracking_uri[len(path) :]
+    escaped = path.replace("%", "%25").replace("?", "%3F")
+    if escaped != path:
+        # Of sqlite:///PATH, MLflow makes the folder without decoding its name.
+        escaped = escaped.replace("sqlite:", "sqlite+pysqlite:", 1)
+    return escaped + tracking_uri[len(path) :]
 
 
 def _literal_folder(artifact_uri: str) -> str:

@@ -135,20 +135,29 @@ def test_what_an_unfinished_run_left_is_replaced_and_strange_files_are_kept(tmp_
     made, clean = recipe(tmp_path / "left", source_uri=source), recipe(tmp_path / "clean", source_uri=source)
     ingest(clean)
     dataset = Path(made.ingest.dataset_uri)
-    for name in ("train/00007.parquet", "train/.00001.parquet.part-ab", "prompts.parquet", "rejects.parquet"):
-        (dataset / name).parent.mkdir(parents=True, exist_ok=True)
-        (dataset / name).write_bytes(b"left over")
-    (dataset / "notes.txt").write_text("mine")
+    (dataset / "train").mkdir(parents=True)
+    for name in ("train/00000.parquet", "prompts.parquet", "rejects.parquet"):
+        (dataset / name).write_bytes(files(clean)[name])
+    (dataset / "train/00000.parquet").rename(dataset / "train/00007.parquet")
+    (dataset / f"train/.00001.parquet.part-{'0' * 32}").write_bytes(b"left over")
+    for name in ("notes.txt", "train/.git", "train/_notes"):
+        (dataset / name).write_text("mine")
     ingest(made)
-    assert files(made).keys() == {*files(clean), "notes.txt"}
+    assert files(made).keys() == {*files(clean), "notes.txt", "train/.git", "train/_notes"}
     assert files(made)["train/00000.parquet"] == files(clean)["train/00000.parquet"]
+
+
+@pytest.mark.parametrize("name", ["train/cats/photo.png", "test/00000.parquet", "prompts.parquet", "rejects.parquet"])
+def test_a_file_of_yours_is_never_removed(name: str, tmp_path: Path) -> None:
+    source = write(tmp_path / "in/a.parquet", rows())
     strange = recipe(tmp_path / "strange", source_uri=source)
-    photo = Path(strange.ingest.dataset_uri) / "train/cats/photo.png"
-    photo.parent.mkdir(parents=True)
-    photo.write_bytes(b"precious")
-    with pytest.raises(BadInput, match=r"train/cats/photo\.png was not written by ingest"):
+    file = Path(strange.ingest.dataset_uri) / name
+    file.parent.mkdir(parents=True)
+    storage.commit_table(str(file), pa.table({"prompt_id": ["a"], "prompt": ["mine"]}))
+    before = files(strange)
+    with pytest.raises(BadInput, match=rf"{name} was not written by ingest; give an ingest\.dataset_uri"):
         ingest(strange)
-    assert photo.read_bytes() == b"precious"
+    assert files(strange) == before
 
 
 # Splits
