@@ -16,6 +16,7 @@ from pipelines.formats.partitions import Value, selected
 from pipelines.formats.prompt_schema import conformed, has_large_seeds, is_text, is_text_map, plain, unified
 from pipelines.formats.schemas import IMAGE, MATCH_SCORE, PROMPT_COLUMNS, SAMPLES, holds_image
 from pipelines.formats.unique_ids import UniqueIds
+from pipelines.formats.unreadable_texts import unreadable, without_unreadable
 
 
 @dataclass(frozen=True)
@@ -126,11 +127,12 @@ def plan(
             if "num_samples" in schemas[uri].names:
                 _check_counts(uri)
             for batch in _batches(uri, ["prompt_id", *columns], schema):
+                _require_ids(uri, batch.column(0))
                 ids.add(uri, batch.column(0))
-                empty = pc.invert(_is_whole(batch, columns))
-                num_empty += pc.sum(empty).as_py() or 0
-                if first_empty is None and num_empty:
-                    first_empty = batch.column(0).filter(empty)[0].as_py()
+                rows, unreadable_rows = without_unreadable(batch)
+                left_out = [*unreadable_rows, *_ids_of_others(rows, _is_whole(rows, columns))]
+                num_empty += len(left_out)
+                first_empty = left_out[0] if first_empty is None and left_out else first_empty
         if not ids.count and not may_be_empty:
             raise BadInput(f"{name} holds no row; give at least one prompt")
         if ids.count:
@@ -145,10 +147,17 @@ def plan(
     return PromptSet(tuple(uris), tuple(sizes), shard_rows, digest, schema)
 
 
+def _require_ids(uri: str, ids: pa.ChunkedArray) -> None:
+    is_bad = unreadable(ids)
+    if is_bad is not None:
+        first = ids.cast(pa.large_binary()).filter(is_bad)[0].as_py()
+        raise BadInput(f"{uri}: prompt_id {first!r:.80} is not UTF-8; every row needs an id that is")
+
+
 def _batches(uri: str, columns: Sequence[str], schema: pa.Schema | None) -> Iterator[pa.Table]:
     """Some columns of a file in pieces, with the types of the set."""
     part = schema and pa.schema([schema.field(name) for name in columns])
-    for batch in storage.read_batches(uri, columns):
+    for batch in storage.read_batches(uri, columns, any_text=True):
         yield conformed(pa.Table.from_batches([batch]), part)
 
 
@@ -177,14 +186,21 @@ class ShardReader:
 
     def _group(self, uri: str, group: int) -> pa.Table:
         if self.group is None or self.group[0] != (uri, group):
-            self.group = ((uri, group), self.files[uri].read(group))
+            self.group = ((uri, group), self.files[uri].read(group, any_text=True))
         return self.group[1]
 
 
-def sampled(table: pa.Table, columns: Sequence[str]) -> tuple[pa.Table, list[str]]:
-    """The prompt rows that can be sampled, and the ids of those that lack what the model reads from `columns`."""
+def sampled(table: pa.Table, columns: Sequence[str]) -> tuple[pa.Table, dict[str, str]]:
+    """The prompt rows that can be sampled, and why the others cannot: the model reads `columns`; by prompt id."""
+    table, rejects = without_unreadable(table)
     kept = _is_whole(table, columns)
-    return table.filter(kept), table.column("prompt_id").filter(pc.invert(kept)).to_pylist()
+    empty = _ids_of_others(table, kept)
+    return table.filter(kept), rejects | dict.fromkeys(empty, f"the {' or '.join(columns)} is empty")
+
+
+def _ids_of_others(table: pa.Table, kept: Any) -> list[str]:
+    ids: list[str] = table.column("prompt_id").filter(pc.invert(kept)).to_pylist()
+    return ids
 
 
 def expand(table: pa.Table, run_seed: int) -> tuple[pa.Table, list[str], list[int]]:

@@ -44,8 +44,8 @@ def draw(sampler: ModelSampler, rows: pa.Table, run_seed: int, skipped: Mapping[
     A prompt gets all of its samples or none.
     """
     columns = sampler.task.prompt_columns
-    table, empty = prompts.sampled(rows, columns)
-    rejects = dict.fromkeys(empty, f"the {' or '.join(columns)} is empty") | dict(skipped or {})
+    table, rejects = prompts.sampled(rows, columns)
+    rejects |= skipped or {}
     rejects |= sampler.output.rejects(table, sampler.sampling)
     table = table.filter(pa.array([i not in rejects for i in table.column("prompt_id").to_pylist()], pa.bool_()))
     table, ids, seeds = prompts.expand(table, run_seed)

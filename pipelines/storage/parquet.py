@@ -50,10 +50,10 @@ class RowGroups:
         metadata = self._file.metadata
         self.sizes = [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)]
 
-    def read(self, index: int, columns: Sequence[str] | None = None) -> pa.Table:
-        """A row group, of all columns or some."""
+    def read(self, index: int, columns: Sequence[str] | None = None, any_text: bool = False) -> pa.Table:
+        """A row group, of all columns or some. `any_text` lets texts pass that are not UTF-8."""
         require_columns(self.uri, self.schema, columns or [])
-        return read_row_group(self.uri, self._file, index, columns)
+        return read_row_group(self.uri, self._file, index, columns, any_text)
 
 
 @contextmanager
@@ -66,25 +66,34 @@ def reading_parquet(uri: str) -> Iterator[None]:
         raise errors.refusal(f"{uri} cannot be read as Parquet", error, advice) from error
 
 
-def read_row_group(uri: str, file: pq.ParquetFile, index: int, columns: Sequence[str] | None = None) -> pa.Table:
+def read_row_group(
+    uri: str, file: pq.ParquetFile, index: int, columns: Sequence[str] | None = None, any_text: bool = False
+) -> pa.Table:
     """A row group of an open file; BadInput names the file where it cannot be read."""
     with reading_parquet(uri):
-        return _valid(file.read_row_group(index, columns=list(columns) if columns else None))
+        return _valid(file.read_row_group(index, columns=list(columns) if columns else None), any_text)
 
 
-def _valid(table: Rows) -> Rows:
+def _valid(table: Rows, any_text: bool = False) -> Rows:
     """The rows themselves. Damage that decompresses would show only where a text becomes a str."""
-    table.validate(full=True)
+    try:
+        table.validate(full=True)
+    except pa.ArrowInvalid:
+        if not any_text:
+            raise
+        for column in table.columns:
+            is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+            (column.cast(pa.large_binary()) if is_text else column).validate(full=True)
     return table
 
 
-def read_batches(uri: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Rows of a Parquet file in pieces that fit in memory."""
+def read_batches(uri: str, columns: Sequence[str], any_text: bool = False) -> Iterator[pa.RecordBatch]:
+    """Rows of a Parquet file in pieces that fit in memory. `any_text` lets texts pass that are not UTF-8."""
     file = open_parquet(uri)
     require_columns(uri, file.schema_arrow, columns)
     with reading_parquet(uri):
         for batch in file.iter_batches(columns=list(columns)):
-            yield _valid(batch)
+            yield _valid(batch, any_text)
 
 
 def require_columns(uri: str, schema: pa.Schema, columns: Sequence[str]) -> None:

@@ -79,3 +79,35 @@ def test_hive_partitions_are_selected(tmp_path: Path) -> None:
         found({"day": "2027"}, {"language": "zh"})
     with pytest.raises(BadInput, match="has no partition with hour=3; it has"):
         found({}, {"hour": "3"})
+
+
+def not_utf8(values: list[bytes]) -> pa.Array:
+    """Texts as writers leave them that do not check what they write."""
+    array = pa.array(values, pa.binary())
+    return pa.StringArray.from_buffers(len(values), *array.buffers()[1:])
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
+def test_a_prompt_that_is_not_utf8_costs_its_row(kind: pa.DataType, tmp_path: Path) -> None:
+    texts = not_utf8([b"caf\xe9" if i == 3 else b"a red circle" for i in range(30)]).cast(kind)
+    passed_on = not_utf8([b"\xff" if i == 17 else b"note" for i in range(30)])
+    columns = {"prompt_id": [f"p{i}" for i in range(30)], "prompt": texts, "note": passed_on}
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet", row_group_size=7)
+    planned = prompts.plan([str(tmp_path / "a.parquet")], ["prompt"], 20, 0.1)
+    rejects = {}
+    for index in range(planned.num_shards):
+        kept, reasons = prompts.sampled(ShardReader().read(planned.shard(index)), ["prompt"])
+        kept.validate(full=True)
+        rejects |= reasons
+    assert rejects == {"p3": "column 'prompt' is not UTF-8", "p17": "column 'note' is not UTF-8"}
+    with pytest.raises(BadInput, match=r"1 of 30 rows have an empty prompt, the first 'p3'"):
+        prompts.plan([str(tmp_path / "a.parquet")], ["prompt"], 20, 0)
+
+
+def test_an_id_that_is_not_utf8_is_named(tmp_path: Path) -> None:
+    ids = not_utf8([b"caf\xe9" if i == 3 else b"p%d" % i for i in range(30)])
+    pq.write_table(pa.table({"prompt_id": ids, "prompt": ["a red circle"] * 30}), tmp_path / "a.parquet")
+    with pytest.raises(
+        BadInput, match=r"a\.parquet: prompt_id b'caf\\xe9' is not UTF-8; every row needs an id that is"
+    ):
+        prompts.plan([str(tmp_path / "a.parquet")], ["prompt"], 20, 0.5)
