@@ -13,9 +13,12 @@ from ganrnn.errors import BadInput
 
 
 def at_least(section: str, config: Any, **minima: float) -> None:
-    """BadInput for a value below its minimum; `section` precedes the key in the message, as in all functions here."""
+    """BadInput for a value below its minimum; `section` precedes the key in the message, as in all functions here.
+
+    None, which stands for a value that follows something else, is allowed here.
+    """
     for name, minimum in minima.items():
-        if not getattr(config, name) >= minimum:
+        if (value := getattr(config, name)) is not None and not value >= minimum:
             raise _refusal(section, config, name, f"values from {minimum} up")
 
 

@@ -6,9 +6,11 @@ ganrnn evaluate demo
 from pipelines.config.recipe import Recipe
 from pipelines.evaluate.driver import evaluate
 from pipelines.report import scores
+from pipelines.validate.driver import require_feasible
 
 
 def act(recipe: Recipe) -> None:
     """Print the table of scores and where the report is."""
+    require_feasible(recipe, "evaluate")
     print(scores.score_table(evaluate(recipe)))
     print(f"{recipe.evaluate.report_uri}/report.html")

@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from pipelines.config.recipe import Recipe
 from pipelines.generate.driver import generate, generate_increment
 from pipelines.generate.verify import verify
+from pipelines.validate.driver import require_feasible
 
 
 def act(recipe: Recipe) -> None:
     """Print what was counted, over all folders where `generate.incremental` is set."""
+    require_feasible(recipe, "generate")
     if not recipe.generate.incremental:
         _print_counts(recipe, generate(recipe).counts)
         return

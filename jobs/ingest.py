@@ -5,9 +5,11 @@ ganrnn ingest demo
 
 from pipelines.config.recipe import Recipe
 from pipelines.ingest.driver import ingest
+from pipelines.validate.driver import require_feasible
 
 
 def act(recipe: Recipe) -> None:
     """Print what was counted."""
+    require_feasible(recipe, "ingest")
     totals = ingest(recipe).totals
     print(f"{recipe.ingest.dataset_uri}: " + ", ".join(f"{name} {value}" for name, value in totals.items()))

@@ -12,12 +12,16 @@ from pipelines.evaluate.driver import evaluate
 from pipelines.generate.driver import generate
 from pipelines.ingest.driver import ingest
 from pipelines.train.driver import train
+from pipelines.validate.driver import require_feasible, require_ingested, require_resources
 
 
 def act(recipe: Recipe) -> int:
-    """Run the verbs in order; train, generate and evaluate share a Ray session."""
-    ingest(recipe)
-    with session():
+    """Check the recipe, then run the verbs in order; train, generate and evaluate share a Ray session."""
+    require_feasible(recipe, "nightly")
+    with session() as runner:
+        require_resources(runner, recipe)
+        ingest(recipe)
+        require_ingested(recipe, is_evaluated=True, is_trained=True)
         train(recipe)
         generate(recipe)
         evaluate(recipe)

@@ -174,6 +174,15 @@ VERBS = {
         "promote",
         reads_recipe=True,
     ),
+    "validate": Verb(
+        "check a recipe as nightly does before it begins, and print what would be done",
+        "the recipe, the data set where there is one, and the models that the recipe names",
+        "",
+        ("ganrnn validate demo",),
+        _recipe,
+        "validate",
+        reads_recipe=True,
+    ),
     "nightly": Verb(
         "run ingest, train, generate, evaluate and promote in order, as a schedule does",
         "what ingest reads",

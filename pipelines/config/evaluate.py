@@ -51,6 +51,7 @@ class ExtractorConfig:
 
 
 MOST_GROUPS = 100
+MOST_CANDIDATES, MOST_SPLITS = 100, 10  # where a recipe does not say how many
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,10 @@ class EvaluateConfig:
     num_workers: int = 2  #: Number of workers that score.
     #: What the in-domain network reads and R-precision retrieves: the texts, or all attributes.
     captions: Literal["text", "attributes"] = "text"
-    num_candidates: int = 100  #: Number of captions among which R-precision ranks that of a sample.
-    num_splits: int = 10  #: Number of parts of the samples over which the Inception Score is averaged.
+    #: Number of captions among which R-precision ranks a sample's own; null: 100, or all where there are fewer.
+    num_candidates: int | None = None
+    #: Number of parts of the samples for the mean Inception Score; null: 10, or fewer where one would be empty.
+    num_splits: int | None = None
     num_kid_features: int = 10_000  #: Largest number of samples that the Kernel Inception Distance reads.
     num_self_bleu: int = 500  #: Largest number of texts that Self-BLEU compares with each other.
     #: Model of the task match_judge that scores whether images show their captions.

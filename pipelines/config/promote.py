@@ -14,8 +14,10 @@ class PromoteConfig:
     registered_model: str = ""  #: Name in the model registry; by default the recipe's name.
     at_least: dict[str, float] = field(default_factory=dict)  #: Thresholds by metric that the model must reach.
     at_most: dict[str, float] = field(default_factory=dict)  #: Thresholds by metric that the model must not exceed.
-    champion_metric: str = "r_precision_100"  #: Metric by which challenger and champion are compared.
-    higher_is_better: bool = True  #: Whether a higher value of champion_metric is better.
+    #: Metric by which models are compared; empty: r_precision_N, bits_per_character_test or right, by the task.
+    champion_metric: str = ""
+    #: Whether a higher value of champion_metric is better; null: as its description says.
+    higher_is_better: bool | None = None
     #: Folder of a study that `ganrnn rate --report` has scored, whose metrics human_* may have thresholds.
     ratings_uri: str = uri_field()
 

@@ -3,6 +3,8 @@
 Every score stands next to that of real images, or texts, of the same prompts: what no model can be expected to pass.
 """
 
+from collections.abc import Mapping
+
 from ganrnn.errors import BadInput
 from ganrnn.task import task_class
 from pipelines.config.recipe import Recipe
@@ -29,7 +31,7 @@ def evaluate(recipe: Recipe) -> EvaluationReport:
     """
     recipe = with_rhymes(recipe)
     manifest = read_manifest(recipe.ingest.dataset_uri)
-    _check_keys(recipe)
+    check_keys(recipe)
     evaluate_samples = _BY_MODALITY[task_class(recipe.task.name).output_modality]
     report, pages = evaluate_samples(recipe, manifest, sample_source(recipe))
     publish(recipe, report, pages)
@@ -37,7 +39,7 @@ def evaluate(recipe: Recipe) -> EvaluationReport:
 
 
 def _images(recipe: Recipe, manifest: Manifest, source: SampleSource) -> Evaluated:
-    evaluation = evaluate_images(recipe, manifest, source, _independent_judge(recipe, source))
+    evaluation = evaluate_images(recipe, manifest, source, independent_judge(recipe, source.choice))
     report = build_report(recipe, manifest, source, evaluation.scored)
     curves = training_curves(recipe, source.model_digest)
     return report, evaluation.pages(report, curves, comparable_champion(recipe, report))
@@ -58,7 +60,7 @@ def _verdicts(recipe: Recipe, manifest: Manifest, source: SampleSource) -> Evalu
 _BY_MODALITY = {"images": _images, "texts": _texts, "scores": _verdicts}
 
 
-def _check_keys(recipe: Recipe) -> None:
+def check_keys(recipe: Recipe) -> None:
     """BadInput for keys that mean nothing for what the recipe's task gives."""
     config, modality = recipe.evaluate, task_class(recipe.task.name).output_modality
     for key, is_set, required in (
@@ -72,7 +74,7 @@ def _check_keys(recipe: Recipe) -> None:
             raise BadInput(f"evaluate.{key} is for tasks that give {required}; {recipe.task.name} gives {modality}")
 
 
-def _independent_judge(recipe: Recipe, source: SampleSource) -> Judge | None:
+def independent_judge(recipe: Recipe, choice: Mapping[str, str | int | float] | None) -> Judge | None:
     """The judge whose scores count, if there is one; BadInput if it has taught the generator or chosen samples."""
     if not (uri := recipe.evaluate.judge_uri):
         return None
@@ -80,7 +82,7 @@ def _independent_judge(recipe: Recipe, source: SampleSource) -> Judge | None:
     taught_by = recipe.train.judge_uri and judge_of(recipe, recipe.train.judge_uri, "train.judge_uri", recipe.task)
     for digest, reason in (
         (taught_by and taught_by.digest, "the generator has learnt from it"),
-        ((source.choice or {}).get("judge_digest"), "it has chosen the samples"),
+        ((choice or {}).get("judge_digest"), "it has chosen the samples"),
     ):
         if digest == judge.digest:
             raise BadInput(f"evaluate.judge_uri {uri} cannot count: {reason}; train one with another seed")

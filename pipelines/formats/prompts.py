@@ -203,6 +203,14 @@ def _ids_of_others(table: pa.Table, kept: Any) -> list[str]:
     return ids
 
 
+def planned_ids(uris: Sequence[str]) -> Iterator[str]:
+    """The ids of the samples that prompts ask for, rejects included."""
+    for uri in uris:
+        names = storage.open_parquet(uri).schema_arrow.names
+        for batch in storage.read_batches(uri, ["prompt_id", *({"num_samples"} & set(names))]):
+            yield from expand(pa.Table.from_batches([batch]), 0)[1]
+
+
 def expand(table: pa.Table, run_seed: int) -> tuple[pa.Table, list[str], list[int]]:
     """One row a sample: prompt rows repeated `num_samples` times, with the sample ids and seeds.
 

@@ -1,7 +1,8 @@
 """Champion or challenger: thresholds, then the comparison with the champion."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ganrnn.metrics.statistics.intervals import difference_interval
@@ -9,6 +10,7 @@ from pipelines.config.promote import PromoteConfig
 from pipelines.formats.likelihood import LikelihoodProtocol, why_unlike
 from pipelines.formats.ratings import PREFERENCE, PREFIX, HumanScores
 from pipelines.promote.scored_report import ScoredReport
+from pipelines.report.metric_descriptions import default_champion_metric, is_higher_better
 from pipelines.tracking.registry import RegisteredVersion
 from pipelines.tracking.tags import DATASET, INTERVAL, LIKELIHOOD, METRIC, PROTOCOL, RATINGS_PROTOCOL, SAMPLES_MANIFEST
 
@@ -22,6 +24,15 @@ class Decision:
     version: str
     alias: Literal["champion", "challenger"]
     reasons: list[str]
+
+
+def with_champion_metric(config: PromoteConfig, metrics: Iterable[str]) -> PromoteConfig:
+    """A copy that says by which metric models are compared, and whether more of it is better."""
+    metric = config.champion_metric or default_champion_metric(metrics)
+    better = config.higher_is_better
+    return replace(
+        config, champion_metric=metric, higher_is_better=is_higher_better(metric) if better is None else better
+    )
 
 
 def failed_thresholds(config: PromoteConfig, report: ScoredReport) -> list[str]:
@@ -68,6 +79,7 @@ def compare(
     if metric == PREFERENCE and report.people:
         return preferred(report, report.people, champion)
     difference = difference_of(metric, report, champion)
+    assert config.higher_is_better is not None  # the driver has filled it in
     is_won = difference.is_won(config.higher_is_better)
     return is_won, _sentence(metric, difference, is_won, champion.version)
 

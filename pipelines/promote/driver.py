@@ -12,7 +12,7 @@ report, holds the decision and the lineage from the data set over run and versio
 """
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -24,7 +24,7 @@ from pipelines import storage
 from pipelines.config.recipe import Recipe
 from pipelines.formats.evaluation_report import REPORT
 from pipelines.formats.ratings import read_human_scores
-from pipelines.promote.decision import Decision, compare, failed_thresholds
+from pipelines.promote.decision import Decision, compare, failed_thresholds, with_champion_metric
 from pipelines.promote.scored_report import ScoredReport, read_report, with_people
 from pipelines.sampling import model_files
 from pipelines.tracking import registry, runs
@@ -40,10 +40,11 @@ def promote(recipe: Recipe) -> Decision:
     Raises BadInput when the report is missing or incomplete, lacks a metric that the recipe names, or speaks of another
     model than `generate.model_uri`.
     """
-    config, name = recipe.promote, recipe.promote.registered_model
     report = read_report(storage.join(recipe.evaluate.report_uri, REPORT))
-    if config.ratings_uri:
-        report = with_people(report, read_human_scores(config.ratings_uri, report.model_digest))
+    if recipe.promote.ratings_uri:
+        report = with_people(report, read_human_scores(recipe.promote.ratings_uri, report.model_digest))
+    recipe = replace(recipe, promote=with_champion_metric(recipe.promote, report.metrics))
+    config, name = recipe.promote, recipe.promote.registered_model
     failures = failed_thresholds(config, report)
     report.value(config.champion_metric, "promote.champion_metric")
     with TemporaryDirectory() as scratch:

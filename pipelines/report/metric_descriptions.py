@@ -1,6 +1,7 @@
 """What metrics mean to a reader, looked up by their names."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 LOWER, REAL = "lower is better", "as real is best"
@@ -120,3 +121,19 @@ def description_of(name: str) -> MetricDescription:
 def kind_of(name: str) -> str:
     """The name of a metric without the number of samples: fid_indomain for fid2k_indomain."""
     return re.sub(r"^([a-z_]*[a-z])\d+k?_", r"\1_", name)
+
+
+# By which models are compared where a recipe does not say: the first that a report has. Images, texts, verdicts.
+_CHAMPION_METRICS = (r"r_precision_\d+$", r"bits_per_character_test$", r"right$", r"loss_test$")
+
+
+def default_champion_metric(names: Iterable[str]) -> str:
+    """The metric of a report by which models are compared."""
+    known = sorted(names)
+    matches = (name for pattern in _CHAMPION_METRICS for name in known if re.match(pattern, name))
+    return next(matches, "r_precision_100")
+
+
+def is_higher_better(name: str) -> bool:
+    """Whether more of a metric is better, as far as its description says."""
+    return description_of(name).better != LOWER

@@ -1,7 +1,7 @@
 """Where scored samples come from: a finished generation, or prompts and a model that samples during the evaluation."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ganrnn import checkpoint
@@ -34,6 +34,15 @@ class SampleSource:
     prompt_set: prompts.PromptSet | None = None
     model_files: Mapping[str, bytes] | None = None
     chooser: Chooser | None = None
+
+    def sample_ids(self) -> Iterator[str]:
+        """The ids of the samples, of those that are still to be made as well; some of these may be rejected yet."""
+        if self.prompt_set is None:
+            for uri in self.stored_uris:
+                for batch in storage.read_batches(uri, ["sample_id"]):
+                    yield from batch.column(0).to_pylist()
+        else:
+            yield from prompts.planned_ids(self.prompt_set.uris)
 
     def digests(self) -> dict[str, str | None]:
         """What identifies the samples in a report; a judge's choice is part of it."""

@@ -196,6 +196,18 @@ def _literal_folder(artifact_uri: str) -> str:
     return Path(artifact_uri).as_uri() if artifact_uri.startswith("/") and "%" in artifact_uri else artifact_uri
 
 
+def require_experiment(tracking: TrackingConfig) -> None:
+    """Ask whether the store answers and has the experiment or can get it; BadInput where it was deleted."""
+    experiment = client_of(tracking.tracking_uri).get_experiment_by_name(tracking.experiment)
+    if experiment is not None:
+        _require_active(experiment, tracking)
+
+
+def _require_active(experiment: entities.Experiment, tracking: TrackingConfig) -> None:
+    if experiment.lifecycle_stage != "active":
+        raise BadInput(f"tracking.experiment {tracking.experiment!r} was deleted; restore it or choose another name")
+
+
 def _experiment(client: mlflow.MlflowClient, tracking: TrackingConfig) -> str:
     experiment = client.get_experiment_by_name(tracking.experiment)
     if experiment is None:
@@ -210,8 +222,7 @@ def _experiment(client: mlflow.MlflowClient, tracking: TrackingConfig) -> str:
                 raise BadInput(
                     f"tracking.experiment {tracking.experiment!r} is refused: {first_line(error)}"
                 ) from error
-    if experiment.lifecycle_stage != "active":
-        raise BadInput(f"tracking.experiment {tracking.experiment!r} was deleted; restore it or choose another name")
+    _require_active(experiment, tracking)
     return str(experiment.experiment_id)
 
 

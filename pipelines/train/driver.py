@@ -41,9 +41,9 @@ def train(recipe: Recipe) -> str:
     """
     recipe = with_rhymes(recipe)  # for the texts that MLflow shows on the way
     manifest = read_manifest(recipe.ingest.dataset_uri)
-    _check_fit(recipe, manifest)
+    check_fit(recipe, manifest)
     uris = shard_uris(recipe.ingest.dataset_uri, manifest, "train")
-    judge = _judge(recipe)
+    judge = judge_to_learn_from(recipe)
     identity = training_identity(recipe, manifest, judge.digest if judge else None)
     checkpoints = Checkpoints(recipe.train.checkpoint_uri, recipe.train.keep_checkpoints)
     claimed = (recipe.train.checkpoint_uri, RUN_FILE, identity, "choose another run_uri")
@@ -95,14 +95,20 @@ def _done(recipe: Recipe, checkpoints: Checkpoints) -> str | None:
     return newest.uri if is_over(recipe.train, recipe.task.num_steps, newest.step, state) else None
 
 
-def _judge(recipe: Recipe) -> Judge | None:
-    """The judge that the generator learns from, if there is one."""
+def require_judge_and_weight(recipe: Recipe) -> None:
+    """BadInput where a judge to learn from has no weight, or a weight no judge."""
     weight, uri = getattr(recipe.task, "judge_weight", 0.0), recipe.train.judge_uri
     if bool(weight) != bool(uri):
         raise BadInput(
             f"train.judge_uri is {uri or 'missing'} and task.judge_weight {weight:g}; "
             "a judge needs a weight above 0 in a task that has it (text_to_image), and a weight a judge"
         )
+
+
+def judge_to_learn_from(recipe: Recipe) -> Judge | None:
+    """The judge that the generator learns from, if there is one."""
+    require_judge_and_weight(recipe)
+    uri = recipe.train.judge_uri
     return judge_of(recipe, uri, "train.judge_uri", recipe.task) if uri else None
 
 
@@ -134,7 +140,7 @@ def build_vocabulary(recipe: Recipe, uris: list[str]) -> Any:
     return task.build_vocabulary(recipe.task, rows)
 
 
-def _check_fit(recipe: Recipe, manifest: Manifest) -> None:
+def check_fit(recipe: Recipe, manifest: Manifest) -> None:
     """Raise BadInput for what ranks would refuse by the recipe and the manifest alone, before any rank is started."""
     uri, task, config, counts = recipe.ingest.dataset_uri, recipe.task, recipe.train, manifest.counts
     kind = task_class(task.name).dataset_kind

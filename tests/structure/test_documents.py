@@ -19,6 +19,7 @@ from ganrnn.task import Task, task_class
 from ganrnn.training.guard import GuardConfig
 from jobs import cli
 from jobs.verbs import VERBS
+from pipelines.config.evaluate import MOST_CANDIDATES
 from pipelines.config.loader import load_recipe
 from pipelines.config.recipe import Recipe
 from pipelines.evaluate.images.metrics import FEWEST_ROWS_PER_FEATURE
@@ -151,7 +152,7 @@ def test_sizes_that_pages_state_are_those_of_the_code() -> None:
         "pipelines/evaluate/README.md": (
             f"all {renderings:,} renderings",
             f"({inception.NUM_BYTES:,} bytes;",
-            f"{demo.evaluate.num_candidates - 1} others",
+            f"{MOST_CANDIDATES - 1} others",
             f"fewer than {words[FEWEST_ROWS_PER_FEATURE]} images per feature",
         ),
         "pipelines/rate/README.md": (f"http://127.0.0.1:{demo.rate.port}",),

@@ -5,7 +5,7 @@ mean and standard deviation over the splits. A hash of the sample id picks the s
 ordered by class would contain few classes each and score far too low.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Self
@@ -89,6 +89,16 @@ class InceptionSums:
         """Inverse of `to_bytes`, exact to the last bit. Raises BadInput for bytes of anything else."""
         arrays = arrays_from_bytes(data, ("counts", "sums", "entropy_sums"), "inception sums")
         return cls(arrays["counts"], arrays["sums"], arrays["entropy_sums"])
+
+
+def fills(sample_ids: Iterable[str], num_splits: int) -> bool:
+    """Whether each split has one of these samples; reads no more ids than that takes."""
+    seen = set()
+    for sample_id in sample_ids:
+        seen.add(_split(sample_id, num_splits))
+        if len(seen) == num_splits:
+            return True
+    return False
 
 
 def _split(sample_id: str, num_splits: int) -> int:

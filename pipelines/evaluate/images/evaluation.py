@@ -1,7 +1,7 @@
 """Images against the reference split: one pass of actors over fixed blocks, whose results merge in a fixed order."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 
 from tqdm import tqdm
@@ -9,13 +9,14 @@ from tqdm import tqdm
 from ganrnn.metrics.extractors.load import Extractor
 from pipelines.cluster.runner import Runner, Workers
 from pipelines.cluster.session import session
+from pipelines.config.evaluate import MOST_CANDIDATES, MOST_SPLITS
 from pipelines.config.recipe import Recipe
 from pipelines.evaluate.images import indomain_network
 from pipelines.evaluate.images.blocks import Block, blocks_of_files, condition_of
 from pipelines.evaluate.images.collector import Collector
 from pipelines.evaluate.images.metrics import group_scores, scores_of
 from pipelines.evaluate.images.nearest_training import nearest_training, training_pictures
-from pipelines.evaluate.images.protocol import Protocol, protocol_digest, protocol_of
+from pipelines.evaluate.images.protocol import Protocol, num_splits_of, protocol_digest, protocol_of, real_ids
 from pipelines.evaluate.images.reference_cache import SPLITS, ReferenceCache
 from pipelines.evaluate.images.set_statistics import IN_DOMAIN
 from pipelines.evaluate.images.worker import BlockScorer, load
@@ -73,6 +74,9 @@ def evaluate_images(recipe: Recipe, manifest: Manifest, source: SampleSource, ju
         shard_uris(recipe.ingest.dataset_uri, manifest, split) for split in ("val", "test", "train")
     )
     protocol = protocol_of(recipe, manifest, reference, real, extractor)
+    num_splits = num_splits_of(recipe.evaluate.num_splits, [source.sample_ids, partial(real_ids, real)])
+    protocol = replace(protocol, num_splits=num_splits)
+    _say_what_follows_the_data(recipe, protocol)
     with session() as runner:
         runner.require("evaluate", Workers(recipe.evaluate.num_workers))
         network, digest = indomain_network.ensure(runner, recipe, manifest)
@@ -94,6 +98,14 @@ def evaluate_images(recipe: Recipe, manifest: Manifest, source: SampleSource, ju
     cache.complete(collector)
     scored = _scored(recipe, manifest, source, judge_digest, collector, digest, protocol, extractor)
     return ImageEvaluation(scored, collector, training)
+
+
+def _say_what_follows_the_data(recipe: Recipe, protocol: Protocol) -> None:
+    """Print settings that are smaller than usual because the data set is small; the protocol holds them."""
+    for name, usual in (("num_candidates", MOST_CANDIDATES), ("num_splits", MOST_SPLITS)):
+        value = getattr(protocol, name)
+        if getattr(recipe.evaluate, name) is None and value < usual:
+            print(f"evaluate.{name} is {value}, not {usual}: the data set has no more")
 
 
 def sample_blocks(source: SampleSource) -> list[Block]:

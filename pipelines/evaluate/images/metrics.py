@@ -20,7 +20,7 @@ from pipelines.evaluate.images.protocol import Protocol
 from pipelines.evaluate.images.set_statistics import IN_DOMAIN, SetStatistics
 from pipelines.formats.evaluation_report import GroupScores
 
-_LEAST_ROWS = 6  # of the fifth neighbour and the row itself
+LEAST_ROWS = 6  # of the fifth neighbour and the row itself
 
 
 Features = NDArray[np.float64]
@@ -38,7 +38,7 @@ def feature_scores(
     """
     reference, training = (sets[name].subset.features for name in ("reference", "training"))
     metrics, intervals = dict[str, float](), dict[str, Interval]()
-    if min(map(len, (samples, reference, training))) < _LEAST_ROWS:
+    if min(map(len, (samples, reference, training))) < LEAST_ROWS:
         return metrics, intervals
     manifold = manifold_scores(samples, reference)
     for name in ("precision", "recall", "density", "coverage"):
@@ -120,6 +120,11 @@ def _add_features(
     kid = kernel_distance(statistics.subset.features, reference.subset.features, KID_SUBSETS, rows, protocol.seed)
     scores.metrics[f"fid{suffix}"] = distance
     scores.metrics[f"kid{suffix}"], scores.metrics[f"kid{suffix}_std"] = kid
+    if statistics.classes and not statistics.classes.counts.all():
+        raise BadInput(
+            f"evaluate.num_splits is {protocol.num_splits}; {statistics.moments.count} samples leave one empty, since "
+            "prompts were rejected: take fewer"
+        )
     if statistics.classes:
         scores.metrics[f"is{suffix}"], scores.metrics[f"is{suffix}_std"] = statistics.classes.score()
     features = statistics.subset.features

@@ -1,15 +1,17 @@
 """What scores of images depend on."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 
 from ganrnn.data import scenes
 from ganrnn.errors import BadInput
 from ganrnn.metrics.extractors.load import Extractor
+from ganrnn.metrics.images.inception_score import fills
 from ganrnn.text.captions import meaning_key
 from pipelines import storage
-from pipelines.config.evaluate import MOST_GROUPS
+from pipelines.config.evaluate import MOST_CANDIDATES, MOST_GROUPS, MOST_SPLITS
 from pipelines.config.recipe import Recipe
 from pipelines.evaluate.images import indomain_network
 from pipelines.formats.manifest import Manifest
@@ -44,18 +46,14 @@ def protocol_of(
     captions = distinct_captions(recipe, real)
     classes = distinct_captions(recipe, reference)
     class_keys = sorted(classes)[:100]
-    if recipe.evaluate.num_candidates > len(captions):
-        raise BadInput(
-            f"evaluate.num_candidates is {recipe.evaluate.num_candidates}; "
-            f"the prompts hold {len(captions)} distinct captions, allowed are 2 to {len(captions)}"
-        )
+    num_candidates = _num_candidates(recipe.evaluate.num_candidates, len(captions))
     _require_groups(recipe.evaluate.group_by, real)
     return Protocol(
         caption_texts=tuple(captions[key] for key in sorted(captions)),
         caption_keys=tuple(sorted(captions)),
         posterior_texts=tuple(classes[key] for key in class_keys),
-        num_candidates=recipe.evaluate.num_candidates,
-        num_splits=recipe.evaluate.num_splits,
+        num_candidates=num_candidates,
+        num_splits=recipe.evaluate.num_splits or MOST_SPLITS,
         num_kid_features=recipe.evaluate.num_kid_features,
         seed=recipe.seed,
         group_by=recipe.evaluate.group_by,
@@ -64,6 +62,47 @@ def protocol_of(
         captions=recipe.evaluate.captions,
         has_seam=recipe.task.wrap_horizontally,
     )
+
+
+def _num_candidates(asked: int | None, num_captions: int) -> int:
+    """The number of captions that R-precision ranks: what is asked for, else 100 or as many as there are."""
+    if num_captions < 2:
+        raise BadInput(
+            f"the prompts hold {num_captions} distinct caption; evaluate needs 2 for R-precision: give "
+            "ingest.text_column, ingest.label_column or ingest.attribute_columns that differ from row to row"
+        )
+    if asked and asked > num_captions:
+        raise BadInput(
+            f"evaluate.num_candidates is {asked}; the prompts hold {num_captions} distinct captions, "
+            f"allowed are 2 to {num_captions}"
+        )
+    return asked or min(MOST_CANDIDATES, num_captions)
+
+
+def num_splits_of(asked: int | None, ids: Sequence[Callable[[], Iterable[str]]]) -> int:
+    """The number of splits of the Inception Score: what is asked for, else 10 or as many as have a sample.
+
+    ids:  of each set that has a score: the samples, and real images in their place
+    """
+    most = asked or MOST_SPLITS
+    if any(len(list(islice(ids_of_set(), 2))) < 2 for ids_of_set in ids):
+        return most  # which is no set that could be scored
+    for num_splits in range(most, 0, -1):
+        if all(fills(ids_of_set(), num_splits) for ids_of_set in ids):
+            if asked and num_splits < asked:
+                raise BadInput(
+                    f"evaluate.num_splits is {asked}; there are too few samples, or real images in their place, for a "
+                    f"sample in each; allowed are 1 to {num_splits}"
+                )
+            return num_splits
+    return 1
+
+
+def real_ids(uris: Sequence[str]) -> Iterator[str]:
+    """The ids of the real images that stand in the place of samples."""
+    for uri in uris:
+        for batch in storage.read_batches(uri, ["id"]):
+            yield from batch.column(0).to_pylist()
 
 
 def _require_groups(group_by: str, uris: Sequence[str]) -> None:

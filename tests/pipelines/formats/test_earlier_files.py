@@ -35,7 +35,7 @@ from pipelines.formats.dataset import read_manifest, shard_uris
 from pipelines.generate.driver import generate
 from pipelines.generate.verify import verify
 from pipelines.ingest.driver import ingest
-from pipelines.promote.decision import Decision, compare, failed_thresholds
+from pipelines.promote.decision import Decision, compare, failed_thresholds, with_champion_metric
 from pipelines.promote.scored_report import read_report
 from pipelines.sampling.model_files import fetch_files
 from pipelines.tracking.registry import RegisteredVersion
@@ -179,15 +179,16 @@ def test_a_report_is_promoted_against_its_champion(folder: Path) -> None:
     report = read_report(f"{folder}/pictures/report.json")
     promotion = storage.read_json(f"{folder}/pictures/promotion.json")
     assert Decision(**promotion["decision"]) == Decision("1", "champion", ["there was no champion"])
-    assert promotion["promote"] == asdict(recipe.promote)
+    config = with_champion_metric(recipe.promote, report.metrics)
+    assert promotion["promote"] == asdict(config)
     lineage = promotion["lineage"]
     assert (lineage["report_digest"], lineage["model_digest"]) == (report.digest, report.model_digest)
     manifest = storage.read_bytes(f"{folder}/pictures/samples/manifest.json")
     assert lineage["samples_manifest_digest"] == report.evaluation.samples_manifest_digest == storage.sha256(manifest)
-    assert failed_thresholds(recipe.promote, report) == []
+    assert failed_thresholds(config, report) == []
     tags = storage.read_json(f"{folder}/registered_version_tags.json")
     champion = RegisteredVersion("1", lineage["run_id"], tags)
-    assert compare(recipe.promote, report, champion, None) == (
+    assert compare(config, report, champion, None) == (
         False,
         "r_precision_4 0.333333 does not beat 0.333333 of champion version 1 (difference -0.338 to 0.338 in 95 %)",
     )

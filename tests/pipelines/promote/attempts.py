@@ -18,7 +18,7 @@ from pipelines.tracking import registry
 
 PROMPT = "a red circle"
 METRICS = {"r_precision_100": 0.6, "colour": 0.96, "fid2k_indomain": 9.0}
-THRESHOLDS = PromoteConfig("", {"colour": 0.95}, {"fid2k_indomain": 10.0})
+THRESHOLDS = PromoteConfig("", {"colour": 0.95}, {"fid2k_indomain": 10.0}, "r_precision_100", True)
 
 
 def files_of(seed: int) -> dict[str, bytes]:
