@@ -128,8 +128,7 @@ def _tell_of_passed_over(config: IngestConfig) -> None:
         others = passed_over(config, uri) if uri and config.source != "scenes" else []
         if others:
             first = ", ".join(storable(storage.relative(file, str(uri))) for file in others[:3])
-            rule = "read only if a list of captions names them" if config.source == "image_folder" else "passed over"
-            print(f"{uri}: {len(others)} files are {rule}: {first}", file=sys.stderr)
+            print(f"{uri}: {len(others)} files are passed over for their names or kinds: {first}", file=sys.stderr)
 
 
 def _refuse_overlap(config: IngestConfig) -> None:

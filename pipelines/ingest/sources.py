@@ -55,7 +55,7 @@ def describe(config: IngestConfig, uri: str | None, seed: int) -> dict[str, Any]
 
 
 def passed_over(config: IngestConfig, uri: str) -> list[str]:
-    """What lies in a source and is not read: hidden files, other endings, pipes."""
+    """What lies in a source and is not read: hidden files, other endings, pipes, unless a caption names them."""
     if config.source == "image_folder":
         return storage.list_others(uri, [*caption_files(config, uri), *pictures_read(config, uri)])
     return storage.list_others(uri, source_files(uri, ".txt" if config.source == "text_files" else ".parquet"))

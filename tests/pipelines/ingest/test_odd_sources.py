@@ -145,7 +145,7 @@ def test_links_pipes_and_damaged_pictures_leave_the_rest_alone(
         f"{source}/unnamed.png": "is a link to a file that does not exist",
     }
     assert (totals["read"], totals["images_without_caption"]) == (34, 1)
-    said = "3 files are read only if a list of captions names them: _more/metadata.csv, metadata.jsonl, pipe.png\n"
+    said = "3 files are passed over for their names or kinds: _more/metadata.csv, metadata.jsonl, pipe.png\n"
     assert said in capsys.readouterr().err
 
 
