@@ -49,25 +49,22 @@ def _parquet_rows(config: IngestConfig, uri: str) -> Iterator[CaptionRow]:
 def _csv_rows(config: IngestConfig, uri: str) -> Iterator[CaptionRow]:
     with storage.open_binary(uri) as file:
         records = _csv_records(file)
-        number, names = next(records, (0, []))
+        number, names, problem = next(records, (0, [], None))
         if not number:
             raise BadInput(f"{uri} is empty; its first line must name the columns, {FILE_NAME!r} among them")
-        if isinstance(names, str):
-            raise BadInput(f"{uri} line {number} {names}; it must name the columns")
+        if problem:
+            raise BadInput(f"{uri} line {number} {problem}; it must name the columns")
         header = pa.schema([(name, pa.string()) for name in names])
         storage.require_columns(uri, header, wanted_columns(config, names, FILE_NAME))
-        for number, fields in records:
-            place = f"{uri} line {number}"
-            if isinstance(fields, str):
-                yield CaptionRow(place, {}, fields)
-                continue
-            is_long = len(fields) > len(names)
-            problem = "more fields than the header; quote texts that hold a comma" if is_long else None
-            yield CaptionRow(place, dict.fromkeys(names) | dict(zip(names, fields, strict=False)), problem)
+        for number, fields, problem in records:
+            if not problem and len(fields) > len(names):
+                problem = "more fields than the header; quote texts that hold a comma"
+            values = dict.fromkeys(names) | dict(zip(names, fields, strict=False))
+            yield CaptionRow(f"{uri} line {number}", values, problem)
 
 
-def _csv_records(file: BinaryIO) -> Iterator[tuple[int, list[str] | str]]:
-    """The records that are not blank, each with the number of its first line; the reason where it is none.
+def _csv_records(file: BinaryIO) -> Iterator[tuple[int, list[str], str | None]]:
+    """The records that are not blank, each with the number of its first line, and why it cannot be read.
 
     A quote that is never closed takes all lines that follow; they are read again without the line that it stands in.
     """
@@ -80,11 +77,21 @@ def _csv_records(file: BinaryIO) -> Iterator[tuple[int, list[str] | str]]:
         except StopIteration:
             return
         except (csv.Error, UnicodeDecodeError) as error:
-            yield lines.taken[0][0], f"is not CSV in UTF-8 ({error})"
+            number, line = lines.taken[0]
+            yield number, _guessed(line), f"is not CSV in UTF-8 ({error})"
             lines.give_back_all_but_first()
             continue
         if fields:
-            yield lines.taken[0][0], fields
+            yield lines.taken[0][0], fields, None
+
+
+def _guessed(line: str | UnicodeDecodeError) -> list[str]:
+    """The fields of a line that is no CSV, as far as can be told: its picture is then not one without a caption."""
+    text = line if isinstance(line, str) else line.object.decode(errors="replace")
+    try:
+        return next(csv.reader([text]), [])
+    except csv.Error:
+        return []
 
 
 class _Lines:

@@ -36,7 +36,7 @@ def folder(tmp_path: Path, num: int = 30, **settings: Any) -> tuple[Path, Recipe
 
 def listed(source: Path, *more: str, num: int = 30) -> None:
     lines = ["file_name,text", *(f"{i}.png,caption {i}" for i in range(num)), *more]
-    (source / "metadata.csv").write_text("\n".join(lines) + "\n")
+    (source / "metadata.csv").write_text("\n".join(lines) + "\n", errors="surrogateescape")
 
 
 def csv_rows(tmp_path: Path, data: bytes) -> list[tuple[int, str]]:
@@ -116,9 +116,9 @@ def test_a_bad_line_of_json_costs_itself(line: str, reason: str, tmp_path: Path)
 
 def test_a_picture_whose_line_is_rejected_is_counted_once(tmp_path: Path) -> None:
     source, made = folder(tmp_path)
-    listed(source, "29.png,a,b", num=29)
+    listed(source, "26.png,caf\udce9", "27.png,a,b", '28.png,"so called" thing', '29.png,"never closed', num=26)
     totals = ingest(made).totals
-    assert (totals["read"], totals["rejects"], totals["images_without_caption"]) == (30, 1, 0)
+    assert (totals["read"], totals["rejects"], totals["images_without_caption"]) == (30, 4, 0)
 
 
 def test_links_pipes_and_damaged_pictures_leave_the_rest_alone(
