@@ -2,8 +2,9 @@
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,10 +18,11 @@ from ganrnn.errors import BadInput
 _PHOTOGRAPHS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000", "QOI")
 FORMATS = (*_PHOTOGRAPHS, "ICO", "ICNS", "DIB", "DDS", "PSD", "PCX", "SGI", "SUN", "XBM", "XPM", "TGA")
 
-_TIFF_BITS, _TIFF_PHOTOMETRIC = 258, 262
-_TIFF_WHITE_IS_ZERO = 0
+_TIFF_BITS, _TIFF_PHOTOMETRIC, _TIFF_SAMPLE_FORMAT = 258, 262, 339
+_TIFF_WHITE_IS_ZERO, _TIFF_SIGNED = 0, 2
 _SIXTEEN_BITS = 65_535
 
+_ALLOWED = "allowed are 8, 12 or 16 bits without a sign, or floats from 0 to 1"
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 _UPRIGHT = {
@@ -64,25 +66,27 @@ def _known_formats() -> tuple[str, ...]:
 
 
 def _rgb(stored: ImageFile.ImageFile) -> Image.Image:
+    tags = stored.tag_v2 if isinstance(stored, TiffImageFile) else {}
+    if _TIFF_SIGNED in tags.get(_TIFF_SAMPLE_FORMAT, ()):
+        kind = f"int{tags[_TIFF_BITS][0]}"
+        raise BadInput(f"signed whole numbers ({kind}), of which none is declared white; {_ALLOWED}")
     if stored.mode[0] in "IF":
-        return Image.fromarray(_eight_bits(stored)).convert("RGB")
+        return Image.fromarray(_eight_bits(stored, tags)).convert("RGB")
     if stored.has_transparency_data:
         white = Image.new("RGBA", stored.size, "white")
         return Image.alpha_composite(white, stored.convert("RGBA")).convert("RGB")
     return stored.convert("RGB")
 
 
-def _eight_bits(stored: ImageFile.ImageFile) -> np.ndarray:
+def _eight_bits(stored: ImageFile.ImageFile, tags: Mapping[int, Any]) -> np.ndarray:
     """Deep grey as uint8 [H, W]; BadInput where nothing says which value is white."""
     values = np.asarray(stored)
-    tags = stored.tag_v2 if isinstance(stored, TiffImageFile) else {}
     if stored.mode == "F":
         if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
             raise BadInput(f"grey of floats from {values.min():g} to {values.max():g}; allowed is 0 to 1")
         white = 1
     elif stored.mode == "I" and stored.format not in ("PNG", "PPM"):  # which Pillow scales to 16 bits
-        kind = "signed or 32-bit whole numbers"
-        raise BadInput(f"grey of {kind} from {values.min()} to {values.max()}; allowed are 8, 12 or 16 bits, or floats")
+        raise BadInput(f"whole numbers of 32 bits, here from {values.min()} to {values.max()}; {_ALLOWED}")
     else:
         white = 2 ** tags[_TIFF_BITS][0] - 1 if _TIFF_BITS in tags else _SIXTEEN_BITS
     levels = (values * (255.0 / white)).round().astype(np.uint8)

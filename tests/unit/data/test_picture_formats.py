@@ -74,16 +74,11 @@ def test_white_is_zero_and_transparent_grey_are_as_the_file_says() -> None:
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (
-            encoded(Image.fromarray(RAMP.astype(np.int32)), "TIFF"),
-            "grey of signed or 32-bit whole numbers from 0 to 655",
-        ),
-        (tiff(16, 1, 2, RAMP.tobytes()), "whole numbers from -32640 to 32639; allowed are 8, 12 or 16 bits, or floats"),
-        (tiff(32, 1, 1, RAMP.astype("<u4").tobytes()), "32-bit whole numbers from 0 to 65535"),
-        (
-            encoded(Image.fromarray(LEVELS.astype(np.float32)), "TIFF"),
-            "grey of floats from 0 to 255; allowed is 0 to",
-        ),
+        (encoded(Image.fromarray(RAMP.astype(np.int32)), "TIFF"), r"signed whole numbers \(int32\), of which none is"),
+        (tiff(16, 1, 2, RAMP.tobytes()), r"signed whole numbers \(int16\), .*; allowed are 8, 12 or 16 bits without a"),
+        (tiff(8, 1, 2, LEVELS.tobytes()), r"signed whole numbers \(int8\)"),
+        (tiff(32, 1, 1, RAMP.astype("<u4").tobytes()), "whole numbers of 32 bits, here from 0 to 65535; allowed are 8"),
+        (encoded(Image.fromarray(LEVELS.astype(np.float32)), "TIFF"), "grey of floats from 0 to 255; allowed is 0 to"),
         (encoded(Image.fromarray((LEVELS - 0.5).astype(np.float32)), "TIFF"), "grey of floats from -0.5 to 254.5"),
         (encoded(Image.fromarray(np.full((16, 16), np.nan, np.float32)), "TIFF"), "grey of floats from nan to nan"),
         (EPS, "none of the formats that are read"),
