@@ -35,7 +35,7 @@ class Decoding:
     max_tokens: int = 256  #: Largest number of tokens that are written after the prompt, which is not counted.
     stop: tuple[str, ...] = ()  #: Texts before which the text ends.
     banned: tuple[str, ...] = ()  #: Texts of tokens that may not be chosen.
-    #: Number that is added to the logit of a token, by its text.
+    #: Number from -1000 to 1000 that is added to the logit of a token, by its text.
     bias: Mapping[str, float] = field(default_factory=dict)
     #: Form that the text must have: a poem, or a molecule in SMILES.
     constraint: Literal["none", "poem", "smiles"] = "none"
@@ -55,7 +55,8 @@ class Decoding:
         within("", self, temperature=(0.0, 100.0), top_k=(0, exact.MAX_TOKENS), top_p=(1e-9, 1.0), min_p=(0.0, 1.0))
         within("", self, num_beams=(1, 64), best=(0, self.num_beams - 1), length_penalty=(0.0, 10.0))
         within("", self, coverage_penalty=(0.0, 10.0), repetition_penalty=(1.0, 100.0), no_repeat_ngram=(0, 100))
-        within("", self, max_tokens=(1, 100_000), min_tokens=(0, self.max_tokens))
+        within("", self, max_tokens=(1, 100_000), min_tokens=(0, "max_tokens"))
+        within("", self, num_lines=(1, 1_000), chars_per_line=(1, 1_000))
         if self.constraint not in ("none", "poem", "smiles"):  # it may come from a column of prompts
             raise BadInput(f"constraint is {self.constraint!r}; allowed are none, poem and smiles")
         for text, value in self.bias.items():

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from ganrnn import noise
-from ganrnn.config import at_least, within
+from ganrnn.config import at_least, below, multiples, within
 from ganrnn.decoding.decode import GeneratedText, generate
 from ganrnn.errors import BadInput
 from ganrnn.networks.texts.latent_sphere import MAX_DIMENSIONS, exact_between, on_sphere, relative_diversity
@@ -69,13 +69,8 @@ class LatentTextGanConfig(TextTaskConfig):
         at_least("task", self, num_tokens=1, num_encoder_layers=1, num_decoder_layers=1, label_dim=1, z_dim=1)
         at_least("task", self, mlp_dim=1, num_blocks=1, critic_steps=1, latent_noise=0, labels=0, penalty_weight=0)
         within("task", self, latent_dim=(2, MAX_DIMENSIONS))
-        if not 0 <= self.num_autoencoder_steps < self.num_steps:
-            raise BadInput(
-                f"task.num_autoencoder_steps is {self.num_autoencoder_steps}; allowed are values from 0 to below "
-                f"task.num_steps, {self.num_steps}"
-            )
-        if self.hidden_dim % 2:
-            raise BadInput(f"task.hidden_dim is {self.hidden_dim}; each of 2 directions has half of it: make it even")
+        below("task", self, num_autoencoder_steps="num_steps")
+        multiples("task", self, hidden_dim=(2, 2))
         self.generator.check("task.generator")
         self.critic.check("task.critic")
 

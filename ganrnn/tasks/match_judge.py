@@ -13,10 +13,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ganrnn.config import above, at_least
+from ganrnn.config import above, at_least, multiples
 from ganrnn.data import images as pictures
-from ganrnn.errors import BadInput
-from ganrnn.networks.images.pyramid import check_image_size
 from ganrnn.networks.judge_network import JudgeNetwork
 from ganrnn.networks.texts.recurrent import Cell
 from ganrnn.objectives.matching import contrast_loss
@@ -53,10 +51,8 @@ class MatchJudgeConfig:
     num_steps: int = 2_000  #: Number of training steps.
 
     def __post_init__(self) -> None:
-        check_image_size(self.height, self.width, "task.")
-        above("task", self, base_channels=0, max_tokens=0, embedding_dim=0, dim=0, ema_half_life_steps=0, num_steps=0)
-        if self.dim % 2:
-            raise BadInput(f"task.dim is {self.dim}; each of 2 directions has half of it: make it even")
+        multiples("task", self, height=(4, 16), width=(4, 16), dim=(2, 2))
+        above("task", self, base_channels=0, max_tokens=0, embedding_dim=0, ema_half_life_steps=0, num_steps=0)
         at_least("task", self, contrast_weight=0)
         self.optimiser.check("task.optimiser")
 

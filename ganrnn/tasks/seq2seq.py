@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ganrnn import distributed
-from ganrnn.config import at_least, within
+from ganrnn.config import at_least, multiples, within
 from ganrnn.decoding.decode import GeneratedText, generate
 from ganrnn.errors import BadInput
 from ganrnn.networks.texts.attention import MAX_POSITIONS, AttentionKind
@@ -52,8 +52,7 @@ class Seq2SeqConfig(TextTaskConfig):
         super().__post_init__()
         at_least("task", self, num_encoder_layers=1, num_decoder_layers=1, num_target_tokens=1, coverage_weight=0)
         within("task", self, num_source_tokens=(1, MAX_POSITIONS))
-        if self.hidden_dim % self.num_directions:
-            raise BadInput(f"task.hidden_dim is {self.hidden_dim}; each of 2 directions has half of it: make it even")
+        multiples("task", self, hidden_dim=("num_directions", 1))
         if self.copies and not self.shared_vocabulary:
             raise BadInput("task.copies needs task.shared_vocabulary: what is copied must be a token of the target")
 

@@ -62,11 +62,7 @@ class SequenceGanConfig(LanguageModelConfig):
         super().__post_init__()
         if self.stream:
             raise BadInput("task.stream is true; allowed is false: a discriminator reads texts from their beginnings")
-        if not 0 <= self.num_pretraining_steps <= self.num_steps:
-            raise BadInput(
-                f"task.num_pretraining_steps is {self.num_pretraining_steps}; allowed are values from 0 to "
-                f"task.num_steps, {self.num_steps}"
-            )
+        within("task", self, num_pretraining_steps=(0, "num_steps"))
         below("task", self, discriminator_dropout=1)
         within("task", self, discount=(0, 1))
         at_least("task", self, entropy_weight=0, likelihood_weight=0)

@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ganrnn.config import above, at_least, between, within
+from ganrnn.config import above, at_least, between, multiples, within
 from ganrnn.errors import BadInput
-from ganrnn.networks.images.pyramid import check_image_size
 from ganrnn.networks.texts.text_encoder import Cell, TextEncoder
 from ganrnn.objectives.adversarial import ObjectiveName
 from ganrnn.objectives.penalties import USUAL_WEIGHTS, PenaltyName
@@ -67,9 +66,9 @@ class GanConfig:
     compile: bool = False  #: Whether the generator is compiled by torch.compile.
 
     def __post_init__(self) -> None:
-        check_image_size(self.height, self.width, "task.")
+        multiples("task", self, height=(4, 16), width=(4, 16))
         above("task", self, num_steps=0, penalty_every_steps=0, ema_half_life_steps=0, discriminator_steps=0, z_dim=0)
-        at_least("task", self, num_accumulated=1)
+        at_least("task", self, num_accumulated=1, matching_weight=0, style_dim=1, feature_dim=1, base_channels=1)
         self.generator.check("task.generator")
         self.discriminator.check("task.discriminator")
         for problem in self._contradictions():
@@ -133,7 +132,7 @@ class TextGanConfig(GanConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        above("task", self, max_tokens=0)
+        at_least("task", self, max_tokens=1, embedding_dim=1, hidden_dim=1)
 
     def text_encoder(self, num_tokens: int) -> TextEncoder:
         """A new text encoder for a vocabulary of `num_tokens`."""

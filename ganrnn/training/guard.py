@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any
 
-from ganrnn.config import above, at_least
+from ganrnn.config import above, at_least, within
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ class GuardConfig:
     def __post_init__(self) -> None:
         at_least("train.guard", self, check_every_steps=1, max_interventions=1, num_samples=16)
         above("train.guard", self, most_gradient_ratio=1, most_distance_ratio=1)
+        within("train.guard", self, least_diversity=(0, 1))
 
 
 @dataclass

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ganrnn import distributed, noise
-from ganrnn.config import at_least, at_most, below
+from ganrnn.config import at_least, below, within
 from ganrnn.decoding.decode import DecodingRequest
 from ganrnn.decoding.row_constraints import RowConstraints
 from ganrnn.decoding.rules import decodings
@@ -17,7 +17,7 @@ from ganrnn.exact import MAX_TOKENS
 from ganrnn.networks.texts.recurrent import Cell
 from ganrnn.task import BackoffState, Keys, Rows
 from ganrnn.text.reading import Reading, read_rows
-from ganrnn.text.vocabulary import Kind, TextVocabulary
+from ganrnn.text.vocabulary import SPECIAL_TOKENS, Kind, TextVocabulary
 from ganrnn.training import ema
 from ganrnn.training.optimizer import Player, PlayerConfig
 
@@ -52,7 +52,7 @@ class TextTaskConfig:
     def __post_init__(self) -> None:
         at_least("task", self, embedding_dim=1, hidden_dim=1, ema_half_life_steps=1, num_steps=1)
         below("task", self, dropout=1, weight_drop=1, label_smoothing=1)
-        at_most("task", self, max_vocabulary=MAX_TOKENS)
+        within("task", self, max_vocabulary=(len(SPECIAL_TOKENS) + 1, MAX_TOKENS))
         self.optimiser.check("task.optimiser")
 
     @property

@@ -7,11 +7,7 @@ from ganrnn.errors import BadInput
 from pipelines.config.sampling import SamplingConfig
 from pipelines.config.uri_fields import uri_field
 
-
-def require_seed(key: str, seed: int) -> None:
-    """Samples hold their seeds as int64; raises BadInput for a larger one."""
-    if not -(2**63) <= seed < 2**63:
-        raise BadInput(f"{key} is {seed}; allowed are whole numbers of 64 bits, from {-(2**63)} to {2**63 - 1}")
+SEEDS = (-(2**63), 2**63 - 1)  # samples hold their seeds as int64
 
 
 @dataclass(frozen=True)
@@ -54,7 +50,6 @@ class GenerateConfig:
 
     def __post_init__(self) -> None:
         require_share("generate", self, "max_reject_share")
+        within("generate", self, verify_share=(0, 1))
         if self.seed is not None:
-            require_seed("generate.seed", self.seed)
-        if not 0 <= self.verify_share <= 1:
-            raise BadInput(f"generate.verify_share is {self.verify_share}; allowed are shares from 0 to 1")
+            within("generate", self, seed=SEEDS)

@@ -22,6 +22,8 @@ _BOUNDS: dict[str, Callable[[Any], str]] = {
     "at_most": "up to {}".format,
     "above": "above {}".format,
     "within": lambda ends: "from {} to {}".format(*ends),
+    "above_to": lambda ends: "above {} to {}".format(*ends),
+    "multiples": lambda ends: "multiples of {} from {} up".format(*ends),
     "between": lambda ends: "between {} and {}".format(*ends),
     "below": "from 0 to below {}".format,
 }

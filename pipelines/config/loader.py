@@ -9,7 +9,8 @@ import json
 import re
 import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import is_dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def bare_recipe(name: str, overrides: Sequence[str]) -> Recipe:
         recipe: Recipe = _validate(Recipe, {"name": name, "run_uri": "runs", "task": {}, **raw})
         return recipe.resolved()
     except BadInput as error:
-        raise BadInput(f"{_origin(str(error), '--set', overrides)}: {error}") from error
+        raise _placed(error, "--set", overrides) from error
 
 
 def parse_recipe(raw: Mapping[str, Any], origin: str, overrides: Sequence[str] = ()) -> Recipe:
@@ -72,7 +73,7 @@ def parse_recipe(raw: Mapping[str, Any], origin: str, overrides: Sequence[str] =
     try:
         return _parsed(raw)
     except BadInput as error:
-        raise BadInput(f"{_origin(str(error), origin, overrides)}: {error}") from error
+        raise _placed(error, origin, overrides) from error
 
 
 def _parsed(raw: Mapping[str, Any]) -> Recipe:
@@ -91,8 +92,9 @@ def _parsed(raw: Mapping[str, Any]) -> Recipe:
     return replace(recipe, task=task).resolved()
 
 
-def _origin(message: str, origin: str, overrides: Sequence[str]) -> str:
-    """The last override that set the key with which a message begins, or one that it mentions; else `origin`."""
+def _placed(error: BadInput, origin: str, overrides: Sequence[str]) -> BadInput:
+    """An error that begins with the last override that set its key, or one that it mentions; else with `origin`."""
+    message = re.sub(r"(\S{200})\S+", r"\1...", str(error))
     first, *others = re.findall(r"[\w.@%+:/=-]+", message)
     keys = {override: override.partition("=")[0] for override in overrides}
     mentioned = [override for override, key in keys.items() if "." in key and key in others]
@@ -100,30 +102,38 @@ def _origin(message: str, origin: str, overrides: Sequence[str]) -> str:
         override for override, key in keys.items() if f"{first}.".startswith(f"{key}.") or key.startswith(f"{first}.")
     ]
     wrong = [*mentioned, *at_fault]
-    return f"--set {excerpt_of(wrong[-1])}" if wrong else origin
+    return type(error)(f"{f'--set {excerpt_of(wrong[-1])}' if wrong else origin}: {message}")
 
 
 def _validate(schema: Any, values: Any, section: tuple[str, ...] = ()) -> Any:
     """A dataclass from plain values; BadInput names the key, which is below `section`.
 
-    `TypeAdapter(schema).validate_python(values)` alone does not do: ganrnn may not import pydantic, so a task's config
-    cannot say that unknown keys are errors, which a subclass says here; and strict Python values refuse YAML's list for
-    a tuple, which strict JSON takes, while it still refuses 1 for true and "1" for 1.
+    Strict Python values refuse YAML's list for a tuple, which strict JSON takes, while it still refuses 1 for true and
+    "1" for 1.
     """
-    values = _with_empty_sections(schema, values)
-    if schema is not Recipe:
-        schema = type(schema.__name__, (schema,), {"__pydantic_config__": ConfigDict(extra="forbid")})
+    plain = json.dumps(_with_empty_sections(schema, values))
     try:
-        return TypeAdapter(schema).validate_json(json.dumps(values), strict=True)
+        return _adapter(schema).validate_json(plain, strict=True)
     except ValidationError as errors:
         raise refusal(schema, errors.errors()[0], section) from errors
+
+
+@cache
+def _adapter(schema: Any) -> TypeAdapter[Any]:
+    """What checks values of a dataclass.
+
+    ganrnn may not import pydantic, so a task's config cannot say that unknown keys are errors; a subclass says it here.
+    """
+    if schema is not Recipe:
+        schema = type(schema.__name__, (schema,), {"__pydantic_config__": ConfigDict(extra="forbid")})
+    return TypeAdapter(schema)
 
 
 def _with_empty_sections(schema: Any, values: Any) -> Any:
     """Plain values in which a section or mapping without keys, null to YAML, is an empty one."""
     if not isinstance(values, Mapping):
         return values
-    kinds = {key.name: typing.get_type_hints(schema)[key.name] for key in fields(schema)}
+    kinds = _kinds(schema)
     filled = dict(values)
     for name in kinds.keys() & filled.keys():
         if is_dataclass(kinds[name]):
@@ -131,3 +141,8 @@ def _with_empty_sections(schema: Any, values: Any) -> Any:
         elif filled[name] is None and typing.get_origin(kinds[name]) in (dict, Mapping):
             filled[name] = {}
     return filled
+
+
+@cache
+def _kinds(schema: Any) -> Mapping[str, Any]:
+    return typing.get_type_hints(schema)

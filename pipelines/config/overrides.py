@@ -27,7 +27,9 @@ def parse_override(override: str) -> tuple[Sequence[str], Any]:
 
 def _advice(key: str, value: str, error: yaml.YAMLError) -> str:
     if value[0] in "@`%":
-        return f"; a text that begins with {value[0]} stands in quotes: --set '{key}=\"{value}\"'"
+        return (
+            f"; a text that begins with {value[0]} stands in quotes: --set '{excerpt_of(key)}=\"{excerpt_of(value)}\"'"
+        )
     problem = error.problem if isinstance(error, yaml.MarkedYAMLError) else str(error).partition("\n")[0]
     return f" ({problem})"
 

@@ -163,7 +163,9 @@ def excerpt(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, Mapping):
-        return excerpt_of("{" + ", ".join(f"{key}: {excerpt(item)}" for key, item in value.items()) + "}")
+        return excerpt_of(
+            "{" + ", ".join(f"{dotted([str(key)])}: {excerpt(item)}" for key, item in value.items()) + "}"
+        )
     if isinstance(value, list | tuple):
         return excerpt_of("[" + ", ".join(map(excerpt, value)) + "]")
     return excerpt_of(str(value))

@@ -6,11 +6,12 @@ from typing import Any
 
 from pydantic import ConfigDict
 
+from ganrnn.config import within
 from ganrnn.errors import BadInput
 from pipelines import storage
 from pipelines.config.closed_loop import DreamConfig
 from pipelines.config.evaluate import EvaluateConfig
-from pipelines.config.generate import GenerateConfig, require_seed
+from pipelines.config.generate import SEEDS, GenerateConfig
 from pipelines.config.ingest import IngestConfig
 from pipelines.config.packaged import packaged_recipes
 from pipelines.config.promote import PromoteConfig, require_registrable
@@ -47,7 +48,7 @@ class Recipe:
         for name in ("name", "run_uri"):
             if not getattr(self, name):
                 raise BadInput(f"{name} is empty; every recipe has a name and a folder or URI that its run lives in")
-        require_seed("seed", self.seed)
+        within("", self, seed=SEEDS)
 
     def resolved(self) -> "Recipe":
         """A copy in which every URI is absolute, and every name and seed is given."""

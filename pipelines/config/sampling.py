@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ganrnn.config import at_least
+from ganrnn.config import at_least, within
 from ganrnn.decoding.rules import Decoding
 from ganrnn.errors import BadInput
 from pipelines.config.uri_fields import uri_field
@@ -34,13 +34,9 @@ class SamplingConfig:
     rhymes_uri: str | None = uri_field(None)
 
     def __post_init__(self) -> None:
-        at_least("generate.sampling", self, num_workers=1, min_workers=0, micro_batch_size=1, shard_rows=1)
-        at_least("generate.sampling", self, gpus_per_worker=0, price_per_worker_hour=0)
-        if self.min_workers > self.num_workers:
-            raise BadInput(
-                f"generate.sampling.min_workers is {self.min_workers}; allowed are values up to "
-                f"generate.sampling.num_workers ({self.num_workers})"
-            )
+        at_least("generate.sampling", self, num_workers=1, micro_batch_size=1, shard_rows=1)
+        at_least("generate.sampling", self, cpus_per_worker=0, gpus_per_worker=0, price_per_worker_hour=0)
+        within("generate.sampling", self, min_workers=(0, "num_workers"))
         if self.rhymes_uri and self.decoding.rhymes:
             raise BadInput(
                 "generate.sampling.rhymes_uri and generate.sampling.decoding.rhymes are both given: one is enough"

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from ganrnn.config import at_least
+from ganrnn.config import at_least, multiples
 from ganrnn.errors import BadInput
 from ganrnn.training.guard import GuardConfig
 from pipelines.config.uri_fields import uri_field
@@ -15,7 +15,7 @@ class TrainConfig:
     num_workers: int = 2  #: Number of data-parallel workers, each with a replica of the networks.
     use_gpu: bool = False  #: Whether each worker has a GPU.
     cpus_per_worker: float = 1  #: CPUs that Ray reserves for a worker.
-    global_batch_size: int = 32  #: Rows of a step over all workers together, a multiple of num_workers.
+    global_batch_size: int = 32  #: Rows of a step over all workers together.
     window_rows: int = 200_000  #: Number of rows that are in memory and shuffled at a time.
     log_every_steps: int = 25  #: Steps between two points of the metrics in MLflow.
     checkpoint_every_steps: int = 500  #: Steps between two checkpoints.
@@ -29,13 +29,9 @@ class TrainConfig:
     guard: GuardConfig = field(default_factory=GuardConfig)  #: What counts as trouble in training.
 
     def __post_init__(self) -> None:
-        at_least("train", self, num_workers=1, global_batch_size=2, window_rows=1, log_every_steps=1)
+        at_least("train", self, num_workers=1, window_rows=1, log_every_steps=1)
         at_least("train", self, checkpoint_every_steps=1, sample_every_steps=1, keep_checkpoints=1, max_failures=0)
-        at_least("train", self, patience=0)
+        at_least("train", self, patience=0, cpus_per_worker=0)
         if self.patience and not self.guard.enabled:
             raise BadInput("train.patience needs train.guard.enabled: it is the guard that looks at checkpoints")
-        if self.global_batch_size % self.num_workers:
-            raise BadInput(
-                f"train.global_batch_size is {self.global_batch_size}; "
-                f"allowed are multiples of train.num_workers ({self.num_workers})"
-            )
+        multiples("train", self, global_batch_size=("num_workers", 2))

@@ -27,8 +27,8 @@ class Pyramid:
         return cls(tuple(reversed(sizes)), tuple(reversed(channels)))
 
 
-def check_image_size(height: int, width: int, section: str = "") -> None:
-    """Raise BadInput unless both sides are multiples of 4 from 16 up; `section` precedes the key in the message."""
+def check_image_size(height: int, width: int) -> None:
+    """Raise BadInput unless both sides are multiples of 4 from 16 up."""
     for name, value in (("height", height), ("width", width)):
         if value < 16 or value % 4:
-            raise BadInput(f"{section}{name} is {value}; allowed are multiples of 4 from 16 up")
+            raise BadInput(f"{name} is {value}; allowed are multiples of 4 from 16 up")

@@ -97,7 +97,10 @@ def test_overrides_are_yaml_values_and_the_last_one_holds() -> None:
         ("train.num_workers=1.5", "train.num_workers is 1.5; allowed is a whole number"),
         ("train.num_workers=true", "train.num_workers is true; allowed is a whole number"),
         ("train.num_workers=0", "train.num_workers is 0; allowed are values from 1 up"),
-        ("train.global_batch_size=33", "train.global_batch_size is 33; allowed are multiples of train.num_workers (2)"),
+        (
+            "train.global_batch_size=33",
+            "train.global_batch_size is 33; allowed are multiples of train.num_workers (2) from 2 up",
+        ),
         ("train.use_gpu=1", "train.use_gpu is 1; allowed is true or false"),
         ("train=3", "train is 3; allowed is a section with keys such as num_workers, use_gpu"),
         (
@@ -122,9 +125,9 @@ def test_overrides_are_yaml_values_and_the_last_one_holds() -> None:
         ("seed=2026-01-01", "seed is '2026-01-01'; allowed is a whole number"),
         (
             "generate.sampling.min_workers=3",
-            "generate.sampling.min_workers is 3; allowed are values up to generate.sampling.num",
+            "generate.sampling.min_workers is 3; allowed are values from 0 to generate.sampling.num",
         ),
-        ("generate.verify_share=1.5", "generate.verify_share is 1.5; allowed are shares from 0 to 1"),
+        ("generate.verify_share=1.5", "generate.verify_share is 1.5; allowed are values from 0 to 1"),
         ("dream.overrides=[seed=1]", "dream.recipe is missing; give the recipe that dream.overrides are for"),
         ("dream={recipe: a.yaml, overrides: [seed]}", "dream.overrides holds 'seed'; allowed is a.b=value, such as"),
         ("dream={recipe: a.yaml, overrides: [=1]}", "dream.overrides holds '=1'; allowed is a.b=value, such as"),

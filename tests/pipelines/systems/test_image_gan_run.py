@@ -58,7 +58,7 @@ def test_paint_says_that_it_reads_no_words(run: Run) -> None:
 
 
 def test_a_contradiction_is_refused_with_its_place(run: Run) -> None:
-    with pytest.raises(BadInput, match=r"recipe.yaml: task.objective is wasserstein and nothing bounds"):
+    with pytest.raises(BadInput, match=r"task.objective is wasserstein and nothing bounds"):
         load_recipe(str(run.path()), ["task.objective=wasserstein", "task.penalty=none"])
     with pytest.raises(BadInput, match=r"task.generator.learning_rte is no known key; did you mean learning_rate"):
         load_recipe(str(run.path()), ["task.generator.learning_rte=1"])

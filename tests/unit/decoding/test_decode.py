@@ -317,7 +317,7 @@ def test_dead_ends_are_told_and_hurt_nobody_else(model: Table) -> None:
         ({"no_repeat_ngram": -2}, "no_repeat_ngram is -2; allowed are values from 0 to 100"),
         ({"max_tokens": 0}, "max_tokens is 0; allowed are values from 1 to 100000"),
         ({"max_tokens": -5}, "max_tokens is -5; allowed are values from 1 to 100000"),
-        ({"min_tokens": 4, "max_tokens": 3}, "min_tokens is 4; allowed are values from 0 to 3"),
+        ({"min_tokens": 4, "max_tokens": 3}, "min_tokens is 4; allowed are values from 0 to max_tokens (3)"),
         ({"bias": {"a": math.nan}}, "bias of 'a' is nan; allowed are values to 1000.0 either way"),
         ({"bias": {"a": 1.0, "b": -1e4}}, "bias of 'b' is -10000.0; allowed"),
         ({"stop": ("x", "")}, "stop holds an empty text; allowed are texts of one character at least"),

@@ -127,8 +127,8 @@ def test_a_model_is_the_same_after_it_was_stored() -> None:
         ({"num_tokens": 0}, "task.num_tokens is 0; allowed are values from 1 up"),
         ({"dropout": 1.0}, "task.dropout is 1.0; allowed are values from 0 to below 1"),
         ({"cell": "mingru", "weight_drop": 0.5}, "task.weight_drop is 0.5 and task.cell mingru"),
-        ({"max_vocabulary": 70_000}, "task.max_vocabulary is 70000; allowed are values up to 65536"),
-        ({"max_vocabulary": 4}, "task.max_vocabulary is 4; allowed are values above 4"),
+        ({"max_vocabulary": 70_000}, "task.max_vocabulary is 70000; allowed are values from 5 to 65536"),
+        ({"max_vocabulary": 4}, "task.max_vocabulary is 4; allowed are values from 5 to 65536"),
     ],
 )
 def test_a_mistake_is_named(changes: dict[str, Any], sentence: str) -> None:

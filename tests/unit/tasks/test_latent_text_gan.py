@@ -249,7 +249,7 @@ def test_a_prompt_that_makes_no_sense_costs_its_row() -> None:
         ({"latent_dim": 1}, "task.latent_dim is 1; allowed are values from 2 to 1024"),
         ({"latent_noise": -0.1}, "task.latent_noise is -0.1; allowed are values from 0 up"),
         ({"critic_steps": 0}, "task.critic_steps is 0; allowed are values from 1 up"),
-        ({"hidden_dim": 7}, "task.hidden_dim is 7; each of 2 directions"),
+        ({"hidden_dim": 7}, "task.hidden_dim is 7; allowed are multiples of 2"),
         ({"num_autoencoder_steps": 50}, "task.num_autoencoder_steps is 50; allowed are values from 0 to below"),
         ({"labels": -1}, "task.labels is -1; allowed are values from 0 up"),
     ],

@@ -117,7 +117,7 @@ def test_unknown_words_are_counted() -> None:
     ("changes", "message"),
     [
         ({"height": 18}, "task.height is 18; allowed are multiples of 4 from 16 up"),
-        ({"dim": 7}, "task.dim is 7; each of 2 directions has half of it: make it even"),
+        ({"dim": 7}, "task.dim is 7; allowed are multiples of 2 from 2 up"),
         ({"num_steps": 0}, "task.num_steps is 0; allowed are values above 0"),
         ({"contrast_weight": -1.0}, "task.contrast_weight is -1.0; allowed are values from 0 up"),
         ({"optimiser": PlayerConfig(beta1=1.0)}, "task.optimiser.beta1 is 1.0; allowed are values from 0 to below 1"),

@@ -374,9 +374,9 @@ def test_a_checkpoint_of_another_vocabulary_is_refused() -> None:
         ({"weight_drop": -0.1}, "task.weight_drop is -0.1; allowed are values from 0 to below 1"),
         ({"label_smoothing": 1.0}, "task.label_smoothing is 1.0; allowed are values from 0 to below 1"),
         ({"coverage_weight": -1.0}, "task.coverage_weight is -1.0; allowed are values from 0 up"),
-        ({"max_vocabulary": 65_537}, "task.max_vocabulary is 65537; allowed are values up to 65536"),
-        ({"max_vocabulary": 4}, "task.max_vocabulary is 4; allowed are values above 4"),
-        ({"hidden_dim": 9}, "task.hidden_dim is 9; each of 2 directions has half of it: make it even"),
+        ({"max_vocabulary": 65_537}, "task.max_vocabulary is 65537; allowed are values from 5 to 65536"),
+        ({"max_vocabulary": 4}, "task.max_vocabulary is 4; allowed are values from 5 to 65536"),
+        ({"hidden_dim": 9}, "task.hidden_dim is 9; allowed are multiples of task.num_directions (2) from 1 up"),
         ({"copies": True}, "task.copies needs task.shared_vocabulary: what is copied must be a token of the target"),
         (
             {"cell": "mingru", "weight_drop": 0.5},
