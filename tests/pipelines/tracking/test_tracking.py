@@ -14,6 +14,8 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.protos import databricks_pb2
 
 from ganrnn import checkpoint
 from ganrnn.data import images
@@ -232,6 +234,22 @@ def test_a_tracking_uri_that_does_not_answer_is_bad_input(monkeypatch: pytest.Mo
         with pytest.raises(BadInput, match=r"tracking.tracking_uri .* (cannot be used|does not answer)") as error:
             registry.download_model(TrackingConfig(uri, "", "tests"), "models:/scenes/1", tmp_path)
         assert "secret" not in str(error.value)
+
+
+def test_what_else_a_registry_answers_is_not_taken_for_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Only that a model is there already, or that there is none, has an answer of ours."""
+
+    def refuses(self: mlflow.MlflowClient, name: str) -> None:
+        raise MlflowException("no room", error_code=databricks_pb2.RESOURCE_LIMIT_EXCEEDED)
+
+    store = TrackingConfig(f"sqlite:///{tmp_path}/mlflow.db", str(tmp_path), "tests")
+    for method, call in (
+        ("create_registered_model", registry._create_registered_model),
+        ("get_registered_model", registry._aliases),
+    ):
+        monkeypatch.setattr(mlflow.MlflowClient, method, refuses)
+        with pytest.raises(MlflowException, match="no room"):
+            call(client(store), "scenes")
 
 
 def test_a_deleted_experiment_is_bad_input(store: TrackingConfig) -> None:

@@ -37,6 +37,10 @@ def test_samples_that_have_become_alike_have_collapsed() -> None:
     assert "diversity is 0.24" in str(guard().judge(7, {}, {}, Quality(10.0, 0.24)))
     fresh = Guard(GuardConfig())
     assert fresh.judge(1, {}, {}, Quality(10.0, 0.01)) is None, "before a training has begun to vary"
+    for reached, is_trouble in ((0.49, False), (0.5, True)):  # from `least_diversity` on, it has
+        begun = Guard(GuardConfig())
+        assert begun.judge(1, {}, {}, Quality(10.0, reached)) is None
+        assert (begun.judge(2, {}, {}, Quality(10.0, 0.2)) is not None) == is_trouble
 
 
 def test_samples_much_worse_than_the_best_are_trouble() -> None:
