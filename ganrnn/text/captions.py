@@ -15,13 +15,14 @@ from typing import Literal
 import torch
 
 from ganrnn.errors import BadInput
+from ganrnn.text.marks import MARK, mark_places
 
 PAD, UNKNOWN = 0, 1
 SPECIAL_TOKENS = ("<pad>", "<unknown>")
 
 # Han ideographs, kana and Hangul syllables are written without spaces: each character is a word of its own.
 UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003134f"
-_WORD = re.compile(f"[{UNSPACED}]|[^\\W{UNSPACED}]+|[^\\w\\s]")
+_WORD = re.compile(f"[{UNSPACED}]{MARK}*|(?:[^\\W{UNSPACED}]|{MARK})+|[^\\w\\s]{MARK}*")
 
 Level = Literal["word", "character"]
 
@@ -29,12 +30,13 @@ Level = Literal["word", "character"]
 def tokenise(text: str, level: Level) -> list[str]:
     """Split a text after Unicode normalisation (NFKC) and case folding.
 
-    Words are runs of letters and digits; each ideograph and each punctuation mark is a token, so that
-    English and Chinese need no separate handling. Characters are code points, runs of white space one blank.
+    Words are runs of letters and digits with their marks (accents, vowel signs); each ideograph and each punctuation
+    mark is a token, so that English and Chinese need no separate handling. Characters are code points,
+    runs of white space one blank.
     """
     text = unicodedata.normalize("NFKC", text).casefold()
     if level == "word":
-        return _WORD.findall(text)
+        return [text[match.start() : match.end()] for match in _WORD.finditer(mark_places(text))]
     return list(" ".join(text.split()))
 
 

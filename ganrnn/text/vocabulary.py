@@ -18,11 +18,12 @@ from typing import Any, Literal
 
 from ganrnn.errors import BadInput
 from ganrnn.text.captions import UNSPACED
+from ganrnn.text.marks import MARK, mark_places
 
 PAD, UNKNOWN, BEGIN, END = range(4)
 SPECIAL_TOKENS = ("<pad>", "<unknown>", "<begin>", "<end>")
-# A word with the blank before it, an ideograph, a punctuation mark, or any other white space.
-_PIECES = re.compile(f" ?[{UNSPACED}]| ?[^\\W{UNSPACED}]+| ?[^\\w\\s]|\\s")
+# A word with the blank before it, an ideograph, a punctuation mark, or any other white space; marks of letters stay.
+_PIECES = re.compile(f" ?[{UNSPACED}]{MARK}*| ?(?:[^\\W{UNSPACED}]|{MARK})+| ?[^\\w\\s]{MARK}*|\\s")
 
 Kind = Literal["character", "word", "subword"]
 
@@ -111,7 +112,9 @@ class TextVocabulary:
 
 def pieces_of(kind: Kind, text: str) -> Sequence[str]:
     """Words of a text, or characters, from which subwords are merged."""
-    return _PIECES.findall(text) if kind == "word" else text
+    if kind != "word":
+        return text
+    return [text[match.start() : match.end()] for match in _PIECES.finditer(mark_places(text))]
 
 
 def _subwords() -> Any:

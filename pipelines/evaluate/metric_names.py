@@ -25,7 +25,7 @@ class Expected:
     """What is known of a data set and its prompts; None for what only ingest will tell.
 
     num_samples:     the least and the most that the prompts can give
-    num_candidates:  of R-precision
+    num_candidates:  of R-precision; 0 where there is none
     attributes:      of built-in scenes, which can be read back from images; empty for other data
     has_sources:     whether images are made of source images
     """
@@ -115,8 +115,9 @@ def _image_names(recipe: Recipe, expected: Expected, extractor: Extractor | None
         if kept[1] is None or kept[1] >= 2 * ROWS_PER_FEATURE * num_features:
             yield MetricName(f"fid_limit{{}}_{name}", *kept, has_k=True, is_certain=False)
     candidates = (expected.num_candidates or 0, expected.num_candidates)
-    yield MetricName("r_precision_{}", *candidates)
-    if config.judge_uri:
+    if expected.num_candidates != 0:
+        yield MetricName("r_precision_{}", *candidates)
+    if config.judge_uri and expected.num_candidates != 0:
         yield MetricName("r_precision_{}_by_judge", *candidates)
     if recipe.task.wrap_horizontally:
         yield MetricName("seam_vs_interior")

@@ -65,12 +65,17 @@ class InceptionSums:
         assert self.sums.shape == other.sums.shape, (self.sums.shape, other.sums.shape)
         return type(self)(self.counts + other.counts, self.sums + other.sums, self.entropy_sums + other.entropy_sums)
 
+    @property
+    def num_empty(self) -> int:
+        """How many splits have no sample; with one that has none, there is no score."""
+        return int((self.counts == 0).sum())
+
     def score(self) -> tuple[float, float]:
         """Mean and standard deviation (divisor S) over the splits of exp(mean KL), which lies between 1 and K.
 
         Raises BadInput if a split has no sample.
         """
-        if not self.counts.all():
+        if self.num_empty:
             raise BadInput(
                 f"inception score: {self.counts.sum()} samples leave one of {len(self.counts)} splits empty, "
                 "each needs at least 1: take more samples or fewer splits"

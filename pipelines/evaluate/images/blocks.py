@@ -9,8 +9,9 @@ import torch
 
 from ganrnn.data import images as pictures
 from ganrnn.errors import BadInput
-from ganrnn.text.captions import meaning_key
+from ganrnn.text.captions import caption_of
 from pipelines import storage
+from pipelines.evaluate.images.meaning import meanings
 from pipelines.formats import prompts
 
 Condition = Literal["text", "attributes", "label", "none"]
@@ -80,13 +81,22 @@ def attributes_of(table: pa.Table) -> list[dict[str, str]]:
     return [dict(pairs or []) for pairs in table.column("attributes").to_pylist()]
 
 
+def captions_of(texts: list[str | None], attributes: list[dict[str, str]], table: pa.Table) -> list[str]:
+    """The text of each row; without one, as in a data set, its attributes or label, or nothing, in words."""
+    labels = table.column("label").to_pylist() if "label" in table.column_names else [None] * table.num_rows
+    return [
+        text or caption_of(pairs) or ("" if label is None else f"label {label}")
+        for text, pairs, label in zip(texts, attributes, labels, strict=True)
+    ]
+
+
 def condition_of(task: Any) -> Condition:
     """What a task's images are generated from, by its config: the text unless it has a choice."""
     return getattr(task, "condition", "text")
 
 
 def conditions_of(
-    condition: Condition, texts: list[str], attributes: list[dict[str, str]], table: pa.Table
+    condition: Condition, by_attributes: bool, texts: list[str], attributes: list[dict[str, str]], table: pa.Table
 ) -> list[str]:
     """What each picture is asked to be: a label, or the meaning of its text and attributes.
 
@@ -97,7 +107,7 @@ def conditions_of(
         return [""] * len(texts)
     if condition == "label":
         return groups_of("label", texts, attributes, table)
-    return [str(meaning_key(text, pairs)) for text, pairs in zip(texts, attributes, strict=True)]
+    return list(map(str, meanings(texts, attributes, by_attributes)))
 
 
 def groups_of(group_by: str, texts: list[str], attributes: list[dict[str, str]], table: pa.Table) -> list[str]:

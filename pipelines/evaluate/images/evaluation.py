@@ -166,12 +166,18 @@ def _scored(
 ) -> Scored:
     sets = collector.sets
     scores, floors = (scores_of(sets[name], sets, protocol) for name in ("samples", "real"))
+    accuracy = floors.metrics.get(f"r_precision_{protocol.num_candidates}")
+    if not protocol.num_candidates:
+        scores.marks[f"r_precision_{recipe.evaluate.num_candidates or MOST_CANDIDATES}"] = (
+            "left out: evaluate.num_candidates is 2 at least, and the test split has "
+            f"{len(protocol.caption_keys)} distinct caption"
+        )
     counts = {name: sets[name].num_pictures for name in (*SPLITS, "samples")}
     judge = {"judge_digest": judge_digest} if judge_digest else {}
     in_domain: Facts = {
         "name": IN_DOMAIN,
         "digest": network_digest,
-        "retrieval_accuracy": floors.metrics[f"r_precision_{protocol.num_candidates}"],
+        **({"retrieval_accuracy": accuracy} if accuracy is not None else {}),
         "image_size": [manifest.counts["height"], manifest.counts["width"]],
         "resizer": "none: pictures have the size of the data set",
         "classes": len(protocol.posterior_texts),

@@ -120,12 +120,12 @@ def _add_features(
     kid = kernel_distance(statistics.subset.features, reference.subset.features, KID_SUBSETS, rows, protocol.seed)
     scores.metrics[f"fid{suffix}"] = distance
     scores.metrics[f"kid{suffix}"], scores.metrics[f"kid{suffix}_std"] = kid
-    if statistics.classes and not statistics.classes.counts.all():
-        raise BadInput(
-            f"evaluate.num_splits is {protocol.num_splits}; {statistics.moments.count} samples leave one empty, since "
-            "prompts were rejected: take fewer"
+    if statistics.classes and (num_empty := statistics.classes.num_empty):
+        scores.marks[f"is{suffix}"] = (
+            f"left out: evaluate.num_splits is {protocol.num_splits}, and {statistics.moments.count:,} pictures leave "
+            f"{num_empty} empty; take fewer"
         )
-    if statistics.classes:
+    elif statistics.classes:
         scores.metrics[f"is{suffix}"], scores.metrics[f"is{suffix}_std"] = statistics.classes.score()
     features = statistics.subset.features
     others = {name: other.features[extractor] for name, other in sets.items()}

@@ -9,11 +9,12 @@ from ganrnn.data import scenes
 from ganrnn.errors import BadInput
 from ganrnn.metrics.extractors.load import Extractor
 from ganrnn.metrics.images.inception_score import fills
-from ganrnn.text.captions import meaning_key
 from pipelines import storage
 from pipelines.config.evaluate import MOST_CANDIDATES, MOST_GROUPS, MOST_SPLITS
 from pipelines.config.recipe import Recipe
 from pipelines.evaluate.images import indomain_network
+from pipelines.evaluate.images.blocks import condition_of
+from pipelines.evaluate.images.meaning import is_told_by_attributes, meanings
 from pipelines.formats.manifest import Manifest
 
 
@@ -24,7 +25,7 @@ class Protocol:
     caption_texts: tuple[str, ...]  # one of each distinct meaning
     caption_keys: tuple[str, ...]
     posterior_texts: tuple[str, ...]  # the classes of the Inception Score
-    num_candidates: int
+    num_candidates: int  # 0 where there are fewer than two captions: nothing is retrieved
     num_splits: int
     num_kid_features: int
     seed: int
@@ -43,8 +44,8 @@ def protocol_of(
     extractor: Extractor | None,
 ) -> Protocol:
     """What scores of this recipe depend on; BadInput where the data set cannot give it."""
-    captions = distinct_captions(recipe, real)
-    classes = distinct_captions(recipe, reference)
+    by_attributes = is_told_by_attributes(manifest.scenes_kind, recipe.evaluate.captions, condition_of(recipe.task))
+    captions, classes = (distinct_captions(recipe, uris, by_attributes) for uris in (real, reference))
     class_keys = sorted(classes)[:100]
     num_candidates = _num_candidates(recipe.evaluate.num_candidates, len(captions))
     _require_groups(recipe.evaluate.group_by, real)
@@ -65,12 +66,12 @@ def protocol_of(
 
 
 def _num_candidates(asked: int | None, num_captions: int) -> int:
-    """The number of captions that R-precision ranks: what is asked for, else 100 or as many as there are."""
+    """The number of captions that R-precision ranks: what is asked for, else 100 or as many as there are.
+
+    0 where there is nothing to rank: without captions, or with the same for all.
+    """
     if num_captions < 2:
-        raise BadInput(
-            f"the prompts hold {num_captions} distinct caption; evaluate needs 2 for R-precision: give "
-            "ingest.text_column, ingest.label_column or ingest.attribute_columns that differ from row to row"
-        )
+        return 0
     if asked and asked > num_captions:
         raise BadInput(
             f"evaluate.num_candidates is {asked}; the prompts hold {num_captions} distinct captions, "
@@ -124,15 +125,15 @@ def _require_groups(group_by: str, uris: Sequence[str]) -> None:
         )
 
 
-def distinct_captions(recipe: Recipe, uris: Sequence[str]) -> dict[str, str]:
-    """One text for each meaning, the first in code point order."""
+def distinct_captions(recipe: Recipe, uris: Sequence[str], by_attributes: bool = False) -> dict[str, str]:
+    """One text for each meaning, the first in code point order; see `meanings`."""
     by_meaning: dict[str, str] = {}
     for uri in uris:
         for batch in storage.read_batches(uri, ["text", "attributes"]):
             texts, attributes = (column.to_pylist() for column in batch.columns)
             captions = indomain_network.captions(recipe.evaluate.captions, texts, attributes)
-            for text, caption, pairs in zip(texts, captions, attributes, strict=True):
-                key = str(meaning_key(text, pairs))
+            keys = map(str, meanings(texts, attributes, by_attributes))
+            for key, caption in zip(keys, captions, strict=True):
                 by_meaning[key] = min(by_meaning.get(key, caption), caption)
     return by_meaning
 

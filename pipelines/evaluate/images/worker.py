@@ -21,7 +21,6 @@ from ganrnn.metrics.images.edits import edit_counts, kept_pixels
 from ganrnn.metrics.images.inception_score import InceptionSums
 from ganrnn.metrics.images.r_precision import candidate_indices, is_retrieved, is_retrieved_among_captions
 from ganrnn.metrics.images.seam import Seam
-from ganrnn.text.captions import meaning_key
 from pipelines import storage
 from pipelines.config.evaluate import ExtractorConfig
 from pipelines.config.sampling import SamplingConfig
@@ -31,12 +30,14 @@ from pipelines.evaluate.images.blocks import (
     BlockRows,
     Condition,
     attributes_of,
+    captions_of,
     conditions_of,
     decode_images,
     groups_of,
     source_images,
 )
 from pipelines.evaluate.images.collector import NUM_EXTREMES
+from pipelines.evaluate.images.meaning import is_told_by_attributes, meanings
 from pipelines.evaluate.images.protocol import Protocol
 from pipelines.evaluate.images.set_statistics import IN_DOMAIN, counted
 from pipelines.formats import prompts
@@ -78,6 +79,7 @@ class BlockScorer:
         self.judge = checkpoint.load_sampler(judge_files) if judge_files else None
         self.protocol, self.run_seed, self.features_uri = protocol, run_seed, features_uri
         self.condition = condition
+        self.by_attributes = is_told_by_attributes(protocol.built_in, protocol.captions, condition)
         self.position = {key: i for i, key in enumerate(protocol.caption_keys)}
         with torch.no_grad():
             self.captions = self.network.text_embedding(protocol.caption_texts)
@@ -92,7 +94,8 @@ class BlockScorer:
         is_samples = "sample_id" in table.column_names
         pngs = [image["bytes"] for image in table.column("image").to_pylist()]
         ids = table.column("sample_id" if is_samples else "id").to_pylist()
-        texts = table.column("prompt" if is_samples else "text").to_pylist()
+        name = "prompt" if is_samples else "text"
+        texts = table.column(name).to_pylist() if name in table.column_names else [None] * len(ids)
         return self._rows(ids, texts, table, decode_images(block.uri, ids, pngs), pngs)
 
     def _sampled(self, block: Block) -> BlockRows:
@@ -104,12 +107,18 @@ class BlockScorer:
         return self._rows(drawn.sample_ids, drawn.prompts.to_pylist(), drawn.table, images, pngs)
 
     def _rows(
-        self, ids: list[str], texts: list[str], table: pa.Table, images: torch.Tensor, pngs: list[bytes]
+        self,
+        ids: list[str],
+        texts: list[str | None],
+        table: pa.Table,
+        images: torch.Tensor,
+        pngs: list[bytes],
     ) -> BlockRows:
         attributes = attributes_of(table)
-        groups = groups_of(self.protocol.group_by, texts, attributes, table)
-        conditions = conditions_of(self.condition, texts, attributes, table)
-        return BlockRows(ids, texts, attributes, groups, conditions, images, pngs, source_images(table, images))
+        captions = captions_of(texts, attributes, table)
+        groups = groups_of(self.protocol.group_by, captions, attributes, table)
+        conditions = conditions_of(self.condition, self.by_attributes, captions, attributes, table)
+        return BlockRows(ids, captions, attributes, groups, conditions, images, pngs, source_images(table, images))
 
     @torch.no_grad()
     def _score(self, block: Block, rows: BlockRows) -> BlockResult:
@@ -183,12 +192,14 @@ class BlockScorer:
     ) -> np.ndarray:
         """Match scores [N], NaN for prompts that are no caption; adds to `answers` which images retrieve theirs."""
         embeddings = self.network.image_embedding(features)
-        keys = [str(meaning_key(t, a)) for t, a in zip(rows.texts, rows.attributes, strict=True)]
+        keys = list(map(str, meanings(rows.texts, rows.attributes, self.by_attributes)))
         known = [row for row, key in enumerate(keys) if key in self.position]
         true = np.array([self.position[keys[row]] for row in known], np.int64)
         scores = np.full(len(rows.ids), np.nan)
         scores[known] = (embeddings[known] * self.captions[true]).sum(1).numpy()
         protocol = self.protocol
+        if not protocol.num_candidates:
+            return scores
         ids = [rows.ids[row] for row in known]
         candidates = candidate_indices(protocol.caption_keys, ids, true, protocol.num_candidates, protocol.seed)
         hits = is_retrieved_among_captions(embeddings[known].numpy(), self.captions.numpy(), candidates)

@@ -223,6 +223,16 @@ def test_prompts_that_no_real_picture_has_are_scored_without_retrieval(scored: R
     }
 
 
+def test_samples_without_prompts_are_scored_without_retrieval(scored: Run, tmp_path: Path) -> None:
+    def without_prompts(columns: dict[str, Any]) -> None:
+        columns["prompt"] = pa.nulls(NUM_TEST, pa.string())
+        columns["attributes"] = pa.nulls(NUM_TEST, columns["attributes"].type)
+
+    uri = fake_samples(scored, tmp_path / "samples", without_prompts)
+    report = evaluate(scored.recipe(f"generate.samples_uri={uri}", f"evaluate.report_uri={tmp_path}")).to_json()
+    assert f"fid{NUM_TEST}_indomain" in report["metrics"] and "r_precision_10" not in report["metrics"]
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
