@@ -95,6 +95,9 @@ def finish(act: Callable[[], int | None]) -> NoReturn:
     except BadInput as error:
         print(f"ganrnn: {error}", file=sys.stderr)
         code = 1 if isinstance(error, TryAgain) else 2
+    except KeyboardInterrupt:
+        print("ganrnn: interrupted; run the same command again to go on where it was", file=sys.stderr)
+        code = 1
     sys.exit(code)
 
 

@@ -87,6 +87,11 @@ def find(prompts_uri: str, since: Mapping[str, Value], where: Mapping[str, Value
     compare. Raises BadInput when no file is left.
     """
     files = storage.stat_files(prompts_uri, ".parquet")
+    if not files and not storage.exists(prompts_uri):
+        raise BadInput(
+            f"{prompts_uri} does not exist; give generate.prompts_uri, or run ingest first: relative paths of a recipe "
+            "begin at the working folder"
+        )
     if not files:
         raise BadInput(f"{prompts_uri} holds no Parquet file; give a .parquet file or a folder of them")
     kept, present = selected(list(files), since, where)

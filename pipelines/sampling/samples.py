@@ -47,6 +47,8 @@ def draw(sampler: ModelSampler, rows: pa.Table, run_seed: int, skipped: Mapping[
     table, rejects = prompts.sampled(rows, columns)
     rejects |= skipped or {}
     rejects |= sampler.output.rejects(table, sampler.sampling)
+    if "label" in columns:
+        rejects |= _unknown_labels(sampler, table)
     table = table.filter(pa.array([i not in rejects for i in table.column("prompt_id").to_pylist()], pa.bool_()))
     table, ids, seeds = prompts.expand(table, run_seed)
     columns_of_rows = read(sampler, table) | sampler.output.settings(table, ids, sampler.sampling)
@@ -62,6 +64,13 @@ def draw(sampler: ModelSampler, rows: pa.Table, run_seed: int, skipped: Mapping[
         ids, seeds = [ids[row] for row in kept], [seeds[row] for row in kept]
         scores = scores and [scores[row] for row in kept]
     return Samples(rows.num_rows, table, ids, seeds, outputs, rejects, scores)
+
+
+def _unknown_labels(sampler: ModelSampler, table: pa.Table) -> dict[str, str]:
+    """Prompts for a class that training has not seen, which is a mistake where an unknown word is none."""
+    counts = sampler.task.count_unknown(read(sampler, table))
+    rows = zip(table.column("prompt_id").to_pylist(), table.column("label").to_pylist(), counts, strict=True)
+    return {prompt_id: f"label {label} is in no training row" for prompt_id, label, count in rows if count}
 
 
 def read(sampler: ModelSampler, table: pa.Table) -> dict[str, list[Any]]:

@@ -56,7 +56,7 @@ def test_every_verb_refuses_an_unknown_key(
     ("verb", "message"),
     [
         ("train", "dataset/manifest.json does not exist; run ingest first"),
-        ("generate", "dataset/prompts.parquet holds no Parquet file"),
+        ("generate", "dataset/prompts.parquet does not exist; give generate.prompts_uri, or run ingest first"),
         ("evaluate", "dataset/manifest.json does not exist; run ingest first"),
         ("promote", "report.json does not exist; check the path, or run the verb that writes it"),
         ("closed_loop", "dream.recipe is missing; give the path of a recipe whose task gives texts"),
@@ -225,6 +225,10 @@ def test_exit_codes(capsys: Captured) -> None:
     outcomes = (None, 0, 3, BadInput("fix this"), TryAgain("wait"))
     assert [code_of(outcome) for outcome in outcomes] == [0, 0, 3, 2, 1]
     assert capsys.readouterr().err == "ganrnn: fix this\nganrnn: wait\n"
+    with pytest.raises(SystemExit) as ended:
+        cli.finish(lambda: (_ for _ in ()).throw(KeyboardInterrupt()))
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == "ganrnn: interrupted; run the same command again to go on where it was\n"
     # A fault of ours is no invalid input: its traceback is kept, and Python ends with 1.
     with pytest.raises(RuntimeError, match="a bug"):
         code_of(RuntimeError("a bug"))

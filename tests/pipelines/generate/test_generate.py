@@ -152,7 +152,7 @@ def _damaged_page(path: Path) -> None:
 
 
 BAD_PROMPTS: dict[str, tuple[Callable[[Path], Any], str]] = {
-    "missing": (lambda p: None, "holds no Parquet file; give a .parquet file or a folder of them"),
+    "missing": (lambda p: None, "does not exist; give generate.prompts_uri, or run ingest first"),
     "empty": (lambda p: p.write_bytes(b""), "cannot be read as Parquet"),
     "truncated": (_truncated, "cannot be read as Parquet"),
     "damaged_page": (_damaged_page, "cannot be read as Parquet"),
