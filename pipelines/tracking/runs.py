@@ -191,7 +191,7 @@ def literal_uri(tracking_uri: str) -> str:
     return escaped + tracking_uri[len(path) :]
 
 
-def _literal_folder(artifact_uri: str) -> str:
+def literal_folder(artifact_uri: str) -> str:
     """A folder of artifacts as MLflow reads it, which decodes % in a path."""
     return Path(artifact_uri).as_uri() if artifact_uri.startswith("/") and "%" in artifact_uri else artifact_uri
 
@@ -213,7 +213,7 @@ def _experiment(client: mlflow.MlflowClient, tracking: TrackingConfig) -> str:
     if experiment is None:
         # A server has a place for artifacts; without one MLflow would write them to the working directory.
         served = tracking.tracking_uri.startswith(("http://", "https://"))
-        folder = None if served else _literal_folder(tracking.artifact_uri)
+        folder = None if served else literal_folder(tracking.artifact_uri)
         try:
             return str(client.create_experiment(tracking.experiment, folder))
         except MlflowException as error:

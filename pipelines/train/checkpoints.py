@@ -1,11 +1,14 @@
 """A folder of checkpoints: step-00000500/, step-00001000/ ..., each counted once all its files are written."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ganrnn import checkpoint
 from ganrnn.errors import BadInput
 from pipelines import storage
+
+_STEP = re.compile(r"step-(\d{8}|[1-9]\d{8,})")
 
 
 @dataclass(frozen=True)
@@ -28,11 +31,11 @@ class Checkpoints:
 
     def commit(self, step: int, files: Mapping[str, bytes], best_step: int | None = None) -> str:
         """Write a checkpoint, its description last; returns its URI. That of `best_step` is never removed."""
-        uri = storage.join(self.uri, f"step-{step:08d}")
+        uri = storage.join(self.uri, _folder(step))
         storage.commit_files(uri, files, last=checkpoint.DESCRIPTION)
         for old in self._whole()[: -self.num_kept]:
             if old.step != best_step:
-                storage.delete_folder(old.uri)
+                _delete(old)
         return uri
 
     def go_back(self, step: int | None) -> int:
@@ -42,7 +45,7 @@ class Checkpoints:
             return newest.step if newest else 0
         for later in self._whole():
             if later.step > step:
-                storage.delete_folder(later.uri)
+                _delete(later)
         return step
 
     def newest(self) -> SavedCheckpoint | None:
@@ -63,6 +66,18 @@ class Checkpoints:
         return None
 
     def _whole(self) -> list[SavedCheckpoint]:
-        names = [name for name in storage.list_folders(self.uri) if name.startswith("step-")]
-        started = [SavedCheckpoint(storage.join(self.uri, name), int(name.removeprefix("step-"))) for name in names]
+        steps = [int(match[1]) for match in map(_STEP.fullmatch, storage.list_folders(self.uri)) if match]
+        started = [SavedCheckpoint(storage.join(self.uri, _folder(step)), step) for step in steps]
         return [saved for saved in started if storage.exists(storage.join(saved.uri, checkpoint.DESCRIPTION))]
+
+
+def _folder(step: int) -> str:
+    return f"step-{step:08d}"
+
+
+def _delete(saved: SavedCheckpoint) -> None:
+    """Remove the files of a checkpoint, its description first, and the folder where nothing else lies in it."""
+    for name in (checkpoint.DESCRIPTION, *checkpoint.TRAINING_FILES):
+        storage.delete_file(storage.join(saved.uri, name))
+    if not storage.list_others(saved.uri, []):
+        storage.delete_folder(saved.uri)

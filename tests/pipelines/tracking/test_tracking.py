@@ -14,8 +14,10 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+import sqlalchemy
 from mlflow.exceptions import MlflowException
 from mlflow.protos import databricks_pb2
+from mlflow.utils.file_utils import local_file_uri_to_path
 
 from ganrnn import checkpoint
 from ganrnn.data import images
@@ -48,6 +50,30 @@ def pngs(files: dict[str, bytes]) -> list[bytes]:
 def store(tmp_path_factory: pytest.TempPathFactory) -> TrackingConfig:
     folder = tmp_path_factory.mktemp("mlflow")
     return TrackingConfig(f"sqlite:///{folder}/new/mlflow.db", f"{folder}/artifacts", "tests")
+
+
+def test_database_and_artifacts_lie_in_the_folder_that_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "a b%20+#?[1]::ü"  # SQLAlchemy and MLflow decode URIs
+    folder.mkdir()
+    with sqlalchemy.create_engine(runs.literal_uri(f"sqlite:///{folder}/mlflow.db")).begin() as connection:
+        connection.execute(sqlalchemy.text("create table t (x)"))
+    assert [path.name for path in tmp_path.rglob("*")] == [folder.name, "mlflow.db"]
+    assert local_file_uri_to_path(runs.literal_folder(f"{folder}/art")) == f"{folder}/art"
+
+
+@pytest.mark.parametrize(
+    ("uri", "read"),
+    [
+        ("sqlite:////a b#/[1].db", "sqlite:////a b#/[1].db"),
+        ("sqlite:////a%20b/c?/m.db", "sqlite+pysqlite:////a%2520b/c%3F/m.db"),
+        ("sqlite:////a/m.db?timeout=9", "sqlite:////a/m.db?timeout=9"),
+        ("sqlite:////a?x=1/m.db?timeout=9", "sqlite+pysqlite:////a%3Fx=1/m.db?timeout=9"),
+        ("postgresql+psycopg2://u:p%40@h/d?a=b", "postgresql+psycopg2://u:p%40@h/d?a=b"),
+        ("https://h/a%20?b", "https://h/a%20?b"),
+    ],
+)
+def test_only_paths_of_databases_are_escaped(uri: str, read: str) -> None:
+    assert runs.literal_uri(uri) == read
 
 
 @pytest.fixture(scope="module")

@@ -162,6 +162,22 @@ def test_the_best_checkpoint_outlives_newer_ones(tmp_path: Path, set_back: Train
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000020"]
 
 
+def test_only_what_a_training_wrote_is_removed(tmp_path: Path, set_back: Trained) -> None:
+    checkpoints = Checkpoints(str(tmp_path), num_kept=1)
+    for name in ("step-old", "step-10", "step-00000020"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "notes.txt").write_text("mine")
+    (tmp_path / "step-10/checkpoint.json").write_text("{}")
+    for step in (20, 40):
+        checkpoints.commit(step, set_back.files)
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.*") if "40" not in str(path)) == [
+        "step-00000020/notes.txt",
+        "step-10/checkpoint.json",
+        "step-10/notes.txt",
+        "step-old/notes.txt",
+    ]
+
+
 def test_the_best_checkpoint_is_a_model(trained: Run, blind: Trained) -> None:
     recipe = trained.recipe()
     best = checkpoint.verify(newest_files(recipe)).position["guard"]["best_step"]
