@@ -68,6 +68,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     whole, parsers = parser()
     if arguments and not arguments[0].startswith("-") and arguments[0] not in VERBS:
         whole.error(f"{arguments[0]!r} is no verb{_nearest(arguments[0], VERBS)}")
+    if "--version" in arguments[1:]:
+        whole.error("--version is given without a verb")
     options, unknown = whole.parse_known_args(arguments)
     if options.version:
         from importlib.metadata import version
@@ -93,7 +95,9 @@ def finish(act: Callable[[], int | None]) -> NoReturn:
     try:
         code = act() or 0
     except BadInput as error:
-        print(f"ganrnn: {error}", file=sys.stderr)
+        # A name in a message may have line breaks, and sequences that a terminal obeys.
+        sentence = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda match: repr(match[0])[1:-1], str(error))
+        print(f"ganrnn: {sentence}", file=sys.stderr)
         code = 1 if isinstance(error, TryAgain) else 2
     except KeyboardInterrupt:
         print("ganrnn: interrupted; run the same command again to go on where it was", file=sys.stderr)

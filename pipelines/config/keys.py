@@ -96,7 +96,7 @@ def _keys(config_type: Any, prefix: str, section: Any = None) -> Iterator[Key]:
 
 def _default(value: Any, below: str | None) -> str:
     if value is MISSING:
-        return "none"
+        return "none, required"
     return json.dumps(value, ensure_ascii=False) if below is None else f"RUN_URI/{below}".rstrip("/")
 
 

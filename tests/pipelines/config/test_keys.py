@@ -127,7 +127,7 @@ def test_a_section_is_printed(capsys: Captured) -> None:
     assert shown(capsys, "evaluate.report_uri")[0] == "evaluate.report_uri: URI, default: RUN_URI"
     assert shown(capsys, "ingest.source_uri")[0] == "ingest.source_uri: URI or null, default: null"
     assert shown(capsys, "rate.beside")[0] == "rate.beside: mapping of names to URIs, default: {}"
-    assert shown(capsys, "run_uri")[0] == "run_uri: URI, default: none"
+    assert shown(capsys, "run_uri")[0] == "run_uri: URI, default: none, required"
     assert shown(capsys, "ingest.scenes.languages")[0] == (
         'ingest.scenes.languages: list of texts, default: ["en", "zh"], allowed: en, zh'
     )
@@ -154,6 +154,19 @@ def test_keys_of_tasks_are_printed(capsys: Captured) -> None:
             ["task.heigth", "--task", "image_gan"],
             "task.heigth is no section or key of a recipe; did you mean task.height?",
         ),
+        (
+            ["task.height", "--task", "language_model"],
+            "task.height is a key of image_gan, image_to_image, match_judge, text_to_image alone; "
+            "--task is another one",
+        ),
+        (
+            ["task.image_gan"],
+            "task.image_gan is no section or key of a recipe; `ganrnn keys task --task image_gan` lists its keys",
+        ),
+        (["TRAIN"], "TRAIN is no section or key of a recipe; did you mean train?"),
+        (["a\nb\x1b"], "a\\nb\\x1b is no section or key of a recipe; `ganrnn keys` lists all keys"),
+        (["train", "--task", "image_gan"], "--task is for the section task; SECTION is train"),
+        (["--task", ""], f"--task is ''; allowed are {', '.join(task_names())}"),
         (["qqqq"], "qqqq is no section or key of a recipe; `ganrnn keys` lists all keys"),
         (["--task", "gan"], f"--task is 'gan'; allowed are {', '.join(task_names())}"),
     ],
