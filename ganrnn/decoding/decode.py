@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from ganrnn import exact
+from ganrnn.decoding.banned import completing_tokens
 from ganrnn.decoding.constraints import Constraint
 from ganrnn.decoding.rules import Decoding
 from ganrnn.decoding.sampling import sampled_tokens
@@ -258,7 +259,7 @@ def _apply_rules(logits: torch.Tensor, beam: _Beam, vocabulary: TextVocabulary) 
     for text, value in rules.bias.items():
         logits[vocabulary.id_of(text)] += exact.snapped(torch.tensor(value), exact.LOGIT_BITS, exact.LARGEST_LOGIT)
     for text in rules.banned:
-        logits[vocabulary.id_of(text)] = -torch.inf
+        logits[completing_tokens(vocabulary, text, tokens)] = -torch.inf
     size = rules.no_repeat_ngram
     if size and len(tokens) >= size - 1:
         tail = tokens[len(tokens) - size + 1 :]
@@ -330,7 +331,8 @@ def _finish(vocabulary: TextVocabulary, beam: _Beam, token: int) -> str:
         return "end"
     rules, generated = beam.request.decoding, beam.tokens[len(beam.request.prefix) :]
     if rules.stop and generated:
-        tail = vocabulary.decode(generated[-max(map(len, rules.stop)) - 1 :])
+        start = len(generated) - max(map(len, rules.stop)) - 1
+        tail = vocabulary.decode(generated[max(rules.min_tokens, start, 0) :])
         if any(stop in tail for stop in rules.stop):
             return "stop"
     return "length" if len(generated) >= rules.max_tokens and not beam.request.constraint else ""
@@ -339,7 +341,7 @@ def _finish(vocabulary: TextVocabulary, beam: _Beam, token: int) -> str:
 def _text(vocabulary: TextVocabulary, beam: _Beam, finish: str, problem: str = "") -> GeneratedText:
     text = vocabulary.decode(beam.tokens)
     if finish == "stop":
-        start = len(vocabulary.decode(beam.request.prefix))
+        start = len(vocabulary.decode(beam.tokens[: len(beam.request.prefix) + beam.request.decoding.min_tokens]))
         positions = [text.find(stop, start) for stop in beam.request.decoding.stop]
         text = text[: min(position for position in positions if position >= 0)]
     return GeneratedText(text, beam.tokens, beam.log_probability, beam.constraint_cost, finish, problem)
@@ -366,19 +368,33 @@ def _pruned(
             beams.append((row, beam))
     for index, beams in by_request.items():
         rules = beams[0][1].request.decoding
-        if len(candidates[index]) < rules.num_beams:
+        different = _different(candidates[index])
+        if len(different) < rules.num_beams:
             continue
-        worst = sorted((candidate.score for candidate in candidates[index]), reverse=True)[rules.num_beams - 1]
+        worst = different[rules.num_beams - 1].score
         if worst >= max(_normalised(beam.log_probability, rules.max_tokens, rules) for _, beam in beams):
             beams.clear()
     return [pair for index in sorted(by_request) for pair in by_request[index]]
 
 
 def _ranked(candidates: Sequence[_Candidate], rank: int) -> GeneratedText:
-    """The text of a rank, 0 the best, among those of a request; the last if there are fewer.
+    """The text of a rank, 0 the best, among the different ones of a request; a problem if there are fewer.
 
     Texts with a problem count only if there are no others.
     """
-    complete = [candidate for candidate in candidates if not candidate.text.problem] or candidates
-    order = sorted(complete, key=lambda candidate: (-candidate.score, candidate.text.tokens))
-    return order[min(rank, len(order) - 1)].text
+    complete = [candidate for candidate in candidates if not candidate.text.problem]
+    if not complete:
+        order = sorted(candidates, key=lambda candidate: (-candidate.score, candidate.text.tokens))
+        return order[min(rank, len(order) - 1)].text
+    different = _different(complete)
+    if rank < len(different):
+        return different[rank].text
+    return GeneratedText.failed(f"best is {rank}, from 0 on; the search ends with {len(different)} different texts")
+
+
+def _different(candidates: Sequence[_Candidate]) -> list[_Candidate]:
+    """The best candidate of each text, the best first: a text may be written by several runs of tokens."""
+    best: dict[str, _Candidate] = {}
+    for candidate in sorted(candidates, key=lambda candidate: (-candidate.score, candidate.text.tokens)):
+        best.setdefault(candidate.text.text, candidate)
+    return list(best.values())

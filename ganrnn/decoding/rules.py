@@ -24,7 +24,7 @@ class Decoding:
     #: Least probability of a token to draw, as a share of the most likely token's (Nguyen et al. 2024).
     min_p: float = 0.0
     num_beams: int = 1  #: Number of hypotheses of beam search; 1 draws or takes one token after the other.
-    best: int = 0  #: Rank of the hypothesis of beam search that is returned; 0 is the best.
+    best: int = 0  #: Rank among the different texts of beam search of the one that is returned; 0 is the best.
     #: Exponent of ((5 + length) / 6), by which the log-probability of a finished hypothesis is divided.
     length_penalty: float = 0.0
     #: Weight of the reward that beam search gives for reading all of the source (Wu et al. 2016).
@@ -33,8 +33,8 @@ class Decoding:
     no_repeat_ngram: int = 0  #: Length in tokens of groups that may not occur twice; 0 allows all.
     min_tokens: int = 0  #: Least number of tokens of a text.
     max_tokens: int = 256  #: Largest number of tokens that are written after the prompt, which is not counted.
-    stop: tuple[str, ...] = ()  #: Texts before which the text ends.
-    banned: tuple[str, ...] = ()  #: Texts of tokens that may not be chosen.
+    stop: tuple[str, ...] = ()  #: Texts before which the text ends, where they begin after the first `min_tokens`.
+    banned: tuple[str, ...] = ()  #: Texts of tokens that may not be written, with or without a blank before them.
     #: Number from -1000 to 1000 that is added to the logit of a token, by its text.
     bias: Mapping[str, float] = field(default_factory=dict)
     #: Form that the text must have: a poem, or a molecule in SMILES.

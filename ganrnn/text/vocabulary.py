@@ -102,12 +102,16 @@ class TextVocabulary:
         """How many of a text's tokens are UNKNOWN."""
         return self.encode(text).count(UNKNOWN)
 
+    def find(self, surface: str) -> int | None:
+        """The token with a surface, None if there is none."""
+        ids: dict[str, int] = self._ids  # type: ignore[attr-defined]
+        return None if surface in SPECIAL_TOKENS else ids.get(surface)
+
     def id_of(self, surface: str) -> int:
         """The token with a surface. Raises BadInput if there is none."""
-        ids: dict[str, int] = self._ids  # type: ignore[attr-defined]
-        if surface not in ids or surface in SPECIAL_TOKENS:
+        if (token := self.find(surface)) is None:
             raise BadInput(f"{surface!r} is no token of the vocabulary, whose tokens are {self.kind}s")
-        return ids[surface]
+        return token
 
 
 def pieces_of(kind: Kind, text: str) -> Sequence[str]:

@@ -59,7 +59,8 @@ def by_hand(model: Table, request: DecodingRequest) -> tuple[list[int], float, s
         if token == END:
             return tokens, total, "end"
         tokens.append(token)
-        if any(stop in model.vocabulary.decode(tokens[len(request.prefix) :]) for stop in rules.stop):
+        counted = model.vocabulary.decode(tokens[len(request.prefix) + rules.min_tokens :])
+        if any(stop in counted for stop in rules.stop):
             return tokens, total, "stop"
     return tokens, total, "length"
 

@@ -5,6 +5,7 @@ import itertools
 import pytest
 import torch
 
+from ganrnn.decoding.constraints import Pattern
 from ganrnn.decoding.decode import DecodingRequest
 from ganrnn.text.vocabulary import BEGIN, END
 from tests.unit.decoding.table_writer import LETTERS, Fixed, Pairs, Table, is_paired, log_softmax, request_of
@@ -132,5 +133,27 @@ def test_what_could_not_be_ended_is_not_among_the_best() -> None:
     table = Table(("a", "b", "c"), seed=0, scale=0.5)
     table.logits[:, BEGIN, 4] = 20.0
     requests = [request_of(table, (), 0, Pairs(table, dead=4), num_beams=40, max_tokens=2)] * 2
-    last, beyond = table.generate(requests, [8, 39])  # the empty text, and pairs of the other two letters
-    assert not last.problem and last == beyond
+    texts = table.generate(requests * 2, [0, 1, 2, 39])  # the empty text, and pairs of the other two letters
+    assert not any(text.problem for text in texts[:3]) and len({text.text for text in texts[:3]}) == 3
+    assert texts[3].problem == "best is 39, from 0 on; the search ends with 3 different texts"
+
+
+def test_the_n_best_are_n_different_texts_or_fewer_and_said_so() -> None:
+    table = Table(("a", "b", "ab", "aa"), seed=1, scale=0.5)
+    request = request_of(table, (), 0, None, num_beams=12, max_tokens=3)
+    places = list(range(12))
+    best = table.generate([request] * 12, places)
+    assert not any(text.problem for text in best) and len({text.text for text in best}) == 12
+    scores = [text.log_probability for text in best]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_a_constraint_may_leave_fewer_texts_than_are_asked_for() -> None:
+    table = Table(("a", "b", "ab"), seed=1, scale=0.5)
+    pattern = Pattern(table.vocabulary.surfaces, END, "ab|b")  # type: ignore[attr-defined]
+    request = request_of(table, (), 0, pattern, num_beams=6, max_tokens=3)
+    texts = table.generate([request] * 6, list(range(6)))
+    assert {text.text for text in texts[:2]} == {"ab", "b"} and not any(text.problem for text in texts[:2])
+    assert [text.problem for text in texts[2:]] == [
+        f"best is {rank}, from 0 on; the search ends with 2 different texts" for rank in range(2, 6)
+    ]
