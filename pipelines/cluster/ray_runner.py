@@ -6,6 +6,7 @@ import os
 import pickle
 import threading
 import warnings
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -27,6 +28,8 @@ from pipelines.cluster.surroundings import require_ray
 from pipelines.storage import s3
 
 _DEATHS = (WorkerCrashedError, OutOfMemoryError, NodeDiedError, LocalRayletDiedError)
+# So often a rank raises the same before its words are told as the reason.
+_EQUAL_FAILURES = 3
 # A pool is given no more blocks than this for each worker; a block is what a task of an actor works on.
 _BLOCKS_PER_WORKER = 64
 
@@ -202,15 +205,28 @@ class RayRunner:
 class EndAtRefusal(UserCallback):
     """Ends a training at the first BadInput of any rank, while the other ranks may still wait for that one.
 
+    It also ends one whose ranks, none of which has died, raise the same for the third time: another start would not
+    do better.
+
     Ray Train starts workers again after whatever a rank raises. What a callback raises in its controller is no failure
     of a worker: it ends the training as a ControllerError. `test_refusals.py` says what breaks should that change.
     """
 
+    def __init__(self) -> None:
+        self.failures = Counter[str]()
+
     def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
         """Called by the controller whenever it has seen that ranks have raised."""
-        for rank in sorted(worker_exceptions):
-            if isinstance(error := worker_exceptions[rank], BadInput):
+        errors = [worker_exceptions[rank] for rank in sorted(worker_exceptions)]
+        for error in errors:
+            if isinstance(error, BadInput):
                 raise error
+        if any(type(error).__module__.startswith("ray.") for error in errors):
+            return  # Ray's own words are for ranks that have died; what the others raise then follows from that
+        for failure in sorted({f"{type(error).__name__}: {' '.join(str(error).split())}" for error in errors}):
+            self.failures[failure] += 1
+            if self.failures[failure] == _EQUAL_FAILURES:
+                raise BadInput(f"the training has failed {_EQUAL_FAILURES} times in the same way: {failure}")
 
 
 class _Actor:

@@ -5,10 +5,12 @@ until the prompts that kill are found, and the shard is written without them.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from ganrnn.errors import BadInput
 from pipelines.cluster.runner import Runner, WorkerDied
 from pipelines.config.sampling import LEAST_MICRO_BATCH
 from pipelines.formats.prompts import ShardReader
@@ -18,6 +20,10 @@ from pipelines.generate.worker import ShardWriter
 from pipelines.sampling.samples import draw
 
 logger = logging.getLogger(__name__)
+
+# So often a worker that does not die fails with the same words before they are told as the reason.
+_EQUAL_FAILURES = 3
+_MOST_FAILURES = 6  # of any words
 
 T = TypeVar("T")
 
@@ -71,12 +77,29 @@ class IsolatedShard:
         return replace(self.work, sampling=replace(self.work.sampling, micro_batch_size=LEAST_MICRO_BATCH))
 
     def _attempt(self, function: Callable[..., T], *arguments: Any) -> T | None:
-        """What a function in a process of its own returns; None where the process died."""
-        try:
-            return self.runner.run(function, *arguments, workers=replace(self.work.workers, num_workers=1))
-        except WorkerDied:
-            logger.warning("a process died that sampled shard %d of output %d", self.index, self.output)
-            return None
+        """What a function in a process of its own returns; None where the process died.
+
+        Raises BadInput for a failure that repeats itself: no machine is at fault, and none would do better.
+        """
+        failures = Counter[str]()
+        while True:
+            try:
+                return self.runner.run(function, *arguments, workers=replace(self.work.workers, num_workers=1))
+            except WorkerDied:
+                logger.warning("a process died that sampled shard %d of output %d", self.index, self.output)
+                return None
+            except BadInput:
+                raise
+            except Exception as error:  # whatever a worker may raise
+                failure = f"{type(error).__name__}: {' '.join(str(error).split())}"
+                failures[failure] += 1
+                if failures[failure] == _EQUAL_FAILURES:
+                    uri = self.work.outputs[self.output].shard_uri(self.index)
+                    raise BadInput(
+                        f"{uri} cannot be made; it failed {_EQUAL_FAILURES} times in the same way: {failure}"
+                    ) from error
+                if failures.total() == _MOST_FAILURES:
+                    raise
 
 
 def _write(work: Work, shard: ShardRange, skipped: Mapping[str, str]) -> list[Receipt]:

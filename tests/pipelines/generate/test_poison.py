@@ -1,6 +1,8 @@
 """Prompts that fail, kill or starve the model: found and set aside; the rest has the bytes that it always has."""
 
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,6 +76,38 @@ def test_prompts_that_kill_the_process_are_found_and_set_aside(
 ) -> None:
     with using(MortalRunner()):
         require_one_is_found(trained, sound, tmp_path / "run")
+
+
+class FailingRunner(MortalRunner):
+    """Its pool returns nothing, and its tasks raise what a list says, one after the other; then they work."""
+
+    def __init__(self, errors: list[Exception]) -> None:
+        self.errors = errors
+
+    def map(self, *arguments: Any, **options: Any) -> Generator[Any, None, None]:
+        """As where each task has failed."""
+        yield from ()
+
+    def run(self, function: Any, *arguments: Any, **options: Any) -> Any:
+        """Fail, or do it."""
+        if self.errors:
+            raise self.errors.pop(0)
+        return super().run(function, *arguments, **options)
+
+
+def test_a_failure_that_repeats_itself_is_told_as_what_it_is(trained: Run, tmp_path: Path) -> None:
+    again, other = KeyError("no such column"), OSError("once\nonly")
+    with (
+        using(FailingRunner([again, other, again, again])),
+        pytest.raises(BadInput, match=r"-000000\.parquet cannot be made; it failed 3 times .*: KeyError: 'no such col"),
+    ):
+        run_of(trained, tmp_path / "run", {})
+    with using(FailingRunner([again, other, again])):
+        assert run_of(trained, tmp_path / "luck", {}).totals["samples"] == NUM
+    with using(FailingRunner([BadInput("as it is")])), pytest.raises(BadInput, match=r"^as it is$"):
+        run_of(trained, tmp_path / "bad", {})
+    with using(FailingRunner([ValueError(k) for k in range(6)])), pytest.raises(ValueError, match=r"^5$"):
+        run_of(trained, tmp_path / "worse", {})
 
 
 @pytest.mark.slow("kills actors and tasks of Ray")

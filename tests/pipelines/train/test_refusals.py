@@ -167,3 +167,13 @@ def test_ray_train_ends_at_what_a_callback_raises_and_restarts_after_a_death() -
     for death in (UserExceptionWithTraceback(RuntimeError(), ""), WorkerHealthCheckFailedError("", RuntimeError())):
         callbacks.after_worker_group_poll_status(poll(death))
         assert policy.make_decision(poll(death).get_worker_group_error()) is FailureDecision.RETRY
+
+
+def test_ray_train_ends_at_the_third_equal_failure_unless_a_rank_has_died() -> None:
+    callbacks: Any = UserCallbackHandler([EndAtRefusal()], None)  # type: ignore[arg-type]  # no run's context is asked
+    for error in (KeyError("x"), OSError("once"), KeyError("x")):
+        callbacks.after_worker_group_poll_status(poll(UserExceptionWithTraceback(error, "")))
+    with pytest.raises(BadInput, match=r"^the training has failed 3 times in the same way: KeyError: 'x'$"):
+        callbacks.after_worker_group_poll_status(poll(UserExceptionWithTraceback(KeyError("x"), "")))
+    for _ in range(4):
+        callbacks.after_worker_group_poll_status(poll(WorkerHealthCheckFailedError("", RuntimeError("again"))))
