@@ -14,7 +14,7 @@ from pipelines.evaluate.report import build_report
 from pipelines.evaluate.texts.evaluation import evaluate_texts
 from pipelines.evaluate.texts.verdicts import evaluate_verdicts
 from pipelines.evaluate.tracked_context import comparable_champion, training_curves
-from pipelines.formats.dataset import read_manifest
+from pipelines.formats.dataset import read_manifest, require_intact_splits
 from pipelines.formats.evaluation_report import EvaluationReport
 from pipelines.formats.manifest import Manifest
 from pipelines.sampling.judge import Judge, judge_of
@@ -27,13 +27,15 @@ Evaluated = tuple[EvaluationReport, dict[str, bytes]]  # and the pages by name
 def evaluate(recipe: Recipe) -> EvaluationReport:
     """Score the recipe's samples and write the report.
 
-    Raises BadInput when the samples, the model or the reference cannot be used.
+    Raises BadInput when the samples, the model or the reference cannot be used, or are not what their manifests state.
     """
     recipe = with_rhymes(recipe)
     manifest = read_manifest(recipe.ingest.dataset_uri)
     check_keys(recipe)
+    source = sample_source(recipe)
+    require_intact_splits(recipe.ingest.dataset_uri, manifest, ("train", "val", "test"))
     evaluate_samples = _BY_MODALITY[task_class(recipe.task.name).output_modality]
-    report, pages = evaluate_samples(recipe, manifest, sample_source(recipe))
+    report, pages = evaluate_samples(recipe, manifest, source)
     publish(recipe, report, pages)
     return report
 

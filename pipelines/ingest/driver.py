@@ -3,14 +3,18 @@
     python -m jobs ingest jobs/recipes/demo.yaml
 
 Writes train/, val/ and test/ shards, prompts.parquet (the captions and source images of test), rejects.parquet and,
-last, manifest.json. The output is a function of the source and the config. Memory holds one shard per split, a digest
-of 16 bytes for each row read so far, and the captions of test.
+last, manifest.json. Run again, it hashes all shards and makes damaged ones again. The output is a function of the
+source and the config. Memory holds one shard per split, a digest of 16 bytes for each row read so far, and the captions
+of test.
 """
 
 import hashlib
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from ganrnn.data.scenes import Split
 from ganrnn.errors import BadInput
@@ -20,13 +24,15 @@ from pipelines.config.ingest import IngestConfig
 from pipelines.config.recipe import Recipe
 from pipelines.flat import flat
 from pipelines.formats import manifest as manifests
+from pipelines.formats.content_check import damaged_shards, listed
+from pipelines.formats.dataset import dataset_digest, shard_uris
 from pipelines.formats.manifest import MANIFEST, SCHEMA_VERSION, Manifest, ManifestShard
 from pipelines.ingest import unfinished
 from pipelines.ingest.prepare import PreparedRow
 from pipelines.ingest.row_filter import RowFilter
 from pipelines.ingest.source_row import SPLITS, storable
 from pipelines.ingest.sources import describe, passed_over, raw_rows
-from pipelines.ingest.split_writer import SplitWriter
+from pipelines.ingest.split_writer import PROMPTS, SplitWriter, prompts_of
 
 
 def ingest(recipe: Recipe) -> Manifest:
@@ -47,11 +53,13 @@ def ingest(recipe: Recipe) -> Manifest:
         manifest = manifests.read(config.dataset_uri, "ingest")
         now = {"schema_version": SCHEMA_VERSION, "config": settings, "inputs": inputs}
         _require_same(manifest.to_json(), now, manifest_uri)
+        _repair(recipe, manifest)
         return manifest
     _tell_of_passed_over(config)
     unfinished.delete(config.dataset_uri)
     try:
-        shards, totals = _write_rows(recipe)
+        shards, totals, prompts = _write_rows(recipe)
+        storage.commit_table(storage.join(config.dataset_uri, PROMPTS), prompts, config.row_group_rows)
     except BadInput:
         unfinished.delete(config.dataset_uri, keep_rejects=True)
         raise
@@ -69,12 +77,54 @@ def split_of(group: str, seed: int, holdout_share: float) -> Split:
     return "test" if position < holdout_share else "train"
 
 
-def _write_rows(recipe: Recipe) -> tuple[tuple[ManifestShard, ...], dict[str, int | str]]:
-    """All files but the manifest; returns the shards in order and the totals."""
+def _repair(recipe: Recipe, manifest: Manifest) -> None:
+    """Hash the shards of a finished data set and write the damaged ones again, from the source; then its prompts.
+
+    Raises BadInput where the source or this version of ganrnn gives other rows than the manifest states.
+    """
+    config = recipe.ingest
+    if problems := damaged_shards(config.dataset_uri, manifest.shards):
+        stated = {shard.uri: shard.sha256 for shard in manifest.shards}
+        shards, _, _ = _write_rows(recipe, {name: stated[name] for name in problems})
+        digests = {shard.uri: shard.sha256 for shard in shards}
+        if lost := [name for name in problems if digests.get(name) != stated[name]]:
+            raise BadInput(
+                f"{config.dataset_uri} is damaged: {listed(problems)}; {lost[0]} cannot be made again, because the "
+                "source or this version of ganrnn gives other rows now; delete the folder and run ingest again"
+            )
+        print(f"{config.dataset_uri}: {listed(problems)}; made again", file=sys.stderr)
+    uri = storage.join(config.dataset_uri, PROMPTS)
+    prompts = pa.concat_tables(
+        prompts_of(storage.read_table([test_uri]), config)
+        for test_uri in shard_uris(config.dataset_uri, manifest, "test")
+    )
+    if not _has_rows(uri, prompts):
+        storage.commit_table(uri, prompts, config.row_group_rows)
+        print(f"{uri} is not what the test split gives; made again", file=sys.stderr)
+
+
+def _has_rows(uri: str, rows: pa.Table) -> bool:
+    """Whether a Parquet file is there and has these rows."""
+    if not storage.exists(uri):
+        return False
+    data = storage.read_bytes(uri)
+    try:
+        return bool(pq.read_table(pa.BufferReader(data)).equals(rows))
+    except (pa.ArrowException, OSError):
+        return False
+
+
+def _write_rows(
+    recipe: Recipe, repaired: Mapping[str, str] | None = None
+) -> tuple[tuple[ManifestShard, ...], dict[str, int | str], pa.Table]:
+    """All files but prompts and manifest; returns the shards in order, the totals and the prompts.
+
+    `repaired` is that of `SplitWriter`.
+    """
     config = recipe.ingest
     is_paired = isinstance(recipe.task, ImageToImageConfig) and recipe.task.pairing == "paired"
     row_filter = RowFilter(config, needs_source=is_paired and config.has_sources)
-    writers = {split: SplitWriter(config, split) for split in SPLITS}
+    writers = {split: SplitWriter(config, split, repaired) for split in SPLITS}
     for split, row in _split_rows(recipe, row_filter):
         writers[split].add(row)
     if not row_filter.counts["read"]:
@@ -87,17 +137,17 @@ def _write_rows(recipe: Recipe) -> tuple[tuple[ManifestShard, ...], dict[str, in
                 f"{config.source_uri}: no row is left for {writer.split} out of {row_filter.counts['read']} read; "
                 f"change ingest.holdout_share ({config.holdout_share}) or holdout_uri, or give more groups of rows"
             )
-    writers["test"].write_prompts()
     shards = tuple(shard for split in SPLITS for shard in writers[split].shards)
     rows: dict[str, int] = {split: sum(shard.num_rows for shard in writers[split].shards) for split in SPLITS}
     kinds = ("read", "duplicates", "images_without_caption", "held_out_elsewhere")
-    return shards, {
+    totals: dict[str, int | str] = {
         **rows,
         **{kind: row_filter.counts[kind] for kind in kinds},
         "rejects": len(row_filter.rejects),
         **({"height": config.height, "width": config.width} if config.kind == "images" else {}),
-        "dataset_digest": storage.sha256("".join(shard.sha256 for shard in shards).encode()),
+        "dataset_digest": dataset_digest(shards),
     }
+    return shards, totals, pa.concat_tables(writers["test"].prompts)
 
 
 def _split_rows(recipe: Recipe, row_filter: RowFilter) -> Iterator[tuple[Split, PreparedRow]]:

@@ -1,5 +1,6 @@
 """The shards of a split, and the prompts of the test split."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,10 +19,15 @@ PROMPTS = "prompts.parquet"
 
 @dataclass
 class SplitWriter:
-    """Collects the rows of a split and commits a file for every `shard_rows` of them."""
+    """Collects the rows of a split and commits a file for every `shard_rows` of them.
+
+    repaired:  of a finished data set, the sha256 of the files to write again by name; others are left alone, and so is
+               one that comes out with another sha256
+    """
 
     config: IngestConfig
     split: Split
+    repaired: Mapping[str, str] | None = None
     rows: list[dict[str, Any]] = field(default_factory=list)
     shards: list[ManifestShard] = field(default_factory=list)
     prompts: list[pa.Table] = field(default_factory=list)
@@ -38,20 +44,18 @@ class SplitWriter:
             return
         table = pa.Table.from_pylist(self.rows, schema=schemas.dataset(self.config.kind, self.config.has_sources))
         name = f"{self.split}/{len(self.shards):05d}.parquet"
-        digest = storage.commit_table(storage.join(self.config.dataset_uri, name), table, self.config.row_group_rows)
+        data = storage.parquet_bytes(table, self.config.row_group_rows)
+        digest = storage.sha256(data)
+        if self.repaired is None or self.repaired.get(name) == digest:
+            storage.commit_bytes(storage.join(self.config.dataset_uri, name), data)
         self.shards.append(ManifestShard(name, len(self.rows), digest, self.split))
         if self.split == "test":
-            self.prompts.append(_prompts(table, self.config))
+            self.prompts.append(prompts_of(table, self.config))
         self.rows = []
 
-    def write_prompts(self) -> None:
-        """Write the prompts of all shards of test."""
-        uri = storage.join(self.config.dataset_uri, PROMPTS)
-        storage.commit_table(uri, pa.concat_tables(self.prompts), self.config.row_group_rows)
 
-
-def _prompts(rows: pa.Table, config: IngestConfig) -> pa.Table:
-    """Rows of test as prompts, without what a model is to generate."""
+def prompts_of(rows: pa.Table, config: IngestConfig) -> pa.Table:
+    """Rows of the test split as prompts, without what a model is to generate."""
     schema = schemas.prompts(config.kind, config.has_sources)
     if config.kind == "images":
         return rows.drop_columns(["image"]).rename_columns(schema.names).cast(schema)

@@ -9,6 +9,7 @@ from pipelines import storage
 from pipelines.config.recipe import Recipe
 from pipelines.formats import manifest as manifests
 from pipelines.formats import prompts
+from pipelines.formats.content_check import require_intact
 from pipelines.formats.manifest import MANIFEST
 from pipelines.sampling import model_files
 from pipelines.sampling.judge import Chooser, chooser_of
@@ -56,7 +57,7 @@ class SampleSource:
 
 
 def sample_source(recipe: Recipe) -> SampleSource:
-    """The samples that an evaluation scores. Raises BadInput if they, the prompts or the model are missing."""
+    """The samples that an evaluation scores. Raises BadInput if they, the prompts or the model are missing or bad."""
     return _sampled(recipe) if recipe.evaluate.from_prompts else _stored(recipe)
 
 
@@ -90,6 +91,7 @@ def _stored(recipe: Recipe) -> SampleSource:
     samples_uri = recipe.generate.samples_uri
     manifest = manifests.read(samples_uri, "generate", "or set evaluate.from_prompts=true")
     assert manifest.model_digest is not None
+    require_intact(samples_uri, manifest.shards, "run generate again, which repairs it")
     return SampleSource(
         model_digest=manifest.model_digest,
         prompts_digest=manifest.prompts_digest,

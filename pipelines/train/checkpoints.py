@@ -1,7 +1,7 @@
 """A folder of checkpoints: step-00000500/, step-00001000/ ..., each counted once all its files are written."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ganrnn import checkpoint
@@ -21,6 +21,18 @@ class SavedCheckpoint:
     def read(self, names: Sequence[str]) -> dict[str, bytes]:
         """`checkpoint.json` and the named files."""
         return {name: storage.read_bytes(storage.join(self.uri, name)) for name in (checkpoint.DESCRIPTION, *names)}
+
+    def problem(self) -> str:
+        """What is damaged, where a file does not have the digest that the description states.
+
+        Raises BadInput where a file cannot be read.
+        """
+        files = self.read(checkpoint.TRAINING_FILES)
+        try:
+            checkpoint.verify(files, self.uri)
+        except BadInput as error:
+            return str(error)
+        return ""
 
 
 class Checkpoints:
@@ -48,21 +60,21 @@ class Checkpoints:
                 _delete(later)
         return step
 
-    def newest(self) -> SavedCheckpoint | None:
+    def newest(self, tell: Callable[[str], None] | None = None) -> SavedCheckpoint | None:
         """The newest whole checkpoint whose files have the digests that its description states, if there is one.
+
+        `tell` gets a line for each damaged checkpoint that is passed over.
 
         Raises BadInput where a file cannot be read: passed over, it would cost the steps since an older checkpoint.
         """
         for saved in reversed(self._whole()):
             names = {storage.relative(uri, saved.uri) for uri in storage.list_files(saved.uri)}
-            if not names.issuperset(checkpoint.TRAINING_FILES):
-                continue
-            files = saved.read(checkpoint.TRAINING_FILES)
-            try:
-                checkpoint.verify(files, saved.uri)
-            except BadInput:
-                continue
-            return saved
+            missing = [name for name in checkpoint.TRAINING_FILES if name not in names]
+            problem = f"{saved.uri} lacks {', '.join(missing)}" if missing else saved.problem()
+            if not problem:
+                return saved
+            if tell:
+                tell(f"{problem}; this checkpoint is passed over, its steps are made again")
         return None
 
     def _whole(self) -> list[SavedCheckpoint]:

@@ -5,7 +5,6 @@ Train's own checkpoint upload is not used, because it drops files in silence whe
 `pipelines.storage` commits ours and reads them back.
 """
 
-import json
 from dataclasses import asdict
 from typing import Any
 
@@ -17,27 +16,26 @@ from ganrnn.text.batches import require_rows
 from ganrnn.training.gan_config import GanConfig
 from ganrnn.training.guard import GuardState
 from pipelines import storage
+from pipelines.cluster.progress import say
 from pipelines.cluster.runner import Workers
 from pipelines.cluster.session import session
 from pipelines.config.recipe import Recipe
-from pipelines.formats.dataset import read_manifest, shard_uris
+from pipelines.formats.dataset import read_manifest, require_intact_splits, shard_uris
 from pipelines.formats.manifest import Manifest
 from pipelines.sampling.judge import Judge, judge_of
 from pipelines.sampling.rhymes import with_rhymes
-from pipelines.storage.folder_identity import claim, require_unclaimed
 from pipelines.tracking import runs
-from pipelines.train.checkpoints import Checkpoints
+from pipelines.train.checkpoints import Checkpoints, SavedCheckpoint
 from pipelines.train.job import TrainJob
+from pipelines.train.run_record import RunRecord, identity_digest
 from pipelines.train.worker import is_over, train_worker
-
-RUN_FILE = "run.json"
 
 
 def train(recipe: Recipe) -> str:
     """Train until `task.num_steps` steps are done or patience has run out; returns the URI of the last checkpoint.
 
-    Raises BadInput when the data set does not fit the task, the folder belongs to another training, a rank cannot read
-    its batches or a checkpoint, a checkpoint cannot be written, or the guard has given up.
+    Raises BadInput when the data set is damaged or does not fit the task, the folder belongs to another training, a
+    rank cannot read its batches or a checkpoint, a checkpoint cannot be written, or the guard has given up.
     """
     recipe = with_rhymes(recipe)  # for the texts that MLflow shows on the way
     manifest = read_manifest(recipe.ingest.dataset_uri)
@@ -46,15 +44,17 @@ def train(recipe: Recipe) -> str:
     judge = judge_to_learn_from(recipe)
     identity = training_identity(recipe, manifest, judge.digest if judge else None)
     checkpoints = Checkpoints(recipe.train.checkpoint_uri, recipe.train.keep_checkpoints)
-    claimed = (recipe.train.checkpoint_uri, RUN_FILE, identity, "choose another run_uri")
-    require_unclaimed(*claimed)
-    if (done := _done(recipe, checkpoints)) is not None:
-        return done
+    record = RunRecord(recipe.train.checkpoint_uri, identity)
+    newest = checkpoints.newest(tell=say)
+    if newest and _is_done(recipe, newest, identity["digest"]):
+        record.write(has_checkpoint=True)
+        return newest.uri
+    require_intact_splits(recipe.ingest.dataset_uri, manifest, ("train", "val"))
     vocabulary = build_vocabulary(recipe, uris)
     workers = Workers(recipe.train.num_workers, recipe.train.cpus_per_worker, float(recipe.train.use_gpu))
     with session() as runner:
         runner.require("train", workers)
-        claim(*claimed)
+        record.write(has_checkpoint=newest is not None)
         run_id = runs.start_run(
             recipe.tracking,
             "train",
@@ -75,24 +75,29 @@ def train(recipe: Recipe) -> str:
                 judge_files=judge.files if judge else None,
             )
             runner.train(train_worker, job, workers, recipe.train.checkpoint_uri, recipe.train.max_failures)
-    done = _done(recipe, checkpoints)
-    assert done is not None
-    runs.finish_run(recipe.tracking, run_id, "FINISHED")
-    return done
-
-
-def _done(recipe: Recipe, checkpoints: Checkpoints) -> str | None:
-    """The URI of the last checkpoint of a training that is done.
-
-    Raises BadInput where the newest checkpoint cannot be read, or is not one of this recipe's task.
-    """
     newest = checkpoints.newest()
-    if newest is None:
-        return None
+    assert newest is not None
+    assert _is_done(recipe, newest, identity["digest"])
+    runs.finish_run(recipe.tracking, run_id, "FINISHED")
+    return newest.uri
+
+
+def _is_done(recipe: Recipe, newest: SavedCheckpoint, identity: str) -> bool:
+    """Whether a training is done at its newest checkpoint.
+
+    Raises BadInput where the checkpoint cannot be read, or is one of another training.
+    """
     description = checkpoint.describe(newest.read(())[checkpoint.DESCRIPTION], newest.uri)
     checkpoint.require_config(description, recipe.task, newest.uri)
+    stated = description.position.get("identity")
+    if stated != identity or description.step != newest.step:
+        raise BadInput(
+            f"{newest.uri} is step {description.step} of training {str(stated)[:12]}, expected is step {newest.step} "
+            f"of {identity[:12]}: data set, seed, workers or settings differ, or its description was changed; remove "
+            "this checkpoint, or choose another run_uri"
+        )
     state = GuardState.from_dict(description.position["guard"])
-    return newest.uri if is_over(recipe.train, recipe.task.num_steps, newest.step, state) else None
+    return is_over(recipe.train, recipe.task.num_steps, newest.step, state)
 
 
 def require_judge_and_weight(recipe: Recipe) -> None:
@@ -124,7 +129,7 @@ def training_identity(recipe: Recipe, manifest: Manifest, judge_digest: str | No
         "guard": asdict(recipe.train.guard),
         **({"judge_digest": judge_digest} if judge_digest else {}),
     }
-    return identity | {"digest": storage.sha256(json.dumps(identity, sort_keys=True).encode())}
+    return identity | {"digest": identity_digest(identity)}
 
 
 def build_vocabulary(recipe: Recipe, uris: list[str]) -> Any:

@@ -53,6 +53,7 @@ REASONS = {
     "pipelines/rate/report.py: table(result)": "the content of ratings.json",
     "pipelines/rate/store.py: create(about)": "stored as JSON in the study",
     "pipelines/storage/folder_identity.py: claim(identity)": ANY_SHAPE,
+    "pipelines/train/run_record.py: RunRecord.__init__(identity)": "as training_identity",
     "pipelines/storage/folder_identity.py: require_same(identity)": ANY_SHAPE,
     "pipelines/storage/folder_identity.py: require_same(recorded)": ANY_SHAPE,
     "pipelines/storage/folder_identity.py: require_unclaimed(identity)": ANY_SHAPE,
