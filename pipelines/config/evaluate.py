@@ -1,5 +1,6 @@
 """How scores are computed: the section `evaluate` of a recipe."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -48,6 +49,10 @@ class ExtractorConfig:
     #: Safetensors file of another feature extractor, whose scores are added to those of the in-domain network.
     weights_uri: str = uri_field()
     sha256: str = SHA256  #: Digest of that file; the default is that of the published weights of Inception.
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch("[0-9a-f]{64}", self.sha256):
+            raise BadInput(f"evaluate.extractor.sha256 is {self.sha256!r}; allowed are 64 digits from 0 to f")
 
 
 MOST_GROUPS = 100

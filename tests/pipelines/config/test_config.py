@@ -110,6 +110,7 @@ def test_overrides_are_yaml_values_and_the_last_one_holds() -> None:
         ("ingest.source=parquet", "ingest.source_uri is missing; source parquet needs the folder or file to read"),
         ("ingest.holdout_share=.nan", "ingest.holdout_share is nan; allowed are finite numbers"),
         ("ingest.scenes.languages=[fr]", "ingest.scenes.languages.0 is 'fr'; allowed are en, zh"),
+        ("evaluate.extractor.sha256=xyz", "evaluate.extractor.sha256 is 'xyz'; allowed are 64 digits from 0 to f"),
         ("promote.at_least.colour=high", "promote.at_least.colour is 'high'; allowed is a number"),
         (
             "promote.at_least={colour:0.9}",
