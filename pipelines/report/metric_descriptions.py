@@ -124,7 +124,7 @@ def kind_of(name: str) -> str:
 
 
 # By which models are compared where a recipe does not say: the first that a report has. Images, texts, verdicts.
-_CHAMPION_METRICS = (r"r_precision_\d+$", r"bits_per_character_test$", r"right$", r"loss_test$")
+_CHAMPION_METRICS = (r"r_precision_\d+$", r"fid\d+k?_indomain$", r"bits_per_character_test$", r"right$", r"loss_test$")
 
 
 def default_champion_metric(names: Iterable[str]) -> str:

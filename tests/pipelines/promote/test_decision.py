@@ -15,7 +15,7 @@ from pipelines.config.promote import PromoteConfig
 from pipelines.formats.evaluation_report import EvaluationReport
 from pipelines.formats.likelihood import LikelihoodProtocol
 from pipelines.formats.ratings import PREFERENCE, HumanScore, HumanScores
-from pipelines.promote.decision import compare, failed_thresholds
+from pipelines.promote.decision import compare, failed_thresholds, with_champion_metric
 from pipelines.promote.scored_report import ScoredReport, read_report, with_people
 from pipelines.tracking.registry import RegisteredVersion
 from tests.pipelines.promote.attempts import METRICS, THRESHOLDS
@@ -169,3 +169,20 @@ def test_a_report_that_cannot_be_read_is_refused(
     storage.commit_bytes(f"{tmp_path}/report.json", json.dumps(raw).encode())
     with pytest.raises(BadInput, match=message):
         read_report(f"{tmp_path}/report.json")
+
+
+@pytest.mark.parametrize(
+    ("names", "metric", "higher_is_better"),
+    [
+        ({"fid2k_indomain", "r_precision_7", "r_precision_7_by_judge"}, "r_precision_7", True),
+        ({"fid2k_indomain", "fid2k_inception", "is2k_indomain"}, "fid2k_indomain", False),
+        ({"loss_test", "bits_per_character_test", "bleu"}, "bits_per_character_test", False),
+        ({"loss_test", "perplexity_test"}, "loss_test", False),
+        ({"loss_test", "right", "right_on_true"}, "right", True),
+    ],
+)
+def test_the_champion_metric_follows_the_report(names: set[str], metric: str, higher_is_better: bool) -> None:
+    config = with_champion_metric(PromoteConfig(), names)
+    assert (config.champion_metric, config.higher_is_better) == (metric, higher_is_better)
+    asked = PromoteConfig(champion_metric="kid2k_indomain", higher_is_better=True)
+    assert with_champion_metric(asked, names) == asked
