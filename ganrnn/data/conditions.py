@@ -15,7 +15,8 @@ class Conditions:
     """The labels 0 to `num_labels` - 1, the values of each categorical attribute, the range of each numeric attribute.
 
     A row becomes one vector: one-hot for its label and for each categorical attribute; for a numeric attribute its
-    value, scaled from its range to -1 to 1, and a 1 that marks it as present. Missing values are 0.
+    value, scaled from its range to -1 to 1, and a 1 that marks it as present. Missing values are 0; a number outside
+    its range counts as the nearest end, and as unknown.
     """
 
     num_labels: int
@@ -55,7 +56,10 @@ class Conditions:
             numbers = {value: number for value in values[name] if (number := _number(value)) is not None}
             if odd := sorted(values[name] - numbers.keys()):
                 raise BadInput(f"attribute {name} is {odd[0]!r}; task.numeric_attributes says that it is a number")
-            ranges[name] = [min(numbers.values()), max(numbers.values())]
+            low, high = min(numbers.values()), max(numbers.values())
+            if not math.isfinite(high - low):
+                raise BadInput(f"attribute {name} is {low:g} to {high:g}; allowed are ranges up to 1.8e308")
+            ranges[name] = [low, high]
         categories = {name: sorted(names) for name, names in sorted(values.items()) if name not in numeric}
         return cls(0, categories, ranges)
 
@@ -72,7 +76,7 @@ class Conditions:
                 position += len(values)
             for name, (low, high) in self.ranges.items():
                 if (value := _number(row_attributes.get(name))) is not None:
-                    vector[position] = 2 * (value - low) / max(high - low, 1e-12) - 1
+                    vector[position] = 2 * (min(max(value, low), high) - low) / max(high - low, 1e-12) - 1
                     vector[position + 1] = 1
                 position += 2
         return vectors
@@ -81,12 +85,17 @@ class Conditions:
         """How many of a row's label and attributes are not in these conditions."""
         given_attributes = {name: value for name, value in dict(attributes or {}).items() if value is not None}
         num_known = sum(
-            value in self.categories.get(name, ()) or (name in self.ranges and _number(value) is not None)
+            value in self.categories.get(name, ()) or self._is_in_range(name, value)
             for name, value in given_attributes.items()
         )
         return (len(given_attributes) - num_known if self.categories or self.ranges else 0) + (
             self.num_labels > 0 and label is not None and not 0 <= label < self.num_labels
         )
+
+    def _is_in_range(self, name: str, value: str) -> bool:
+        """Whether a text stands for a number that a numeric attribute had in training."""
+        number, (low, high) = _number(value), self.ranges.get(name, (math.inf, -math.inf))
+        return number is not None and low <= number <= high
 
 
 def check_numeric(condition: str, numeric_attributes: Sequence[str]) -> None:
