@@ -36,6 +36,7 @@ SMALL: dict[str, Any] = {
     "hidden_dim": 8,
     "num_steps": 50,
 }
+MINGRU_DROP, STILL = {"cell": "mingru", "weight_drop": 0.5}, PlayerConfig(learning_rate=0.0)
 ALL: dict[str, Any] = {"shared_vocabulary": True, "copies": True, "covers": True, "label_smoothing": 0.1}
 
 
@@ -378,14 +379,8 @@ def test_a_checkpoint_of_another_vocabulary_is_refused() -> None:
         ({"max_vocabulary": 4}, "task.max_vocabulary is 4; allowed are values from 5 to 65536"),
         ({"hidden_dim": 9}, "task.hidden_dim is 9; allowed are multiples of task.num_directions (2) from 1 up"),
         ({"copies": True}, "task.copies needs task.shared_vocabulary: what is copied must be a token of the target"),
-        (
-            {"cell": "mingru", "weight_drop": 0.5},
-            "task.weight_drop is 0.5 and task.cell mingru: it has no recurrent weights",
-        ),
-        (
-            {"optimiser": PlayerConfig(learning_rate=0.0)},
-            "task.optimiser.learning_rate is 0.0; allowed are values above 0",
-        ),
+        (MINGRU_DROP, "task.weight_drop is 0.5 and task.cell mingru: it has no recurrent weights"),
+        ({"optimiser": STILL}, "task.optimiser.learning_rate is 0.0; allowed are values above 0"),
     ],
 )
 def test_a_mistake_is_named(changes: dict[str, Any], sentence: str) -> None:
