@@ -8,10 +8,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from pathlib import PurePosixPath
 from typing import Any
 
 from ganrnn import checkpoint
 from ganrnn.decoding.rules import Decoding
+from ganrnn.errors import BadInput
 from pipelines import storage
 from pipelines.cluster.runner import Workers
 from pipelines.config.recipe import Recipe
@@ -111,11 +113,15 @@ def prompt_files(recipe: Recipe) -> dict[str, dict[str, int]]:
     files = prompts.find(config.prompts_uri, config.since, config.where)
     if not config.incremental:
         return {config.samples_uri: files}
-    folders = (storage.relative(uri, config.prompts_uri).removesuffix(".parquet") for uri in files)
-    return {
-        storage.join(config.samples_uri, folder): {uri: size}
-        for folder, (uri, size) in zip(folders, files.items(), strict=True)
-    }
+    by_folder = {storage.relative(uri, config.prompts_uri).removesuffix(".parquet"): uri for uri in files}
+    for folder, uri in by_folder.items():
+        for parent in PurePosixPath(folder).parents:
+            if outer := by_folder.get(str(parent)):
+                raise BadInput(
+                    f"{uri} would have its samples inside those of {outer}, as generate.incremental lays them out; "
+                    "rename one of the two"
+                )
+    return {storage.join(config.samples_uri, folder): {uri: files[uri]} for folder, uri in by_folder.items()}
 
 
 def plan(recipe: Recipe, sets: Mapping[str, Mapping[str, int]]) -> Work:

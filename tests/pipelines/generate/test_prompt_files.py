@@ -9,6 +9,7 @@ from ganrnn.errors import BadInput
 from jobs.status import _line
 from pipelines import storage
 from pipelines.generate.driver import generate, generate_increment
+from pipelines.generate.plan import prompt_files
 from pipelines.generate.status import status
 from pipelines.generate.verify import verify
 from pipelines.sampling.sample_source import sample_source
@@ -68,3 +69,14 @@ def test_a_file_without_rows_is_a_finished_folder(trained: Run, tmp_path: Path) 
     assert generate_increment(run.recipe()) == []
     assert verify(run.recipe())["shards"] == 1
     assert _line(status(f"{tmp_path}/samples")[0][0]).startswith(f"{tmp_path}/samples/a: 0 of 0 prompts (100.0%), fin")
+
+
+@pytest.mark.parametrize("inner", ["a/b.parquet", "a/x/y/b.parquet"])
+def test_samples_of_one_file_never_lie_inside_those_of_another(inner: str, trained: Run, tmp_path: Path) -> None:
+    run = run_of(trained, tmp_path, "generate.incremental=true")
+    for name in ("a.parquet", "ab/c.parquet", inner):
+        storage.commit_table(f"{tmp_path}/prompts/{name}", pa.table(prompts_of(3)))
+    with pytest.raises(BadInput, match=rf"prompts/{inner} would have its samples inside those of .*/a\.parquet"):
+        prompt_files(run.recipe())
+    (tmp_path / "prompts/a.parquet").unlink()
+    assert len(prompt_files(run.recipe())) == 2
