@@ -9,6 +9,8 @@ import torch
 
 from ganrnn.errors import BadInput
 
+_LABEL = ""  # the category of labels with gaps; no attribute has an empty name
+
 
 @dataclass(frozen=True)
 class Conditions:
@@ -28,12 +30,17 @@ class Conditions:
 
     @classmethod
     def of_labels(cls, labels: Iterable[int | None]) -> "Conditions":
-        """Labels 0 to the largest one. Raises BadInput if there is no label or a negative one."""
+        """Labels 0 to the largest one, or those that occur if some between do not.
+
+        Raises BadInput if there is no label or a negative one.
+        """
         distinct_labels = {label for label in labels if label is not None}
         if not distinct_labels or min(distinct_labels) < 0:
             raise BadInput(
                 f"label: the data set's smallest is {min(distinct_labels, default=None)}; allowed are 0 and up"
             )
+        if len(distinct_labels) <= max(distinct_labels):
+            return cls(0, {_LABEL: [str(label) for label in sorted(distinct_labels)]}, {})
         return cls(max(distinct_labels) + 1, {}, {})
 
     @classmethod
@@ -69,10 +76,10 @@ class Conditions:
         for vector, label, row in zip(vectors, labels, attributes, strict=True):
             if label is not None and 0 <= label < self.num_labels:
                 vector[label] = 1
-            row_attributes, position = dict(row or {}), self.num_labels
+            row_attributes, position = self._given(label, row), self.num_labels
             for name, values in self.categories.items():
-                if row_attributes.get(name) in values:
-                    vector[position + list(values).index(row_attributes[name])] = 1
+                if (category := row_attributes.get(name)) is not None and category in values:
+                    vector[position + list(values).index(category)] = 1
                 position += len(values)
             for name, (low, high) in self.ranges.items():
                 if (value := _number(row_attributes.get(name))) is not None:
@@ -83,7 +90,7 @@ class Conditions:
 
     def count_unknown(self, label: int | None, attributes: Any) -> int:
         """How many of a row's label and attributes are not in these conditions."""
-        given_attributes = {name: value for name, value in dict(attributes or {}).items() if value is not None}
+        given_attributes = {name: value for name, value in self._given(label, attributes).items() if value is not None}
         num_known = sum(
             value in self.categories.get(name, ()) or self._is_in_range(name, value)
             for name, value in given_attributes.items()
@@ -91,6 +98,12 @@ class Conditions:
         return (len(given_attributes) - num_known if self.categories or self.ranges else 0) + (
             self.num_labels > 0 and label is not None and not 0 <= label < self.num_labels
         )
+
+    def _given(self, label: int | None, attributes: Any) -> dict[str, str | None]:
+        """A row's attributes, or its label where labels are a category."""
+        if _LABEL in self.categories:
+            return {_LABEL: None if label is None else str(label)}
+        return dict(attributes or {})
 
     def _is_in_range(self, name: str, value: str) -> bool:
         """Whether a text stands for a number that a numeric attribute had in training."""

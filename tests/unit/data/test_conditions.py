@@ -51,7 +51,7 @@ def test_a_prompt_whose_number_is_none_has_it_missing_and_unknown(value: str) ->
 
 
 def test_labels_have_a_place_each() -> None:
-    conditions = Conditions.of_labels([2, None, 0])
+    conditions = Conditions.of_labels([2, None, 0, 1])
     assert conditions.encode([0, 2, None, 7], [None] * 4).tolist() == [[1, 0, 0], [0, 0, 1], [0, 0, 0], [0, 0, 0]]
 
 
