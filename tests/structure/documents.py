@@ -29,7 +29,9 @@ class Block:
     def commands(self) -> list[list[str]]:
         """The words of each command, comments left out and lines that end with a backslash joined."""
         lines = self.text.replace("\\\n", " ").splitlines()
-        return [words for line in lines if (words := shlex.split(line, comments=True))]
+        # What a shell puts for the folder that it is in, which is the project's.
+        expanded = (line.replace("$PWD", str(ROOT)) for line in lines)
+        return [words for line in expanded if (words := shlex.split(line, comments=True))]
 
 
 def blocks(*tiers: str) -> list[Block]:

@@ -46,7 +46,7 @@ def scored(folder: Path, jitter: float, condition: Condition = "text", has_sourc
     torch.manual_seed(0)
     config = indomain.InDomainConfig(base_channels=4, feature_dim=6)
     network = indomain.pack(indomain.InDomainNetwork(config, Vocabulary.build(["a", "b"]), 16, 16))
-    protocol = Protocol(("a", "b"), ("0", "1"), ("a", "b"), 2, 2, 64, 0, "", "", "text", None, has_seam=False)
+    protocol = Protocol(("a", "b"), ("0", "1"), ("a", "b"), 2, 2, 64, 0, "", "", "attributes", None, has_seam=False)
     scorer = BlockScorer(
         *(network, storage.sha256(network), ExtractorConfig(), protocol, condition),
         *(None, SamplingConfig(), None, None, 0, ""),

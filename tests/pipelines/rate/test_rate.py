@@ -41,7 +41,7 @@ def main(monkeypatch: pytest.MonkeyPatch, words: Sequence[str], folder: Path, se
         (("--set", "rate.num_item=3"), rating.SECRET, "rate.num_item is no known key; did you mean num_items?"),
         (("--set", "rate.task=touring"), rating.SECRET, "rate.task is 'touring'"),
         (("--set", "rate.num_items=90"), rating.SECRET, "which take 46 items of samples; 8 are there"),
-        (("--set", "rate.num_checks=5"), rating.SECRET, "rate.num_checks is 5; allowed are values up to rate.num_it"),
+        (("--set", "rate.num_checks=5"), rating.SECRET, "rate.num_checks is 5; allowed are values from 0 to rate.n"),
         (("--set", "rate.half_width=0.5"), rating.SECRET, "rate.half_width is 0.5; allowed are values between 0 and"),
         (("--set", "rate.study_uri=s3://bucket/x"), rating.SECRET, "SQLite needs a folder on a disk of this machine"),
         (("--set", "rate.host=192.0.2.1"), rating.SECRET, "rate.host 192.0.2.1 and rate.port 8321 cannot be used ("),
