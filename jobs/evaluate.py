@@ -3,10 +3,10 @@
 ganrnn evaluate demo
 """
 
+from jobs.checks.driver import require_feasible
 from pipelines.config.recipe import Recipe
 from pipelines.evaluate.driver import evaluate
 from pipelines.report import scores
-from pipelines.validate.driver import require_feasible
 
 
 def act(recipe: Recipe) -> None:

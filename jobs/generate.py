@@ -6,10 +6,10 @@ ganrnn generate demo --verify --set generate.verify_share=0.1
 
 from collections.abc import Mapping
 
+from jobs.checks.driver import require_feasible
 from pipelines.config.recipe import Recipe
 from pipelines.generate.driver import generate, generate_increment
 from pipelines.generate.verify import verify
-from pipelines.validate.driver import require_feasible
 
 
 def act(recipe: Recipe) -> None:

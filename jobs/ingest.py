@@ -3,9 +3,9 @@
 ganrnn ingest demo
 """
 
+from jobs.checks.driver import require_feasible
 from pipelines.config.recipe import Recipe
 from pipelines.ingest.driver import ingest
-from pipelines.validate.driver import require_feasible
 
 
 def act(recipe: Recipe) -> None:

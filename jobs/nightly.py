@@ -6,13 +6,13 @@ Each verb does only what is missing, so a run that was cut short is finished by 
 """
 
 from jobs import promote
+from jobs.checks.driver import require_feasible, require_ingested, require_resources
 from pipelines.cluster.session import session
 from pipelines.config.recipe import Recipe
 from pipelines.evaluate.driver import evaluate
 from pipelines.generate.driver import generate
 from pipelines.ingest.driver import ingest
 from pipelines.train.driver import train
-from pipelines.validate.driver import require_feasible, require_ingested, require_resources
 
 
 def act(recipe: Recipe) -> int:

@@ -3,9 +3,9 @@
 ganrnn train demo
 """
 
+from jobs.checks.driver import require_feasible
 from pipelines.config.recipe import Recipe
 from pipelines.train.driver import train
-from pipelines.validate.driver import require_feasible
 
 
 def act(recipe: Recipe) -> None:

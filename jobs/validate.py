@@ -3,12 +3,12 @@
 ganrnn validate demo
 """
 
+from jobs.checks.driver import require_feasible, require_resources
 from pipelines import storage
 from pipelines.cluster.session import session
 from pipelines.config.recipe import Recipe
 from pipelines.formats.evaluation_report import REPORT
 from pipelines.formats.manifest import MANIFEST
-from pipelines.validate.driver import require_feasible, require_resources
 
 
 def act(recipe: Recipe) -> None:

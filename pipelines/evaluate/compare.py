@@ -12,7 +12,7 @@ from ganrnn.metrics.statistics.intervals import Interval, difference_interval
 from pipelines import storage
 from pipelines.formats.evaluation_report import REPORT, EvaluationReport, read
 from pipelines.formats.likelihood import why_unlike
-from pipelines.report.metric_descriptions import description_of
+from pipelines.formats.metric_descriptions import description_of
 from pipelines.report.scores import scores
 
 _SIGNS = {"higher is better": 1, "lower is better": -1}

@@ -8,9 +8,9 @@ from typing import Literal
 from ganrnn.metrics.statistics.intervals import difference_interval
 from pipelines.config.promote import PromoteConfig
 from pipelines.formats.likelihood import LikelihoodProtocol, why_unlike
+from pipelines.formats.metric_descriptions import default_champion_metric, is_higher_better
 from pipelines.formats.ratings import PREFERENCE, PREFIX, HumanScores
 from pipelines.promote.scored_report import ScoredReport
-from pipelines.report.metric_descriptions import default_champion_metric, is_higher_better
 from pipelines.tracking.registry import RegisteredVersion
 from pipelines.tracking.tags import DATASET, INTERVAL, LIKELIHOOD, METRIC, PROTOCOL, RATINGS_PROTOCOL, SAMPLES_MANIFEST
 

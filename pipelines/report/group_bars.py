@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pipelines.formats.evaluation_report import Groups, GroupScores
-from pipelines.report.metric_descriptions import description_of, kind_of
+from pipelines.formats.metric_descriptions import description_of, kind_of
 
 
 @dataclass(frozen=True)

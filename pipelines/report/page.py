@@ -15,8 +15,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ganrnn.data import images
 from pipelines.formats.evaluation_report import EvaluationReport
+from pipelines.formats.metric_descriptions import description_of
 from pipelines.report.group_bars import group_bars
-from pipelines.report.metric_descriptions import description_of
 from pipelines.report.scores import format_number, scores
 
 

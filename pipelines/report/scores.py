@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipelines.formats.evaluation_report import EvaluationReport
-from pipelines.report.metric_descriptions import DESCRIPTIONS, MetricDescription, description_of, kind_of
+from pipelines.formats.metric_descriptions import DESCRIPTIONS, MetricDescription, description_of, kind_of
 
 
 @dataclass(frozen=True)

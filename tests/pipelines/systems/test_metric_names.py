@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
+from jobs.checks.driver import require_feasible
+from jobs.checks.settings import expected_of
 from pipelines.evaluate.metric_names import Expected, metric_names
-from pipelines.report.metric_descriptions import default_champion_metric
-from pipelines.validate.driver import require_feasible
-from pipelines.validate.settings import expected_of
+from pipelines.formats.metric_descriptions import default_champion_metric
 from tests.pipelines.systems.systems import SYSTEMS, Promoted
 
 CHAMPIONS = {"images": "r_precision_", "texts": "bits_per_character_test", "scores": "right"}

@@ -12,6 +12,8 @@ from tempfile import TemporaryDirectory
 from ganrnn.checkpoint import DESCRIPTION
 from ganrnn.errors import BadInput
 from ganrnn.task import task_class
+from jobs.checks.data import require_data
+from jobs.checks.settings import expected_of, has_prompts_of_dataset, require_data_settings, require_settings
 from pipelines import storage
 from pipelines.cluster.runner import Runner, Workers
 from pipelines.cluster.surroundings import require_ray
@@ -25,8 +27,6 @@ from pipelines.formats.manifest import MANIFEST
 from pipelines.sampling import model_files
 from pipelines.sampling.judge import judge_of
 from pipelines.train.driver import check_fit, judge_to_learn_from
-from pipelines.validate.data import require_data
-from pipelines.validate.settings import expected_of, has_prompts_of_dataset, require_data_settings, require_settings
 
 ORDER = ("ingest", "train", "generate", "evaluate", "promote")
 

@@ -6,12 +6,12 @@ import pytest
 
 from ganrnn.errors import BadInput
 from jobs import nightly, validate
+from jobs.checks.driver import ORDER, require_feasible, require_ingested
 from pipelines import storage
 from pipelines.cluster.serial_runner import SerialRunner
 from pipelines.cluster.session import using
 from pipelines.config.recipe import Recipe
 from pipelines.ingest.driver import ingest
-from pipelines.validate.driver import ORDER, require_feasible, require_ingested
 from tests.pipelines.mlflow_store import new_store
 from tests.pipelines.tiny import Run, contents
 
