@@ -53,7 +53,7 @@ def require_feasible(recipe: Recipe, verb: str) -> None:
     if verb != "promote":
         require_ray()
     _require_store(recipe)
-    _require_models(recipe, verbs)
+    _require_models(recipe, verbs, is_whole)
     if is_ingested:
         require_ingested(recipe, is_whole, "train" in verbs)
 
@@ -86,11 +86,15 @@ def _require_store(recipe: Recipe) -> None:
     runs.require_experiment(recipe.tracking)
 
 
-def _require_models(recipe: Recipe, verbs: tuple[str, ...]) -> None:
-    """The models, and the prompts, that a recipe names instead of its own."""
+def _require_models(recipe: Recipe, verbs: tuple[str, ...], is_whole: bool) -> None:
+    """The models, and the prompts, that a recipe names instead of its own.
+
+    What generation reads need not be there yet when a data set is made or a model trained.
+    """
+    generates = is_whole or verbs[0] == "generate"
     config, choice = recipe.generate, recipe.generate.choice
     named = {f"evaluate.sweep.beside.{name}": uri for name, uri in recipe.evaluate.sweep.beside.items()}
-    if not config.model_uri.startswith(recipe.train.checkpoint_uri) and verbs != ("promote",):
+    if not config.model_uri.startswith(recipe.train.checkpoint_uri) and (generates or verbs[0] == "evaluate"):
         named["generate.model_uri"] = config.model_uri
     for key, uri in named.items():
         try:
@@ -106,7 +110,7 @@ def _require_models(recipe: Recipe, verbs: tuple[str, ...]) -> None:
             raise BadInput("generate.choice is for models that generate images from prompts; this model does not")
         chooser = judge_of(recipe, choice.judge_uri, "generate.choice.judge_uri", recipe.task)
     independent_judge(recipe, {"judge_digest": chooser.digest} if chooser else None)
-    if not has_prompts_of_dataset(recipe) and verbs[0] in ("ingest", "train", "generate"):
+    if generates and not has_prompts_of_dataset(recipe):
         for uri in prompts.find(config.prompts_uri, config.since, config.where):
             storage.require_columns(uri, storage.open_parquet(uri).schema_arrow, ["prompt_id"])
             break

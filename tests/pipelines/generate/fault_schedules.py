@@ -304,4 +304,7 @@ def _compare(samples_uri: str, undisturbed: Path, outcome: Outcome) -> None:
     there = {storage.relative(uri, samples_uri) for uri in storage.list_files(samples_uri)}
     if directory := storage.local_path(samples_uri):
         there |= {path.name for path in directory.iterdir()}
-    outcome.objects_left_over += len(there - {*names, "manifest.json", "plan.json", "rejects.parquet"})
+        receipts = {path.name.removesuffix(".json") for path in (directory / "_receipts").iterdir()}
+        outcome.objects_left_over += len(receipts - {*names})
+    kept = {"manifest.json", "plan.json", "rejects.parquet", "_receipts"}
+    outcome.objects_left_over += len(there - {*names, *kept})
