@@ -13,14 +13,14 @@ from ganrnn.checkpoint import DESCRIPTION
 from ganrnn.errors import BadInput
 from ganrnn.task import task_class
 from jobs.checks.data import require_data
-from jobs.checks.settings import expected_of, has_prompts_of_dataset, require_data_settings, require_settings
+from jobs.checks.settings import expected_of, require_data_settings, require_settings
 from pipelines import storage
 from pipelines.cluster.runner import Runner, Workers
 from pipelines.cluster.surroundings import require_ray
 from pipelines.config.recipe import Recipe
 from pipelines.evaluate.driver import independent_judge
 from pipelines.evaluate.images.worker import load
-from pipelines.evaluate.metric_names import metric_names, require_metrics
+from pipelines.evaluate.metric_names import has_prompts_of_dataset, metric_names, require_metrics
 from pipelines.formats import prompts
 from pipelines.formats.dataset import read_manifest
 from pipelines.formats.manifest import MANIFEST
@@ -94,7 +94,8 @@ def _require_models(recipe: Recipe, verbs: tuple[str, ...], is_whole: bool) -> N
     generates = is_whole or verbs[0] == "generate"
     config, choice = recipe.generate, recipe.generate.choice
     named = {f"evaluate.sweep.beside.{name}": uri for name, uri in recipe.evaluate.sweep.beside.items()}
-    if not config.model_uri.startswith(recipe.train.checkpoint_uri) and (generates or verbs[0] == "evaluate"):
+    has_own_model = storage.is_within(config.model_uri, recipe.train.checkpoint_uri)
+    if not has_own_model and (generates or verbs[0] == "evaluate"):
         named["generate.model_uri"] = config.model_uri
     for key, uri in named.items():
         try:

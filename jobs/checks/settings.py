@@ -18,7 +18,7 @@ from pipelines.config.evaluate import MOST_CANDIDATES
 from pipelines.config.ingest import IngestConfig
 from pipelines.config.recipe import Recipe
 from pipelines.evaluate.driver import check_keys
-from pipelines.evaluate.metric_names import Expected
+from pipelines.evaluate.metric_names import Expected, has_prompts_of_dataset
 from pipelines.sampling.rhymes import with_rhymes
 from pipelines.train.driver import require_judge_and_weight
 
@@ -90,11 +90,6 @@ def expected_of(recipe: Recipe) -> Expected:
         attributes=tuple(attributes),
         has_sources=ingest.has_sources,
     )
-
-
-def has_prompts_of_dataset(recipe: Recipe) -> bool:
-    """Whether the prompts are those that ingest writes."""
-    return recipe.generate.prompts_uri.startswith(recipe.ingest.dataset_uri)
 
 
 def drawn_scenes(recipe: Recipe) -> Sequence[Scene]:

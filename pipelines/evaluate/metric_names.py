@@ -1,6 +1,6 @@
 """Which metrics an evaluation gives, before it has run, so that a threshold on any other is refused at once.
 
-tests/pipelines/evaluate/test_metric_names.py compares with what the evaluation of every system gives.
+tests/pipelines/systems/test_metric_names.py compares with what the evaluation of every system gives.
 """
 
 import difflib
@@ -13,6 +13,7 @@ from ganrnn.metrics.extractors.described_network import DescribedExtractor
 from ganrnn.metrics.extractors.load import Extractor
 from ganrnn.metrics.images.frechet_limit import ROWS_PER_FEATURE
 from ganrnn.task import task_class
+from pipelines import storage
 from pipelines.config.recipe import Recipe
 from pipelines.evaluate.images.blocks import condition_of
 from pipelines.evaluate.images.metrics import LEAST_ROWS, count_name
@@ -64,6 +65,11 @@ class MetricName:
         if self.most is None:
             return self.template.format("N")
         return self.template.format(count_name(self.most) if self.has_k else self.most)
+
+
+def has_prompts_of_dataset(recipe: Recipe) -> bool:
+    """Whether the prompts are those that ingest writes."""
+    return storage.is_within(recipe.generate.prompts_uri, recipe.ingest.dataset_uri)
 
 
 def metric_names(recipe: Recipe, expected: Expected, extractor: Extractor | None) -> list[MetricName]:
@@ -144,7 +150,7 @@ def _text_names(recipe: Recipe, expected: Expected) -> Iterator[MetricName]:
         yield from (MetricName(name, is_certain=False) for name in ("bleu", "chrf", "rouge1", "rouge2", "rougeL"))
     # Prompts of one's own may ask for a constraint row by row.
     constraint = recipe.generate.sampling.decoding.constraint
-    has_own_prompts = not recipe.generate.prompts_uri.startswith(recipe.ingest.dataset_uri)
+    has_own_prompts = not has_prompts_of_dataset(recipe)
     if constraint == "poem" or has_own_prompts:
         yield MetricName("in_form", is_certain=not has_own_prompts)
     if constraint != "none" or has_own_prompts:

@@ -105,6 +105,11 @@ def relative(uri: str, folder: str) -> str:
     return path.removeprefix(root) if path.startswith(root) else path.rsplit("/", 1)[-1]
 
 
+def is_within(uri: str, folder: str) -> bool:
+    """Whether a URI is that of a folder, or of something below it."""
+    return f"{uri.rstrip('/')}/".startswith(f"{folder.rstrip('/')}/")
+
+
 def read_json(uri: str) -> Any:
     """A JSON file."""
     data = read_bytes(uri)

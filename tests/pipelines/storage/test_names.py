@@ -134,3 +134,10 @@ def test_other_uris_are_taken_to_the_letter(tmp_path: Path, monkeypatch: pytest.
     assert storage.absolute("./s3:/x") == f"{tmp_path}/s3:/x"
     assert storage.absolute("file://localhost/a%20b") == storage.absolute("FILE:///a%20b") == "/a%20b"
     assert storage.absolute("~/a") == os.path.expanduser("~/a")
+
+
+def test_what_only_begins_like_a_folder_is_not_within_it() -> None:
+    assert storage.is_within("/runs/a", "/runs/a/") and storage.is_within("/runs/a/b.parquet", "/runs/a")
+    assert storage.is_within("s3://bucket/a/b", "s3://bucket/a")
+    assert not storage.is_within("/runs/ab/prompts.parquet", "/runs/a")
+    assert not storage.is_within("models:/a@champion", "/runs/a")
