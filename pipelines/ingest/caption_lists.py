@@ -5,7 +5,6 @@ import io
 import json
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -14,21 +13,12 @@ from ganrnn.errors import BadInput
 from pipelines import storage
 from pipelines.config.ingest import IngestConfig
 from pipelines.ingest.source_parquet import table_rows
-from pipelines.ingest.source_row import FILE_NAME, Values, wanted_columns
+from pipelines.ingest.source_row import FILE_NAME, TableRow, wanted_columns
 
 ENDINGS = (".csv", ".json", ".jsonl", ".parquet")
 
 
-@dataclass(frozen=True)
-class CaptionRow:
-    """A row of a list; with a problem, `values` are those that could be read."""
-
-    place: str
-    values: Values
-    problem: str | None = None
-
-
-def caption_rows(config: IngestConfig, uri: str) -> Iterator[CaptionRow]:
+def caption_rows(config: IngestConfig, uri: str) -> Iterator[TableRow]:
     """The rows of a list in order; BadInput for a list without the columns that the config reads."""
     ending = uri.lower()
     if ending.endswith(".parquet"):
@@ -38,15 +28,14 @@ def caption_rows(config: IngestConfig, uri: str) -> Iterator[CaptionRow]:
     return _jsonl_rows(config, uri) if ending.endswith(".jsonl") else _json_rows(config, uri)
 
 
-def _parquet_rows(config: IngestConfig, uri: str) -> Iterator[CaptionRow]:
+def _parquet_rows(config: IngestConfig, uri: str) -> Iterator[TableRow]:
     schema = storage.open_parquet(uri).schema_arrow
     columns = wanted_columns(config, schema.names, FILE_NAME)
     storage.require_columns(uri, schema, columns)
-    for row in table_rows(uri, columns):
-        yield CaptionRow(row.place, row.values, row.problem)
+    yield from table_rows(uri, columns)
 
 
-def _csv_rows(config: IngestConfig, uri: str) -> Iterator[CaptionRow]:
+def _csv_rows(config: IngestConfig, uri: str) -> Iterator[TableRow]:
     with storage.open_binary(uri) as file:
         records = _csv_records(file)
         number, names, problem = next(records, (0, [], None))
@@ -60,7 +49,7 @@ def _csv_rows(config: IngestConfig, uri: str) -> Iterator[CaptionRow]:
             if not problem and len(fields) > len(names):
                 problem = "more fields than the header; quote texts that hold a comma"
             values = dict.fromkeys(names) | dict(zip(names, fields, strict=False))
-            yield CaptionRow(f"{uri} line {number}", values, problem)
+            yield TableRow(f"{uri} line {number}", values, problem)
 
 
 def _csv_records(file: BinaryIO) -> Iterator[tuple[int, list[str], str | None]]:
@@ -127,7 +116,7 @@ def _decoded_lines(file: BinaryIO) -> Iterator[str | UnicodeDecodeError]:
         encoding = "utf-8"
 
 
-def _jsonl_rows(config: IngestConfig, uri: str) -> Iterator[CaptionRow]:
+def _jsonl_rows(config: IngestConfig, uri: str) -> Iterator[TableRow]:
     with storage.open_binary(uri) as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
@@ -136,12 +125,12 @@ def _jsonl_rows(config: IngestConfig, uri: str) -> Iterator[CaptionRow]:
             try:
                 yield _checked(config, place, json.loads(line))
             except ValueError as error:
-                yield CaptionRow(place, {}, f"not JSON ({error})")
+                yield TableRow(place, {}, f"not JSON ({error})")
             except RecursionError:
-                yield CaptionRow(place, {}, "not JSON (nested too deeply)")
+                yield TableRow(place, {}, "not JSON (nested too deeply)")
 
 
-def _json_rows(config: IngestConfig, uri: str) -> Iterator[CaptionRow]:
+def _json_rows(config: IngestConfig, uri: str) -> Iterator[TableRow]:
     rows = storage.read_json(uri)
     if not isinstance(rows, list):
         raise BadInput(f"{uri} holds {type(rows).__name__}; allowed is a list of objects with {FILE_NAME!r} and a text")
@@ -149,9 +138,9 @@ def _json_rows(config: IngestConfig, uri: str) -> Iterator[CaptionRow]:
         yield _checked(config, f"{uri} item {index}", values)
 
 
-def _checked(config: IngestConfig, place: str, values: Any) -> CaptionRow:
+def _checked(config: IngestConfig, place: str, values: Any) -> TableRow:
     if not isinstance(values, dict):
-        return CaptionRow(place, {}, f"holds {type(values).__name__}, not an object")
+        return TableRow(place, {}, f"holds {type(values).__name__}, not an object")
     missing = [name for name in wanted_columns(config, values, FILE_NAME) if name not in values]
     problem = f"has no {missing[0]!r}; it has {', '.join(values) or 'nothing'}" if missing else None
-    return CaptionRow(place, values, problem)
+    return TableRow(place, values, problem)

@@ -10,8 +10,8 @@ from ganrnn.errors import BadInput, TryAgain
 from pipelines import storage
 from pipelines.config.ingest import IngestConfig
 from pipelines.ingest import caption_lists
-from pipelines.ingest.caption_lists import CaptionRow, caption_rows
-from pipelines.ingest.source_row import FILE_NAME, RawRow, raw_row
+from pipelines.ingest.caption_lists import caption_rows
+from pipelines.ingest.source_row import FILE_NAME, RawRow, TableRow, raw_row
 
 _METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
@@ -33,7 +33,7 @@ def folder_rows(config: IngestConfig, uri: str) -> Iterator[RawRow]:
             yield RawRow(file, has_caption=False)
 
 
-def _captioned_row(config: IngestConfig, uri: str, folder: str, row: CaptionRow, captioned: set[str]) -> RawRow:
+def _captioned_row(config: IngestConfig, uri: str, folder: str, row: TableRow, captioned: set[str]) -> RawRow:
     """A row of a list with its pictures, whose names are added to `captioned`."""
     pictures, problem = [], row.problem
     for column in filter(None, (FILE_NAME, config.source_image_column)):

@@ -1,7 +1,7 @@
 """Parquet files as a source, dialogues turn by turn."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -11,7 +11,7 @@ from pipelines import storage
 from pipelines.config.ingest import IngestConfig
 from pipelines.formats.prompt_schema import is_text, plain, unified
 from pipelines.formats.schemas import holds_image, is_binary
-from pipelines.ingest.source_row import RawRow, Values, id_column_of, raw_row, source_files, wanted_columns
+from pipelines.ingest.source_row import RawRow, TableRow, id_column_of, raw_row, source_files, wanted_columns
 from pipelines.storage import errors
 from pipelines.storage.errors import STORE_ERRORS
 
@@ -19,15 +19,6 @@ _BATCH_ROWS = 128
 
 # What a value raises that Python has no equal of: a date after the year 9999, an unknown time zone, text in Latin-1.
 _UNREADABLE = (ArithmeticError, LookupError, NotImplementedError, TypeError, ValueError, pa.ArrowException)
-
-
-@dataclass(frozen=True)
-class TableRow:
-    """A row of a Parquet file; with a problem, `values` are those that could be read."""
-
-    place: str
-    values: Values
-    problem: str | None = None
 
 
 def parquet_rows(config: IngestConfig, uri: str) -> Iterator[RawRow]:

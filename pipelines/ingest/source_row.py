@@ -20,6 +20,15 @@ Values = dict[str, Any]
 
 
 @dataclass(frozen=True)
+class TableRow:
+    """A row of a Parquet file or of a list of captions; with a problem, `values` are those that could be read."""
+
+    place: str
+    values: Values
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
 class RawRow:
     """A row as its source holds it; nothing but `place` has been checked.
 
