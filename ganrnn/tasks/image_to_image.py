@@ -25,6 +25,7 @@ from ganrnn.data.conditions import Conditions, check_numeric
 from ganrnn.errors import BadInput
 from ganrnn.networks.images.condition_encoder import ConditionEncoder
 from ganrnn.networks.images.convolution import SLOPE
+from ganrnn.networks.images.patch_generator import STYLE_GENERATORS
 from ganrnn.networks.images.projection_discriminator import ImageEncoder
 from ganrnn.networks.images.translator import Translator
 from ganrnn.task import Batch, Rows
@@ -46,6 +47,7 @@ class ImageToImageConfig(TextGanConfig):
     condition_dim: int = 64  #: Number of features into which a label or attributes are encoded.
     #: Weight of the mean absolute difference from the wanted, or the reconstructed, image in -1 to 1.
     reconstruction_weight: float = 10.0
+    energy_weight: float = 0.0  #: Weight of the energy score, for paired data with several right answers to a source.
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -56,8 +58,15 @@ class ImageToImageConfig(TextGanConfig):
                 "task.pairing is unpaired and task.condition none: nothing says what a picture is to become; use "
                 "label, attributes or text"
             )
-        if self.architecture != "style":
-            raise BadInput(f"task.architecture is {self.architecture}; only style paints over pictures")
+        if self.pairing == "unpaired" and self.energy_weight:
+            raise BadInput(
+                f"task.energy_weight is {self.energy_weight} and task.pairing unpaired: the energy score compares "
+                "samples with the wanted image, which unpaired data lacks; use 0"
+            )
+        if self.architecture not in STYLE_GENERATORS:
+            raise BadInput(
+                f"task.architecture is {self.architecture}; only {' and '.join(STYLE_GENERATORS)} paint over pictures"
+            )
 
 
 @dataclass(frozen=True)
@@ -119,7 +128,9 @@ class ImageToImage(Gan):
             condition_encoder = ConditionEncoder(len(vocabulary.conditions), config.condition_dim)
         source = ImageEncoder(*size, config.feature_dim, channels, wrap) if is_paired else None
         encoder = EditEncoder(condition_encoder, source, config.feature_dim)
-        generator = Translator(*size, config.z_dim, encoder.out_dim, config.style_dim, channels, wrap)
+        generator = Translator(
+            *size, config.z_dim, encoder.out_dim, config.style_dim, channels, wrap, config.architecture
+        )
         super().__init__(config, encoder, generator)
 
     @staticmethod
@@ -177,10 +188,10 @@ class ImageToImage(Gan):
         weight = self.config.reconstruction_weight
         if self.config.pairing == "paired":
             return {"reconstruction": (weight, F.l1_loss(fake, micro_batch.real))}
-        (source,) = self.generator_inputs(micro_batch.batch, self.encoder)
+        (source,) = self.generator_inputs(micro_batch.batch, self.generator_encoder)
         with torch.no_grad():
             inputs = ("sources", *(f"own_{name}" for name in self.condition_inputs))
-            source_condition = self.encoder(*(micro_batch.batch[name] for name in inputs))
+            source_condition = self.generator_encoder(*(micro_batch.batch[name] for name in inputs))
         reconstructed = self.generated(
             micro_batch.z.repeat(2, 1), source_condition.repeat(2, 1), torch.cat([fake, source])
         )

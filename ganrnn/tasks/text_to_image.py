@@ -1,7 +1,7 @@
 """Text to image: an RNN encodes the prompt, a GAN generates the picture.
 
-Step and sampling are in ganrnn/training/gan_step.py. The text encoder learns with the discriminator, from matching and
-mismatched captions of real pictures; the generator reads its output.
+Step and sampling are in ganrnn/training/gan_step.py. The discriminator's text encoder learns from matching and
+mismatched captions of real pictures, the generator's from what it paints.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from ganrnn.config import at_least
 from ganrnn.data import images as pictures
 from ganrnn.errors import BadInput
+from ganrnn.networks.images.patch_generator import STYLE_GENERATORS
 from ganrnn.networks.images.style_generator import StyleGenerator
 from ganrnn.networks.images.word_attention import Words
 from ganrnn.networks.texts.text_encoder import TextEncoder
@@ -39,8 +40,11 @@ class TextToImageConfig(TextGanConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         at_least("task", self, judge_weight=0)
-        if self.word_attention and self.architecture != "style":
-            raise BadInput(f"task.word_attention is for task.architecture style, which is {self.architecture} here")
+        if self.word_attention and self.architecture not in STYLE_GENERATORS:
+            raise BadInput(
+                f"task.word_attention is for task.architecture {' or '.join(STYLE_GENERATORS)}, which is "
+                f"{self.architecture} here"
+            )
 
 
 class TextToImage(Gan):
@@ -91,8 +95,7 @@ class TextToImage(Gan):
         if not self.config.word_attention:
             return ()
         assert isinstance(encoder, TextEncoder)
-        with torch.no_grad():
-            return (), Words.of(encoder.words(batch["tokens"], batch["lengths"]), batch["lengths"])
+        return (), Words.of(encoder.words(batch["tokens"], batch["lengths"]), batch["lengths"])
 
     def auxiliary_losses(self, micro_batch: MicroBatch, fake: torch.Tensor) -> Mapping[str, tuple[float, torch.Tensor]]:
         """The matching and the binary loss by a judge with fixed weights, if there is one."""
@@ -113,7 +116,7 @@ class TextToImage(Gan):
 
 
 def _attention_generator(config: TextToImageConfig, encoder: TextEncoder) -> StyleGenerator:
-    return StyleGenerator(
+    return STYLE_GENERATORS[config.architecture](
         config.height,
         config.width,
         config.z_dim,

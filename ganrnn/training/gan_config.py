@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ganrnn.config import above, at_least, between, multiples, within
+from ganrnn.config import above, at_least, below, between, multiples, within
 from ganrnn.errors import BadInput
 from ganrnn.networks.texts.text_encoder import Cell, TextEncoder
 from ganrnn.objectives.adversarial import ObjectiveName
@@ -12,7 +12,7 @@ from ganrnn.objectives.penalties import USUAL_WEIGHTS, PenaltyName
 from ganrnn.text.captions import Level
 from ganrnn.training.optimizer import PlayerConfig
 
-Architecture = Literal["style", "residual", "dcgan"]
+Architecture = Literal["style_patches", "style", "residual", "dcgan"]
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class GanConfig:
     height: int = 32  #: Height of the images in pixels, as in the dataset: a multiple of 4 from 16 up.
     width: int = 32  #: Width of the images in pixels, as in the dataset: a multiple of 4 from 16 up.
     wrap_horizontally: bool = False  #: Whether the left edge continues at the right one, as in a panorama.
-    #: Generator and discriminator: modulated convolutions, residual blocks, or DCGAN.
-    architecture: Architecture = "style"
+    #: Networks: modulated convolutions (style_patches paints 2 x 2 pixels at a time), residual blocks, or DCGAN.
+    architecture: Architecture = "style_patches"
     z_dim: int = 32  #: Number of noise values per sample.
     style_dim: int = 128  #: Number of features of the style by which layers are modulated.
     feature_dim: int = 128  #: Number of features by which the discriminator compares an image with its condition.
@@ -52,6 +52,10 @@ class GanConfig:
     penalty_weight: float | None = None  #: Weight of the penalty; null takes the usual weight of its paper.
     penalty_every_steps: int = 8  #: Steps between two penalties, whose weight is multiplied by this number.
     matching_weight: float = 0.0  #: Weight of the loss that asks whether an image shows its condition.
+    #: Weight of the energy score, which asks whether two samples of a condition differ as much as real images of it do.
+    energy_weight: float = 20.0
+    #: Share of the steps, the first ones, in which the generator learns without the discriminator.
+    energy_share: float = 0.0
     #: Differentiable augmentation of all images that the discriminator sees.
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     generator: PlayerConfig = field(default_factory=PlayerConfig)  #: Adam of the generator.
@@ -68,7 +72,9 @@ class GanConfig:
     def __post_init__(self) -> None:
         multiples("task", self, height=(4, 16), width=(4, 16))
         above("task", self, num_steps=0, penalty_every_steps=0, ema_half_life_steps=0, discriminator_steps=0, z_dim=0)
-        at_least("task", self, num_accumulated=1, matching_weight=0, style_dim=1, feature_dim=1, base_channels=1)
+        at_least("task", self, num_accumulated=1, style_dim=1, feature_dim=1, base_channels=1)
+        at_least("task", self, matching_weight=0, energy_weight=0)
+        below("task", self, energy_share=1)
         self.generator.check("task.generator")
         self.discriminator.check("task.discriminator")
         for problem in self._contradictions():
@@ -93,10 +99,21 @@ class GanConfig:
                 f"task.penalty is {self.penalty} and task.architecture dcgan, whose batch normalisation ties a row's "
                 "logit to its neighbours, so that it has no slope of its own; use none or clip, or another architecture"
             )
+        if self.energy_share and not self.energy_weight:
+            yield f"task.energy_share is {self.energy_share} and task.energy_weight 0: nothing would be learnt"
         if self.spectral_norm and self.penalty == "clip":
             yield "task.spectral_norm and task.penalty clip both bound the weights; use one of them"
         if self.penalty_weight is not None and self.penalty == "none":
             yield f"task.penalty_weight is {self.penalty_weight}, but task.penalty is none"
+
+    @property
+    def num_energy_steps(self) -> int:
+        """Number of first steps, in which the generator learns without the discriminator."""
+        return round(self.energy_share * self.num_steps)
+
+    def repulsion_at(self, step: int) -> float:
+        """Share of the distance between two samples that the energy score counts; it grows in the first steps."""
+        return min(1.0, step / self.num_energy_steps) if self.num_energy_steps else 1.0
 
     def rows_per_piece(self, num_rows: int) -> int:
         """Rows of each piece of a worker's rows at a step; BadInput where these cannot be cut into equal pieces."""

@@ -1,7 +1,8 @@
 """Shared by all tasks with a generator and a discriminator of pictures: networks, training step, sampling.
 
 One step is `discriminator_steps` discriminator updates, each on different rows, and a generator update on the rows of
-the last one. An encoder of the conditions learns with the discriminator.
+the last one. In the first `num_energy_steps` steps the generator learns without a discriminator. Each player reads
+the conditions by an encoder of its own, which learns with it.
 """
 
 import copy
@@ -17,11 +18,12 @@ from torch import nn
 from ganrnn import noise
 from ganrnn.data import images as pictures
 from ganrnn.networks.images.dcgan import DcganDiscriminator, DcganGenerator
+from ganrnn.networks.images.patch_generator import STYLE_GENERATORS
 from ganrnn.networks.images.projection_discriminator import ProjectionDiscriminator
 from ganrnn.networks.images.residual import ResidualDiscriminator, ResidualGenerator
 from ganrnn.networks.images.spectral import normalise_spectrally
-from ganrnn.networks.images.style_generator import StyleGenerator
 from ganrnn.objectives.adversarial import OBJECTIVES
+from ganrnn.objectives.energy import energy_score
 from ganrnn.objectives.matching import matching_loss
 from ganrnn.objectives.penalties import slope_penalty
 from ganrnn.task import BackoffState, Batch, Keys, Rows
@@ -39,9 +41,10 @@ class MicroBatch:
 
     real: torch.Tensor  # float32 [N, 3, H, W]
     z: torch.Tensor  # float32 [N, z_dim]
-    condition: torch.Tensor  # float32 [N, C], with the encoder's graph
+    condition: torch.Tensor  # float32 [N, C], by the discriminator's encoder, with its graph
+    generator_condition: torch.Tensor  # float32 [N, C], by the generator's encoder
     batch: Batch  # as collated; its `keys` int64 [N] are equal for conditions with the same meaning
-    fake: torch.Tensor  # float32 [N, 3, H, W], with the generator's graph if the generator learns from it
+    fake: torch.Tensor  # float32 [N, 3, H, W], with the graph of generator and encoder if they learn from it
 
 
 class Gan:
@@ -59,7 +62,7 @@ class Gan:
     encoder_inputs: Sequence[str] = ()
 
     def __init__(self, config: GanConfig, encoder: nn.Module, generator: nn.Module | None = None) -> None:
-        self.config, self.encoder = config, encoder
+        self.config, self.encoder, self.generator_encoder = config, encoder, copy.deepcopy(encoder)
         condition_dim: int = encoder.out_dim  # type: ignore[assignment]
         self.generator = generator or _generator(config, condition_dim)
         self.discriminator: Any = _discriminator(config, condition_dim)
@@ -68,6 +71,7 @@ class Gan:
         self.augmentation = _augmentation(config)
         self.networks: dict[str, nn.Module] = {
             "encoder": encoder,
+            "generator_encoder": self.generator_encoder,
             "generator": self.generator,
             "discriminator": self.discriminator,
             "encoder_ema": copy.deepcopy(encoder).requires_grad_(False).eval(),
@@ -79,7 +83,7 @@ class Gan:
             for network in self.networks.values():
                 network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.players = {
-            "generator": Player(config.generator, self.generator.parameters()),
+            "generator": Player(config.generator, [*self.generator.parameters(), *self.generator_encoder.parameters()]),
             "discriminator": Player(config.discriminator, [*self.discriminator.parameters(), *encoder.parameters()]),
         }
         self._generate = torch.compile(self.generator) if config.compile else self.generator
@@ -97,7 +101,7 @@ class Gan:
         """Prompt columns to the input tensors of the networks, on the CPU, with the names that `collate` uses."""
 
     def generator_inputs(self, batch: Batch, encoder: nn.Module) -> tuple[Any, ...]:
-        """Inputs of the generator besides noise and condition; `encoder` gets no gradient from them."""
+        """Inputs of the generator besides noise and condition; `encoder` is the generator's."""
         return ()
 
     def auxiliary_losses(self, micro_batch: MicroBatch, fake: torch.Tensor) -> Mapping[str, tuple[float, torch.Tensor]]:
@@ -108,11 +112,16 @@ class Gan:
         """`discriminator_steps` discriminator updates and a generator update on a batch of `collate`."""
         config = self.config
         parts = self._parts(batch)
-        for number, part in enumerate(parts):
-            # Without accumulation the generator learns from the pictures of the last discriminator update.
-            with_graph = number == len(parts) - 1 and config.num_accumulated == 1
-            micro_batches = [self._micro_batch(piece, with_graph) for piece in part]
-            metrics = self._discriminator_step(micro_batches)
+        metrics = {}
+        if self.step_index < config.num_energy_steps:
+            pieces = [piece for part in parts for piece in part]
+            micro_batches = [self._micro_batch(piece, with_graph=len(pieces) == 1) for piece in pieces]
+        else:
+            for number, part in enumerate(parts):
+                # Without accumulation the generator learns from the pictures of the last discriminator update.
+                with_graph = number == len(parts) - 1 and config.num_accumulated == 1
+                micro_batches = [self._micro_batch(piece, with_graph) for piece in part]
+                metrics = self._discriminator_step(micro_batches)
         metrics |= self._generator_step(micro_batches)
         self._update_ema()
         self.step_index += 1
@@ -130,8 +139,13 @@ class Gan:
         z = torch.randn(len(real), self.config.z_dim, device=real.device)
         condition = self.encoder(*(batch[name] for name in self.encoder_inputs))
         with torch.set_grad_enabled(with_graph):
-            fake = self.generated(z, condition.detach(), *self.generator_inputs(batch, self.encoder))
-        return MicroBatch(real, z, condition, batch, fake)
+            generator_condition, fake = self._generate_for(batch, z)
+        return MicroBatch(real, z, condition, generator_condition, batch, fake)
+
+    def _generate_for(self, batch: Batch, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The generator's reading of the conditions of a batch, [N, C], and its pictures, [N, 3, H, W]."""
+        condition = self.generator_encoder(*(batch[name] for name in self.encoder_inputs))
+        return condition, self.generated(z, condition, *self.generator_inputs(batch, self.generator_encoder))
 
     def generated(self, z: torch.Tensor, condition: torch.Tensor, *generator_inputs: Any) -> torch.Tensor:
         """The generator's pictures, float32 [N, 3, H, W], in the precision of the config."""
@@ -147,7 +161,9 @@ class Gan:
     def _discriminator_step(self, micro_batches: Sequence[MicroBatch]) -> dict[str, torch.Tensor]:
         config, player = self.config, self.players["discriminator"]
         self.discriminator.requires_grad_(True)
-        player.begin(self.step_index, config.num_steps, 0.25 ** self.backoff.at(self.step_index))
+        num_first = config.num_energy_steps  # without a discriminator
+        factor = 0.25 ** self.backoff.at(self.step_index)
+        player.begin(self.step_index - num_first, config.num_steps - num_first, factor)
         metrics = _accumulated(micro_batches, self._discriminator_loss)
         metrics["gradient_norm_d"] = player.update()
         if config.penalty == "clip":
@@ -207,31 +223,47 @@ class Gan:
         return metrics
 
     def _generator_loss(self, micro_batch: MicroBatch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        config, fakes = self.config, self._generator_samples(micro_batch)
+        losses = dict(self.auxiliary_losses(micro_batch, fakes[0]))
+        if config.energy_weight:
+            first, second = fakes
+            score = energy_score(first, second, micro_batch.real, config.repulsion_at(self.step_index))
+            losses["energy"] = (config.energy_weight, score)
+        if self.step_index >= config.num_energy_steps:
+            losses |= self._adversarial_losses(micro_batch, torch.cat(fakes))
+        loss = torch.stack([weight * value for weight, value in losses.values()]).sum()
+        return loss, {name: value for name, (_, value) in losses.items()}
+
+    def _generator_samples(self, micro_batch: MicroBatch) -> list[torch.Tensor]:
+        """A picture of each condition or, for the energy score, two: [N, 3, H, W] each, with graphs."""
+        fake, condition, batch = micro_batch.fake, micro_batch.generator_condition, micro_batch.batch
+        if not fake.requires_grad:
+            condition, fake = self._generate_for(batch, micro_batch.z)
+        if not self.config.energy_weight:
+            return [fake]
+        z = torch.randn(len(fake), self.config.z_dim, device=fake.device)
+        return [fake, self.generated(z, condition, *self.generator_inputs(batch, self.generator_encoder))]
+
+    def _adversarial_losses(self, micro_batch: MicroBatch, fake: torch.Tensor) -> dict[str, tuple[float, torch.Tensor]]:
+        """The generator's losses by the discriminator for one or two samples of each condition, [k N, 3, H, W]."""
         D, config = self.discriminator, self.config
         objective, condition = OBJECTIVES[config.objective], micro_batch.condition.detach()
-        fake = micro_batch.fake
-        if not fake.requires_grad:
-            fake = self.generated(micro_batch.z, condition, *self.generator_inputs(micro_batch.batch, self.encoder))
         with self._autocast(fake.device, penalised=False):
-            on_fake = D.logits(D.read(self.augmentation(fake)), condition).float()
-            on_real = on_fake.diagonal()
+            logits = D.logits(D.read(self.augmentation(fake)), condition).float().split(len(condition))
+            on_real = logits[0].diagonal()
             if objective.is_relative:
                 with torch.no_grad():
                     on_real = D.logits(D.read(self.augmentation(micro_batch.real)), condition).float().diagonal()
-        adversarial = objective.generator(on_real, on_fake.diagonal())
-        metrics = {"loss_g": adversarial}
-        loss = adversarial
+        adversarial = [objective.generator(on_real, on_fake.diagonal()) for on_fake in logits]
+        losses = {"loss_g": (1.0, torch.stack(adversarial).mean())}
         if config.matching_weight:
-            metrics["matching_g"] = matching_loss(on_fake, micro_batch.batch["keys"])
-            loss = loss + config.matching_weight * metrics["matching_g"]
-        for name, (weight, value) in self.auxiliary_losses(micro_batch, fake).items():
-            metrics[name] = value
-            loss = loss + weight * value
-        return loss, metrics
+            matching = [matching_loss(on_fake, micro_batch.batch["keys"]) for on_fake in logits]
+            losses["matching_g"] = (config.matching_weight, torch.stack(matching).mean())
+        return losses
 
     def _update_ema(self) -> None:
-        for name in ("encoder", "generator"):
-            average, network = self.networks[f"{name}_ema"], self.networks[name]
+        for name, network in (("encoder", self.generator_encoder), ("generator", self.generator)):
+            average = self.networks[f"{name}_ema"]
             ema.update(average, network, self.step_index, self.config.ema_half_life_steps)
 
     @torch.no_grad()
@@ -270,17 +302,14 @@ def _augmentation(config: GanConfig) -> Augmentation:
 
 def _generator(config: GanConfig, condition_dim: int) -> nn.Module:
     size, wrap = (config.height, config.width), config.wrap_horizontally
-    if config.architecture == "style":
-        return StyleGenerator(*size, config.z_dim, condition_dim, config.style_dim, config.base_channels, wrap)
+    if style_generator := STYLE_GENERATORS.get(config.architecture):
+        return style_generator(*size, config.z_dim, condition_dim, config.style_dim, config.base_channels, wrap)
     generator = {"dcgan": DcganGenerator, "residual": ResidualGenerator}[config.architecture]
     return generator(*size, config.z_dim, condition_dim, config.base_channels, wrap)
 
 
 def _discriminator(config: GanConfig, condition_dim: int) -> nn.Module:
-    discriminator = {
-        "style": ProjectionDiscriminator,
-        "dcgan": DcganDiscriminator,
-        "residual": ResidualDiscriminator,
-    }[config.architecture]
+    others = {"dcgan": DcganDiscriminator, "residual": ResidualDiscriminator}
+    discriminator = others.get(config.architecture, ProjectionDiscriminator)
     size, wrap = (config.height, config.width), config.wrap_horizontally
     return discriminator(*size, condition_dim, config.feature_dim, config.base_channels, wrap)

@@ -50,7 +50,8 @@ class TrainLog:
             speed = "images_per_second" if self.task.dataset_kind == "images" else "tokens_per_second"
             means[speed] = train.log_every_steps * means.pop("tokens", train.global_batch_size) / seconds
             runs.log_metrics(self.tracking, self.run_id, means, step)
-            self.reports.put(Progress(step, {name: means[name] for name in (*self.task.headline, speed)}))
+            headline = {name: means[name] for name in (*self.task.headline, speed) if name in means}
+            self.reports.put(Progress(step, headline))
             self.since = time.monotonic()
         if step % train.sample_every_steps == 0 or step == self.task.config.num_steps:
             keys = [(self.seed, f"grid/{i}") for i in range(len(self.prompts["prompt_id"]))]

@@ -86,8 +86,11 @@ class StyleGenerator(nn.Module):
             self.first.append(ModulatedConv(in_channels, channels, style_dim, wrap=wrap))
             self.second.append(ModulatedConv(channels, channels, style_dim, wrap=wrap))
             in_channels = channels
+        self._add_last_layers(in_channels, out_channels, style_dim)
+
+    def _add_last_layers(self, in_channels: int, out_channels: int, style_dim: int) -> None:
         self.last = ModulatedConv(in_channels, in_channels, style_dim, kernel_size=1)
-        self.to_rgb = Conv(in_channels, out_channels, 3, wrap)
+        self.to_rgb = Conv(in_channels, out_channels, 3, self.wrap)
 
     def forward(
         self,
@@ -96,7 +99,7 @@ class StyleGenerator(nn.Module):
         maps: Sequence[torch.Tensor] = (),  # added to the generator's own, [N, C, h, w] per size, the smallest first
         words: Words | None = None,  # attended to, if there is a `word_dim`
     ) -> torch.Tensor:  # float32 [N, out_channels, height, width], about -1 to 1, not clipped
-        style = self.style(torch.cat([z, condition], dim=1))
+        style = self._style_of(z, condition)
         x = self.ground(style).view(len(z), -1, *self.smallest)
         if self.wrap:
             x = _rolled(x, z)
@@ -109,8 +112,17 @@ class StyleGenerator(nn.Module):
             if words is not None and level < len(self.looking):
                 x = self.looking[level](x, words)
             x = F.leaky_relu(second(x, style), SLOPE) * GAIN
+        return self._picture_of(x, style)
+
+    def _style_of(self, z: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+        style: torch.Tensor = self.style(torch.cat([z, condition], dim=1))
+        return style
+
+    def _picture_of(self, x: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
+        """The largest maps [N, C, H/2, W/2] to the picture [N, out_channels, H, W]."""
         x = F.leaky_relu(self.last(double(x, self.wrap), style), SLOPE) * GAIN
-        return self.to_rgb(x)
+        picture: torch.Tensor = self.to_rgb(x)
+        return picture
 
 
 def _rolled(x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from ganrnn.networks.images.patch_generator import STYLE_GENERATORS
 from ganrnn.networks.images.projection_discriminator import ImageEncoder
-from ganrnn.networks.images.style_generator import StyleGenerator
 
 
 class Translator(nn.Module):
@@ -26,10 +26,11 @@ class Translator(nn.Module):
         style_dim: int,
         base_channels: int,
         wrap: bool = False,
+        architecture: str = "style_patches",
     ) -> None:
         super().__init__()
         self.reader = ImageEncoder(height, width, style_dim, base_channels, wrap)
-        self.painter = StyleGenerator(
+        self.painter = STYLE_GENERATORS[architecture](
             height, width, z_dim, condition_dim + style_dim, style_dim, base_channels, wrap, out_channels=4
         )
 

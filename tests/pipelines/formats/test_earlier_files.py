@@ -22,6 +22,7 @@ from safetensors.torch import load_file
 
 import ganrnn
 from ganrnn.checkpoint import DESCRIPTION, SAMPLER, TRAINING_FILES, load_sampler
+from ganrnn.errors import BadInput
 from pipelines import storage
 from pipelines.cluster.runner import Workers
 from pipelines.cluster.serial_runner import SerialRunner
@@ -40,7 +41,7 @@ from pipelines.promote.scored_report import read_report
 from pipelines.sampling.model_files import fetch_files
 from pipelines.tracking.registry import RegisteredVersion
 from pipelines.train.checkpoints import Checkpoints
-from pipelines.train.driver import training_identity
+from pipelines.train.driver import train, training_identity
 from pipelines.train.worker import train_worker
 from tests.pipelines.mlflow_store import new_store
 from tests.pipelines.tiny import contents, write_here
@@ -124,10 +125,16 @@ def test_a_checkpoint_repeats_its_samples(folder: Path, name: str) -> None:
     assert again == before and len(again) == len(manifest["shards"])
 
 
-@pytest.mark.parametrize("name", ["pictures", "texts"])
-def test_a_training_goes_on_to_the_checkpoint_that_it_wrote_then(folder: Path, name: str) -> None:
-    recipe = recipe_of(folder, name)
-    checkpoints, then = folder / name / "checkpoints", FIXTURES / name / "checkpoints"
+def test_a_training_of_pictures_is_refused_since_they_are_trained_otherwise_now(folder: Path) -> None:
+    before = contents(folder)
+    with pytest.raises(BadInput, match=r"was begun with task\.architecture = 'style', now it is 'style_patches'"):
+        train(recipe_of(folder, "pictures"))
+    assert contents(folder) == before
+
+
+def test_a_training_goes_on_to_the_checkpoint_that_it_wrote_then(folder: Path) -> None:
+    recipe = recipe_of(folder, "texts")
+    checkpoints, then = folder / "texts/checkpoints", FIXTURES / "texts/checkpoints"
     expected = storage.read_json(f"{then}/step-00000008/{DESCRIPTION}")
     shutil.rmtree(checkpoints / "step-00000008")
     identity = training_identity(recipe, read_manifest(recipe.ingest.dataset_uri))

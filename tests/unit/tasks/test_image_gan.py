@@ -96,7 +96,7 @@ def test_clipping_bounds_every_weight_of_the_critic() -> None:
     assert max(p.abs().max().item() for p in gan.generator.parameters()) > 0.1
 
 
-@pytest.mark.parametrize("architecture", ["style", "residual", "dcgan"])
+@pytest.mark.parametrize("architecture", ["style_patches", "style", "residual", "dcgan"])
 @pytest.mark.parametrize("condition", ["none", "label"])
 def test_every_architecture_trains_and_paints(architecture: str, condition: str) -> None:
     penalty = {"penalty": "none"} if architecture == "dcgan" else {}
@@ -304,3 +304,60 @@ def test_what_makes_no_sense_is_refused(changes: dict[str, Any], message: str) -
 def test_the_task_is_found_by_its_name() -> None:
     assert TASK is ImageGan and ImageGanConfig().name == "image_gan"
     assert CONFIG.weight_of_penalty == 0.5
+
+
+def test_the_first_steps_are_the_generators_alone() -> None:
+    gan = task(energy_share=0.1)  # of 20 steps
+    before = tiny.weights(gan)
+    assert set(gan.step(batch())) == {"energy", "gradient_norm_g"} == set(gan.step(batch()))
+    for network in ("encoder", "discriminator"):
+        assert not moved(gan, before, network), network
+    for network in ("generator", "generator_encoder", "generator_ema", "encoder_ema"):
+        assert moved(gan, before, network), network
+    assert {"loss_d", "loss_g", "energy"} <= set(gan.step(batch()))
+    assert moved(gan, before, "discriminator") and moved(gan, before, "encoder")
+
+
+def test_the_learning_rate_of_the_discriminator_falls_from_its_own_first_step() -> None:
+    player = PlayerConfig(learning_rate=0.01)
+    gan = task(num_steps=6, energy_share=1 / 3, generator=player, discriminator=player)
+    rates: dict[str, list[float]] = {"generator": [], "discriminator": []}
+    for _ in range(6):
+        gan.step(batch())
+        for name, optimizer in gan.optimizers.items():
+            rates[name].append(optimizer.param_groups[0]["lr"])
+    assert rates["generator"] == pytest.approx([0.01 * (6 - step) / 6 for step in range(6)])
+    assert rates["discriminator"][2:] == pytest.approx([0.01, 0.0075, 0.005, 0.0025])
+
+
+def test_repulsion_grows_in_the_first_steps() -> None:
+    config = replace(CONFIG, energy_share=0.2)  # of 20 steps
+    assert [config.repulsion_at(step) for step in (0, 1, 4, 9)] == [0, 0.25, 1, 1]
+    assert CONFIG.repulsion_at(0) == 1
+
+
+def test_noise_decides_between_two_answers_to_one_label() -> None:
+    """Half of the pictures of each label are dark, half are bright; without repulsion samples are in between."""
+    gan = task(num_steps=300, energy_share=0.999, generator=PlayerConfig(learning_rate=3e-3))
+    rows = batch(16)
+    rows["images"] = torch.full_like(rows["images"], 60)
+    rows["images"][::2] = 200
+    torch.manual_seed(2)
+    for _ in range(300):
+        gan.step(rows)
+    samples = gan.sample({"prompt_id": ["x"] * 64, "label": [1] * 64}, [(0, f"{i}") for i in range(64)])
+    levels = samples.float().mean((1, 2, 3))
+    assert (levels < 90).float().mean() > 0.25 and (levels > 150).float().mean() > 0.2
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"energy_share": 1.0}, "task.energy_share is 1.0; allowed are values from 0 to below 1"),
+        ({"energy_weight": 0.0, "energy_share": 0.5}, "energy_weight 0: nothing would be learnt"),
+        ({"energy_weight": -1.0}, "task.energy_weight is -1.0"),
+    ],
+)
+def test_invalid_energy_settings_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        task(**changes)

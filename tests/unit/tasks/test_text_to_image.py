@@ -18,7 +18,7 @@ from tests.unit import tiny
 PROMPTS = tiny.CAPTIONS[::12]
 KEYS = [(3, f"p{i}/0") for i in range(len(PROMPTS))]
 METRICS = {"loss_d", "matching_d", "logit_gap", "real_ahead", "gradient_norm_d"}
-METRICS |= {"loss_g", "matching_g", "gradient_norm_g"}
+METRICS |= {"energy", "loss_g", "matching_g", "gradient_norm_g"}
 
 
 def test_the_task_is_found_by_its_name() -> None:
@@ -51,16 +51,16 @@ def test_padding_and_unread_words_stay_as_they_are() -> None:
 
 def test_the_average_follows_its_formula() -> None:
     task = tiny.task(ema_half_life_steps=1.25)
-    names = ("encoder", "generator")
-    expected = {n: [p.detach().clone() for p in task.networks[n].parameters()] for n in names}
+    networks = {"encoder_ema": task.generator_encoder, "generator_ema": task.generator}
+    expected = {n: [p.detach().clone() for p in network.parameters()] for n, network in networks.items()}
     for step in range(4):
         task.step(tiny.batch())
         half_life = min(1.25, 1 + step / 10)  # in steps; short at first
         decay = 0.5 ** (1 / half_life)
-        for name in names:
-            live = task.networks[name].parameters()
+        for name, network in networks.items():
+            live = network.parameters()
             expected[name] = [decay * e + (1 - decay) * p.detach() for e, p in zip(expected[name], live, strict=True)]
-            for held, wanted in zip(task.networks[f"{name}_ema"].parameters(), expected[name], strict=True):
+            for held, wanted in zip(task.networks[name].parameters(), expected[name], strict=True):
                 torch.testing.assert_close(held, wanted, rtol=1e-6, atol=1e-7)
 
 
@@ -227,7 +227,7 @@ def test_what_a_judge_says_is_a_matching_loss_and_a_binary_one() -> None:
     task.attach_judge(judge())
     rows = tiny.rows(6)
     batch, fake = task.collate(rows), torch.rand(6, 3, 16, 16) * 2 - 1
-    chunk = MicroBatch(fake, fake, fake, batch, fake)
+    chunk = MicroBatch(fake, fake, fake, fake, batch, fake)
     fake.requires_grad_()
     weight, loss = task.auxiliary_losses(chunk, fake)["judged"]
     average = task.judge.average

@@ -1,11 +1,14 @@
-"""The generator: any allowed size, modulation as published, rows that do not see each other, pictures that wrap."""
+"""Both style generators: any allowed size, modulation as published, rows that do not see each other, wrapping."""
 
 import pytest
 import torch
 from torch.nn import functional as F
 
 from ganrnn.errors import BadInput
+from ganrnn.networks.images.patch_generator import STYLE_GENERATORS, PatchGenerator
 from ganrnn.networks.images.style_generator import ModulatedConv, StyleGenerator
+
+both = pytest.mark.parametrize("architecture", STYLE_GENERATORS.values())
 
 
 @pytest.mark.parametrize("kernel_size", [1, 3])
@@ -34,27 +37,30 @@ def test_demodulation_keeps_unit_variance() -> None:
     assert abs(out[:, :, 1:-1, 1:-1].std().item() - 1) < 0.05
 
 
+@both
 @pytest.mark.parametrize(("height", "width"), [(16, 16), (20, 36), (32, 64), (64, 64)])
 @torch.no_grad()
-def test_any_size(height: int, width: int) -> None:
+def test_any_size(architecture: type[StyleGenerator], height: int, width: int) -> None:
     torch.manual_seed(0)
-    generator = StyleGenerator(height, width, z_dim=5, condition_dim=3, style_dim=8, base_channels=4)
+    generator = architecture(height, width, z_dim=5, condition_dim=3, style_dim=8, base_channels=4)
     images = generator(torch.randn(3, 5), torch.randn(3, 3))
     assert images.shape == (3, 3, height, width) and images.dtype == torch.float32
     assert torch.isfinite(images).all()
     assert (images[0] - images[1]).abs().max() > 1e-3
 
 
+@both
 @pytest.mark.parametrize(("height", "width"), [(18, 16), (16, 12), (8, 8)])
-def test_other_sizes_are_refused(height: int, width: int) -> None:
+def test_other_sizes_are_refused(architecture: type[StyleGenerator], height: int, width: int) -> None:
     with pytest.raises(BadInput, match="allowed are multiples of 4 from 16 up"):
-        StyleGenerator(height, width, 5, 3, 8, 4)
+        architecture(height, width, 5, 3, 8, 4)
 
 
+@both
 @torch.no_grad()
-def test_a_row_does_not_depend_on_its_neighbours() -> None:
+def test_a_row_does_not_depend_on_its_neighbours(architecture: type[StyleGenerator]) -> None:
     torch.manual_seed(0)
-    generator = StyleGenerator(16, 24, z_dim=5, condition_dim=3, style_dim=8, base_channels=4)
+    generator = architecture(16, 24, z_dim=5, condition_dim=3, style_dim=8, base_channels=4)
     z, condition = torch.randn(6, 5), torch.randn(6, 3)
     images = generator(z, condition)
     others = generator(torch.cat([z[:1], torch.randn(5, 5)]), torch.cat([condition[:1], torch.randn(5, 3)]))
@@ -62,10 +68,11 @@ def test_a_row_does_not_depend_on_its_neighbours() -> None:
     torch.testing.assert_close(generator(z[4:], condition[4:]), images[4:], rtol=0, atol=1e-5)
 
 
+@both
 @torch.no_grad()
-def test_noise_and_condition_both_count() -> None:
+def test_noise_and_condition_both_count(architecture: type[StyleGenerator]) -> None:
     torch.manual_seed(0)
-    generator = StyleGenerator(16, 16, z_dim=5, condition_dim=3, style_dim=8, base_channels=4)
+    generator = architecture(16, 16, z_dim=5, condition_dim=3, style_dim=8, base_channels=4)
     z, condition = torch.randn(1, 5), torch.randn(1, 3)
     images = generator(z, condition)
     assert (generator(-z, condition) - images).abs().max() > 1e-3
@@ -85,11 +92,12 @@ def test_flat_features_give_a_flat_picture() -> None:
     torch.testing.assert_close(inside, inside[:, :, :1, :1].expand_as(inside))
 
 
+@both
 @pytest.mark.parametrize("wrap", [False, True])
 @torch.no_grad()
-def test_without_a_condition(wrap: bool) -> None:
+def test_without_a_condition(architecture: type[StyleGenerator], wrap: bool) -> None:
     torch.manual_seed(0)
-    generator = StyleGenerator(24, 40, z_dim=5, condition_dim=0, style_dim=8, base_channels=4, wrap=wrap)
+    generator = architecture(24, 40, z_dim=5, condition_dim=0, style_dim=8, base_channels=4, wrap=wrap)
     images = generator(torch.randn(3, 5), torch.randn(3, 0))
     assert images.shape == (3, 3, 24, 40) and torch.isfinite(images).all()
     assert (images[0] - images[1]).abs().max() > 1e-3
@@ -106,12 +114,13 @@ def test_modulation_of_maps_that_wrap() -> None:
     torch.testing.assert_close(wrapped(x, style), side_by_side[..., 8:16], rtol=1e-5, atol=1e-5)
 
 
+@both
 @torch.no_grad()
-def test_a_picture_that_wraps_has_no_seam() -> None:
+def test_a_picture_that_wraps_has_no_seam(architecture: type[StyleGenerator]) -> None:
     """Rolling the smallest maps rolls the picture."""
     for wrap in (True, False):
         torch.manual_seed(0)
-        generator = StyleGenerator(24, 40, z_dim=5, condition_dim=3, style_dim=8, base_channels=4, wrap=wrap)
+        generator = architecture(24, 40, z_dim=5, condition_dim=3, style_dim=8, base_channels=4, wrap=wrap)
         z, condition = torch.randn(2, 5), torch.randn(2, 3)
         images = generator(z, condition)
         generator.ground.register_forward_hook(lambda _, __, out: out.view(2, 8, 6, 10).roll(3, 3).flatten(1))
@@ -119,11 +128,12 @@ def test_a_picture_that_wraps_has_no_seam() -> None:
         assert error < 1e-4 if wrap else error > 0.01
 
 
+@both
 @torch.no_grad()
-def test_pictures_that_wrap_begin_anywhere() -> None:
+def test_pictures_that_wrap_begin_anywhere(architecture: type[StyleGenerator]) -> None:
     """Noise that differs in its first element alone, which no style sees here, turns the picture and nothing else."""
     torch.manual_seed(0)
-    generator = StyleGenerator(16, 32, z_dim=5, condition_dim=3, style_dim=8, base_channels=4, wrap=True)
+    generator = architecture(16, 32, z_dim=5, condition_dim=3, style_dim=8, base_channels=4, wrap=True)
     generator.style[0].weight[:, 0] = 0
     z, condition = torch.randn(1, 5).repeat(64, 1), torch.randn(1, 3).repeat(64, 1)
     z[:, 0] = torch.special.ndtri((torch.arange(64) + 0.5) / 64)
@@ -134,3 +144,22 @@ def test_pictures_that_wrap_begin_anywhere() -> None:
         assert min(errors) < 1e-4
         counts[errors.index(min(errors))] += 1
     assert counts == [8] * 8
+
+
+@torch.no_grad()
+def test_patches_begin_without_a_checkerboard() -> None:
+    """Flat features give a flat picture, although each pixel of a patch has weights of its own."""
+    torch.manual_seed(0)
+    generator = PatchGenerator(16, 24, z_dim=5, condition_dim=3, style_dim=8, base_channels=4)
+    flat = torch.randn(2, 4, 1, 1).expand(2, 4, 8, 12)
+    generator.second[-1].register_forward_hook(lambda *_: flat)
+    inside = generator(torch.randn(2, 5), torch.randn(2, 3))[:, :, 2:-2, 2:-2]
+    torch.testing.assert_close(inside, inside[:, :, :1, :1].expand_as(inside))
+
+
+@torch.no_grad()
+def test_a_condition_weighs_the_same_at_any_scale() -> None:
+    torch.manual_seed(0)
+    generator = PatchGenerator(16, 24, z_dim=5, condition_dim=3, style_dim=8, base_channels=4)
+    z, condition = torch.randn(2, 5), torch.randn(2, 3)
+    torch.testing.assert_close(generator(z, condition), generator(z, 100 * condition), rtol=1e-4, atol=1e-4)
