@@ -1,4 +1,4 @@
-# make demo   the main job from nothing to a report, about nine minutes on two cores
+# make demo   the main job from nothing to a report, about eight minutes on two cores
 # make loop   dreamt captions, painted, judged: trains dreamt_captions, scene_judge and demo where that is not done
 # make test        every promise once: four minutes on two cores
 # make test-slow   again through Ray, kills, S3, a browser and cluster jobs; it downloads what it needs
@@ -6,6 +6,7 @@
 # make lint   style, types, import rules         make clean   remove the environment and all runs
 # make bench  benchmarks of the main job         make bench-scale   of generation at scale
 # make bench-gans  modes by objective, the guard, scores of the image recipes: two hours; peers where they are given
+# make bench-pictures  what the pictures of the demo are worth, read from its report
 # make bench-texts  of RNNs of texts: speeds, whether batches change a text; peers and recipes where they are given
 # make bench-hybrids  judges and their choice, dreamt and rewarded texts, the environment for agents
 # make bench-evaluation  scores of pictures beside other implementations, which it installs below build/
@@ -19,7 +20,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .PHONY: demo loop test test-slow mutants unit lint
-.PHONY: bench bench-scale bench-gans bench-texts bench-hybrids bench-evaluation faults clean
+.PHONY: bench bench-scale bench-gans bench-pictures bench-texts bench-hybrids bench-evaluation faults clean
 
 demo: $(READY)
 	$(BIN)/python -m jobs demo
@@ -57,6 +58,9 @@ bench-scale: $(READY)
 
 bench-gans: $(READY)
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/image_gans.py
+
+bench-pictures: $(READY)
+	PYTHONPATH=. $(BIN)/python tests/benchmarks/pictures.py
 
 bench-hybrids: $(READY)
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/hybrids.py

@@ -1,6 +1,6 @@
 """What the pictures of `make demo` are worth, read from the report it left in runs/demo.
 
-    make demo && PYTHONPATH=. python tests/benchmarks/pictures.py
+    make demo && PYTHONPATH=. python tests/benchmarks/pictures.py       (make bench-pictures)
 
 Figures are recorded in tests/benchmarks/results/pictures.json.
 """
