@@ -1,4 +1,4 @@
-"""What the pictures of `make demo` are worth, read from the report it left in runs/demo.
+"""What the pictures of `make demo` are worth, read from the report it left in runs/demo, and how fast they are learnt.
 
     make demo && PYTHONPATH=. python tests/benchmarks/pictures.py       (make bench-pictures)
 
@@ -6,12 +6,18 @@ Figures are recorded in tests/benchmarks/results/pictures.json.
 """
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import nn
+
+from ganrnn import cpu
+from ganrnn.networks.images.patch_generator import STYLE_GENERATORS
 from tests.benchmarks.demo.demo_scores import FOLDER, keep_contact_sheet
-from tests.benchmarks.record import Figure, digits, run_groups
+from tests.benchmarks.record import Figure, digits, ratio_figure, run_groups
 
 FIGURES = {
     "demo_r_precision_100": "r_precision_100",
@@ -41,7 +47,25 @@ def demo() -> list[Figure]:
     return figures
 
 
-GROUPS: dict[str, Callable[[], list[Figure]]] = {"demo": demo}
+def generators() -> list[Figure]:
+    """Pictures per second, forwards and backwards, of `style_patches` over those of `style`, as large as the demo's."""
+    cpu.prepare(1)
+    networks = {name: kind(32, 32, 32, 128, 128, 16) for name, kind in STYLE_GENERATORS.items()}
+    for network in networks.values():
+        _seconds(network)  # warms up
+    ratios = [_seconds(networks["style"]) / _seconds(networks["style_patches"]) for _ in range(7)]
+    return [ratio_figure("patches_vs_style", ratios, "pictures per CPU second over those of style", {"rows": 64})]
+
+
+def _seconds(generator: nn.Module, num_steps: int = 20, num_rows: int = 64) -> float:
+    """CPU seconds of some passes forwards and backwards."""
+    started = time.process_time()
+    for _ in range(num_steps):
+        generator(torch.randn(num_rows, 32), torch.randn(num_rows, 128)).square().mean().backward()
+    return time.process_time() - started
+
+
+GROUPS: dict[str, Callable[[], list[Figure]]] = {"demo": demo, "generators": generators}
 
 
 if __name__ == "__main__":

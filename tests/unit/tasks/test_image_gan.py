@@ -338,8 +338,8 @@ def test_repulsion_grows_in_the_first_steps() -> None:
 
 def test_noise_decides_between_two_answers_to_one_label() -> None:
     """Half of the pictures of each label are dark, half are bright; without repulsion samples are in between."""
-    gan = task(num_steps=300, energy_share=0.999, generator=PlayerConfig(learning_rate=3e-3))
-    rows = batch(16)
+    gan = task(num_steps=300, energy_share=0.999, generator=PlayerConfig(learning_rate=2e-3))
+    rows = batch(48)
     rows["images"] = torch.full_like(rows["images"], 60)
     rows["images"][::2] = 200
     torch.manual_seed(2)
@@ -347,7 +347,7 @@ def test_noise_decides_between_two_answers_to_one_label() -> None:
         gan.step(rows)
     samples = gan.sample({"prompt_id": ["x"] * 64, "label": [1] * 64}, [(0, f"{i}") for i in range(64)])
     levels = samples.float().mean((1, 2, 3))
-    assert (levels < 90).float().mean() > 0.25 and (levels > 150).float().mean() > 0.2
+    assert (levels < 90).float().mean() > 0.25 and (levels > 150).float().mean() > 0.25
 
 
 @pytest.mark.parametrize(
