@@ -6,7 +6,7 @@
 # make lint   style, types, import rules         make clean   remove the environment and all runs
 # make bench  benchmarks of the main job         make bench-scale   of generation at scale
 # make bench-gans  modes by objective, the guard, scores of the image recipes: two hours; peers where they are given
-# make bench-pictures  what the pictures of the demo are worth, read from its report
+# make bench-pictures  what the pictures of the demo are worth, read from its report; speed of the generators
 # make bench-texts  of RNNs of texts: speeds, whether batches change a text; peers and recipes where they are given
 # make bench-hybrids  judges and their choice, dreamt and rewarded texts, the environment for agents
 # make bench-evaluation  scores of pictures beside other implementations, which it installs below build/
