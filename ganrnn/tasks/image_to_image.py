@@ -25,7 +25,7 @@ from ganrnn.data.conditions import Conditions, check_numeric
 from ganrnn.errors import BadInput
 from ganrnn.networks.images.condition_encoder import ConditionEncoder
 from ganrnn.networks.images.convolution import SLOPE
-from ganrnn.networks.images.patch_generator import STYLE_GENERATORS
+from ganrnn.networks.images.palette_generator import STYLE_GENERATORS
 from ganrnn.networks.images.projection_discriminator import ImageEncoder
 from ganrnn.networks.images.translator import Translator
 from ganrnn.task import Batch, Rows

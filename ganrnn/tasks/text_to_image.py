@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from ganrnn.config import at_least
 from ganrnn.data import images as pictures
 from ganrnn.errors import BadInput
-from ganrnn.networks.images.patch_generator import STYLE_GENERATORS
+from ganrnn.networks.images.palette_generator import STYLE_GENERATORS
 from ganrnn.networks.images.style_generator import StyleGenerator
 from ganrnn.networks.images.word_attention import Words
 from ganrnn.networks.texts.text_encoder import TextEncoder

@@ -12,7 +12,7 @@ from ganrnn.objectives.penalties import USUAL_WEIGHTS, PenaltyName
 from ganrnn.text.captions import Level
 from ganrnn.training.optimizer import PlayerConfig
 
-Architecture = Literal["style_patches", "style", "residual", "dcgan"]
+Architecture = Literal["style_palette", "style", "residual", "dcgan"]
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class GanConfig:
     height: int = 32  #: Height of the images in pixels, as in the dataset: a multiple of 4 from 16 up.
     width: int = 32  #: Width of the images in pixels, as in the dataset: a multiple of 4 from 16 up.
     wrap_horizontally: bool = False  #: Whether the left edge continues at the right one, as in a panorama.
-    #: Networks: modulated convolutions (style_patches paints 2 x 2 pixels at a time), residual blocks, or DCGAN.
-    architecture: Architecture = "style_patches"
+    #: Networks: modulated convolutions (style_palette mixes pixels from a palette), residual blocks, or DCGAN.
+    architecture: Architecture = "style_palette"
     z_dim: int = 32  #: Number of noise values per sample.
     style_dim: int = 128  #: Number of features of the style by which layers are modulated.
     feature_dim: int = 128  #: Number of features by which the discriminator compares an image with its condition.
@@ -60,6 +60,8 @@ class GanConfig:
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     generator: PlayerConfig = field(default_factory=PlayerConfig)  #: Adam of the generator.
     discriminator: PlayerConfig = field(default_factory=PlayerConfig)  #: Adam of the discriminator.
+    #: Largest learning rate of Muon for the matrices of a style generator; 0 leaves them to Adam.
+    matrix_learning_rate: float = 0.05
     discriminator_steps: int = 1  #: Discriminator updates per step, each on an equal part of its rows.
     #: Pieces into which the rows of an update are cut to save memory; their gradients are summed.
     num_accumulated: int = 1
@@ -73,7 +75,7 @@ class GanConfig:
         multiples("task", self, height=(4, 16), width=(4, 16))
         above("task", self, num_steps=0, penalty_every_steps=0, ema_half_life_steps=0, discriminator_steps=0, z_dim=0)
         at_least("task", self, num_accumulated=1, style_dim=1, feature_dim=1, base_channels=1)
-        at_least("task", self, matching_weight=0, energy_weight=0)
+        at_least("task", self, matching_weight=0, energy_weight=0, matrix_learning_rate=0)
         below("task", self, energy_share=1)
         self.generator.check("task.generator")
         self.discriminator.check("task.discriminator")

@@ -18,10 +18,11 @@ from torch import nn
 from ganrnn import noise
 from ganrnn.data import images as pictures
 from ganrnn.networks.images.dcgan import DcganDiscriminator, DcganGenerator
-from ganrnn.networks.images.patch_generator import STYLE_GENERATORS
+from ganrnn.networks.images.palette_generator import STYLE_GENERATORS
 from ganrnn.networks.images.projection_discriminator import ProjectionDiscriminator
 from ganrnn.networks.images.residual import ResidualDiscriminator, ResidualGenerator
 from ganrnn.networks.images.spectral import normalise_spectrally
+from ganrnn.networks.images.style_generator import StyleGenerator
 from ganrnn.objectives.adversarial import OBJECTIVES
 from ganrnn.objectives.energy import energy_score
 from ganrnn.objectives.matching import matching_loss
@@ -83,7 +84,12 @@ class Gan:
             for network in self.networks.values():
                 network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.players = {
-            "generator": Player(config.generator, [*self.generator.parameters(), *self.generator_encoder.parameters()]),
+            "generator": Player(
+                config.generator,
+                [*self.generator.parameters(), *self.generator_encoder.parameters()],
+                _matrices(self.generator) if config.matrix_learning_rate else (),
+                config.matrix_learning_rate,
+            ),
             "discriminator": Player(config.discriminator, [*self.discriminator.parameters(), *encoder.parameters()]),
         }
         self._generate = torch.compile(self.generator) if config.compile else self.generator
@@ -94,7 +100,9 @@ class Gan:
     @property
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """The optimizers of both players by name."""
-        return {name: player.optimizer for name, player in self.players.items()}
+        optimizers: dict[str, torch.optim.Optimizer] = {name: p.optimizer for name, p in self.players.items()}
+        matrix_optimizer = self.players["generator"].matrix_optimizer
+        return optimizers | ({"generator_matrices": matrix_optimizer} if matrix_optimizer else {})
 
     @abstractmethod
     def encode_prompts(self, rows: Rows) -> Batch:
@@ -298,6 +306,12 @@ def _augmentation(config: GanConfig) -> Augmentation:
         ramp_images=augmentation.ramp_images,
         wrap=config.wrap_horizontally,
     )
+
+
+def _matrices(generator: nn.Module) -> list[nn.Parameter]:
+    """The weights of a style generator, or of one within, that Muon trains."""
+    painters = (module for module in generator.modules() if isinstance(module, StyleGenerator))
+    return [matrix for painter in painters for matrix in painter.matrices()]
 
 
 def _generator(config: GanConfig, condition_dim: int) -> nn.Module:

@@ -1,4 +1,4 @@
-"""The update of one player of a GAN: learning rate by step, averaged and clipped gradients, Adam."""
+"""The update of one player of a GAN: learning rate by step, averaged and clipped gradients, Adam and Muon."""
 
 import math
 from collections.abc import Iterable
@@ -10,6 +10,7 @@ from torch import nn
 
 from ganrnn.config import above, at_least, below
 from ganrnn.distributed import average_gradients
+from ganrnn.training.muon import Muon
 
 
 @dataclass(frozen=True)
@@ -30,25 +31,35 @@ class PlayerConfig:
         below(section, self, beta1=1, beta2=1)
         at_least(section, self, warmup_steps=0, max_gradient_norm=0)
 
-    def rate_at(self, step: int, num_steps: int) -> float:
-        """The learning rate at a step; `linear` and `cosine` decay to 0 at `num_steps`."""
+    def decay_at(self, step: int, num_steps: int) -> float:
+        """The share of the learning rate that a step has; `linear` and `cosine` fall to 0 at `num_steps`."""
         progress = step / num_steps
         decay = {"linear": 1 - progress, "cosine": (1 + math.cos(math.pi * progress)) / 2, "constant": 1.0}[
             self.schedule
         ]
-        return self.learning_rate * decay * min(1.0, (step + 1) / max(1, self.warmup_steps))
+        return decay * min(1.0, (step + 1) / max(1, self.warmup_steps))
 
 
 class Player:
-    """The parameters of one player and their optimizer."""
+    """The parameters of one player and their optimizers: Muon for its `matrices`, Adam for the others."""
 
-    def __init__(self, config: PlayerConfig, parameters: Iterable[nn.Parameter]) -> None:
+    def __init__(
+        self,
+        config: PlayerConfig,
+        parameters: Iterable[nn.Parameter],
+        matrices: Iterable[nn.Parameter] = (),
+        matrix_rate: float = 0.0,
+    ) -> None:
         self.config, self.parameters = config, list(parameters)
+        matrices = list(matrices)
+        self.matrix_rate, self.matrix_optimizer = matrix_rate, Muon(matrices, matrix_rate) if matrices else None
+        of_muon = {id(matrix) for matrix in matrices}
+        others = [parameter for parameter in self.parameters if id(parameter) not in of_muon]
         betas = (config.beta1, config.beta2)
         # On a CPU the fused kernel assumes that weights, gradients and moments have the same memory layout.
-        is_contiguous = all(parameter.is_contiguous() for parameter in self.parameters)
+        is_contiguous = all(parameter.is_contiguous() for parameter in others)
         self.optimizer = torch.optim.Adam(
-            self.parameters,
+            others,
             lr=config.learning_rate,
             betas=betas,
             eps=1e-8,
@@ -57,10 +68,11 @@ class Player:
         )
 
     def begin(self, step: int, num_steps: int, factor: float) -> None:
-        """Zero the gradients and set the learning rate of a step, times a factor."""
-        self.optimizer.zero_grad(set_to_none=True)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.config.rate_at(step, num_steps) * factor
+        """Zero the gradients and set the learning rates of a step, times a factor."""
+        for optimizer, rate in self._optimizers():
+            optimizer.zero_grad(set_to_none=True)
+            for group in optimizer.param_groups:
+                group["lr"] = rate * self.config.decay_at(step, num_steps) * factor
 
     def update(self) -> torch.Tensor:
         """One step with gradients averaged over the workers and clipped; returns their norm before clipping."""
@@ -68,5 +80,11 @@ class Player:
         norm = nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None], foreach=True)
         if self.config.max_gradient_norm:
             nn.utils.clip_grads_with_norm_(self.parameters, self.config.max_gradient_norm, norm, foreach=True)
-        self.optimizer.step()
+        for optimizer, _ in self._optimizers():
+            optimizer.step()
         return norm.detach()
+
+    def _optimizers(self) -> list[tuple[torch.optim.Optimizer, float]]:
+        """The optimizers with their largest learning rates."""
+        adam: list[tuple[torch.optim.Optimizer, float]] = [(self.optimizer, self.config.learning_rate)]
+        return [*adam, (self.matrix_optimizer, self.matrix_rate)] if self.matrix_optimizer else adam

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from ganrnn import cpu
-from ganrnn.networks.images.patch_generator import STYLE_GENERATORS
+from ganrnn.networks.images.palette_generator import STYLE_GENERATORS
 from tests.benchmarks.demo.demo_scores import FOLDER, keep_contact_sheet
 from tests.benchmarks.record import Figure, digits, ratio_figure, run_groups
 
@@ -48,13 +48,13 @@ def demo() -> list[Figure]:
 
 
 def generators() -> list[Figure]:
-    """Pictures per second, forwards and backwards, of `style_patches` over those of `style`, as large as the demo's."""
+    """Pictures per second, forwards and backwards, of `style_palette` over those of `style`, as large as the demo's."""
     cpu.prepare(1)
     networks = {name: kind(32, 32, 32, 128, 128, 16) for name, kind in STYLE_GENERATORS.items()}
     for network in networks.values():
         _seconds(network)  # warms up
-    ratios = [_seconds(networks["style"]) / _seconds(networks["style_patches"]) for _ in range(7)]
-    return [ratio_figure("patches_vs_style", ratios, "pictures per CPU second over those of style", {"rows": 64})]
+    ratios = [_seconds(networks["style"]) / _seconds(networks["style_palette"]) for _ in range(7)]
+    return [ratio_figure("palette_vs_style", ratios, "pictures per CPU second over those of style", {"rows": 64})]
 
 
 def _seconds(generator: nn.Module, num_steps: int = 20, num_rows: int = 64) -> float:

@@ -87,7 +87,7 @@ def test_two_workers_equal_one_with_the_whole_batch(workers: list[dict[str, Any]
     for name, whole in tiny.weights(task).items():
         torch.testing.assert_close(workers[0]["weights"][name], whole, rtol=0, atol=1e-6, msg=name)
     start = tiny.weights(tiny.task())
-    assert (tiny.weights(task)["generator/to_rgb.weight"] - start["generator/to_rgb.weight"]).abs().max() > 1e-4
+    assert (tiny.weights(task)["generator/to_mixture.weight"] - start["generator/to_mixture.weight"]).abs().max() > 1e-4
 
 
 def test_without_workers_everything_is_the_identity() -> None:

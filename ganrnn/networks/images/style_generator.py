@@ -114,6 +114,13 @@ class StyleGenerator(nn.Module):
             x = F.leaky_relu(second(x, style), SLOPE) * GAIN
         return self._picture_of(x, style)
 
+    def matrices(self) -> list[nn.Parameter]:
+        """The weights of the style and of the modulated convolutions, not of the layers that give maps and colours."""
+        convolutions = [module for module in self.modules() if isinstance(module, ModulatedConv)]
+        layers = [*self.style, *convolutions, *(convolution.style for convolution in convolutions)]
+        named = (pair for layer in layers for pair in layer.named_parameters(recurse=False))
+        return [parameter for name, parameter in named if name == "weight"]
+
     def _style_of(self, z: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
         style: torch.Tensor = self.style(torch.cat([z, condition], dim=1))
         return style

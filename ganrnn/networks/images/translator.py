@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ganrnn.networks.images.patch_generator import STYLE_GENERATORS
+from ganrnn.networks.images.palette_generator import STYLE_GENERATORS
 from ganrnn.networks.images.projection_discriminator import ImageEncoder
 
 
@@ -26,7 +26,7 @@ class Translator(nn.Module):
         style_dim: int,
         base_channels: int,
         wrap: bool = False,
-        architecture: str = "style_patches",
+        architecture: str = "style_palette",
     ) -> None:
         super().__init__()
         self.reader = ImageEncoder(height, width, style_dim, base_channels, wrap)

@@ -127,7 +127,7 @@ def test_a_checkpoint_repeats_its_samples(folder: Path, name: str) -> None:
 
 def test_a_training_of_pictures_is_refused_since_they_are_trained_otherwise_now(folder: Path) -> None:
     before = contents(folder)
-    with pytest.raises(BadInput, match=r"was begun with task\.architecture = 'style', now it is 'style_patches'"):
+    with pytest.raises(BadInput, match=r"was begun with task\.architecture = 'style', now it is 'style_palette'"):
         train(recipe_of(folder, "pictures"))
     assert contents(folder) == before
 

@@ -96,7 +96,7 @@ def test_clipping_bounds_every_weight_of_the_critic() -> None:
     assert max(p.abs().max().item() for p in gan.generator.parameters()) > 0.1
 
 
-@pytest.mark.parametrize("architecture", ["style_patches", "style", "residual", "dcgan"])
+@pytest.mark.parametrize("architecture", ["style_palette", "style", "residual", "dcgan"])
 @pytest.mark.parametrize("condition", ["none", "label"])
 def test_every_architecture_trains_and_paints(architecture: str, condition: str) -> None:
     penalty = {"penalty": "none"} if architecture == "dcgan" else {}
@@ -188,7 +188,9 @@ def test_caution_lowers_rates_and_doubles_penalties() -> None:
     gan = task(generator=PlayerConfig(schedule="constant"), discriminator=PlayerConfig(schedule="constant"))
     gan.backoff = BackoffState(2, 2)
     gan.step(batch())
-    assert [o.param_groups[0]["lr"] for o in gan.optimizers.values()] == [pytest.approx(1e-3 / 16)] * 2
+    rates = {name: optimizer.param_groups[0]["lr"] for name, optimizer in gan.optimizers.items()}
+    at_first = {"generator": 1e-3, "discriminator": 1e-3, "generator_matrices": 0.05}
+    assert rates == pytest.approx({name: rate / 16 for name, rate in at_first.items()})
     chunk = gan._micro_batch(batch(), with_graph=False)
     gan.step_index = 0
     losses = []
@@ -321,12 +323,13 @@ def test_the_first_steps_are_the_generators_alone() -> None:
 def test_the_learning_rate_of_the_discriminator_falls_from_its_own_first_step() -> None:
     player = PlayerConfig(learning_rate=0.01)
     gan = task(num_steps=6, energy_share=1 / 3, generator=player, discriminator=player)
-    rates: dict[str, list[float]] = {"generator": [], "discriminator": []}
+    rates: dict[str, list[float]] = {name: [] for name in gan.optimizers}
     for _ in range(6):
         gan.step(batch())
         for name, optimizer in gan.optimizers.items():
             rates[name].append(optimizer.param_groups[0]["lr"])
     assert rates["generator"] == pytest.approx([0.01 * (6 - step) / 6 for step in range(6)])
+    assert rates["generator_matrices"] == pytest.approx([0.05 * (6 - step) / 6 for step in range(6)])
     assert rates["discriminator"][2:] == pytest.approx([0.01, 0.0075, 0.005, 0.0025])
 
 

@@ -175,7 +175,7 @@ def test_pairs_need_a_source_in_every_row() -> None:
     ("changes", "message"),
     [
         ({"pairing": "unpaired", "condition": "none"}, "nothing says what a picture is to become"),
-        ({"architecture": "residual"}, "only style_patches and style paint over pictures"),
+        ({"architecture": "residual"}, "only style_palette and style paint over pictures"),
         ({"reconstruction_weight": 0.0}, "task.reconstruction_weight is 0.0; allowed are values above 0"),
         ({"numeric_attributes": ("age",)}, "task.numeric_attributes needs task.condition attributes, not text"),
     ],

@@ -66,12 +66,12 @@ def test_the_average_follows_its_formula() -> None:
 
 def test_the_learning_rate_falls_linearly_to_nothing() -> None:
     player = PlayerConfig(learning_rate=0.01)
-    task = tiny.task(num_steps=4, generator=player, discriminator=player)
+    task = tiny.task(num_steps=4, generator=player, discriminator=player, matrix_learning_rate=0.01)
     rates = []
     for _ in range(4):
         task.step(tiny.batch())
         rates.append([group["lr"] for o in task.optimizers.values() for group in o.param_groups])
-    assert rates == [[pytest.approx(rate)] * 2 for rate in (0.01, 0.0075, 0.005, 0.0025)]
+    assert rates == [[pytest.approx(rate)] * 3 for rate in (0.01, 0.0075, 0.005, 0.0025)]
 
 
 def test_equal_captions_are_no_mismatch() -> None:
@@ -113,7 +113,7 @@ def test_the_same_seed_gives_the_same_weights() -> None:
 
     first = train(0)
     tiny.assert_equal(first, train(0))
-    assert not torch.equal(first["generator/to_rgb.weight"], train(1)["generator/to_rgb.weight"])
+    assert not torch.equal(first["generator/to_mixture.weight"], train(1)["generator/to_mixture.weight"])
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])

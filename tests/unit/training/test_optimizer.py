@@ -24,7 +24,7 @@ from ganrnn.training.optimizer import Player, PlayerConfig
     ],
 )
 def test_learning_rates_by_hand(config: PlayerConfig, expected: list[float]) -> None:
-    assert [config.rate_at(step, 4) for step in range(4)] == pytest.approx(expected)
+    assert [config.learning_rate * config.decay_at(step, 4) for step in range(4)] == pytest.approx(expected)
 
 
 def updated(**changes: float) -> tuple[float, float, float]:

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from ganrnn.errors import BadInput
-from ganrnn.networks.images.patch_generator import STYLE_GENERATORS, PatchGenerator
+from ganrnn.networks.images.palette_generator import STYLE_GENERATORS, PaletteGenerator
 from ganrnn.networks.images.style_generator import ModulatedConv, StyleGenerator
 
 both = pytest.mark.parametrize("architecture", STYLE_GENERATORS.values())
@@ -150,7 +150,7 @@ def test_pictures_that_wrap_begin_anywhere(architecture: type[StyleGenerator]) -
 def test_patches_begin_without_a_checkerboard() -> None:
     """Flat features give a flat picture, although each pixel of a patch has weights of its own."""
     torch.manual_seed(0)
-    generator = PatchGenerator(16, 24, z_dim=5, condition_dim=3, style_dim=8, base_channels=4)
+    generator = PaletteGenerator(16, 24, z_dim=5, condition_dim=3, style_dim=8, base_channels=4)
     flat = torch.randn(2, 4, 1, 1).expand(2, 4, 8, 12)
     generator.second[-1].register_forward_hook(lambda *_: flat)
     inside = generator(torch.randn(2, 5), torch.randn(2, 3))[:, :, 2:-2, 2:-2]
@@ -158,8 +158,25 @@ def test_patches_begin_without_a_checkerboard() -> None:
 
 
 @torch.no_grad()
+def test_a_pixel_is_mixed_from_its_own_colour_and_the_palette_of_the_style() -> None:
+    torch.manual_seed(0)
+    generator = PaletteGenerator(16, 24, z_dim=5, condition_dim=3, style_dim=8, base_channels=4)
+    mixtures: list[torch.Tensor] = []
+    generator.to_mixture.register_forward_hook(lambda _, __, output: mixtures.append(output))
+    z, condition = torch.randn(2, 5), torch.randn(2, 3)
+    images = generator(z, condition)
+    palette = generator.palette(generator._style_of(z, condition)).view(2, 7, 3)
+    y, x = 11, 6  # in the patch of row 5 and column 3, of whose four pixels it is the third
+    for row in range(2):
+        values = mixtures[0][row, 2::4, 5, 3]
+        shares = torch.softmax(values[3:], 0)
+        expected = shares[0] * values[:3] + sum(shares[1 + k] * palette[row, k] for k in range(7))
+        torch.testing.assert_close(images[row, :, y, x], expected)
+
+
+@torch.no_grad()
 def test_a_condition_weighs_the_same_at_any_scale() -> None:
     torch.manual_seed(0)
-    generator = PatchGenerator(16, 24, z_dim=5, condition_dim=3, style_dim=8, base_channels=4)
+    generator = PaletteGenerator(16, 24, z_dim=5, condition_dim=3, style_dim=8, base_channels=4)
     z, condition = torch.randn(2, 5), torch.randn(2, 3)
     torch.testing.assert_close(generator(z, condition), generator(z, 100 * condition), rtol=1e-4, atol=1e-4)

@@ -25,20 +25,21 @@ def test_pictures_keep_their_size(height: int, width: int) -> None:
 def test_a_shut_mask_keeps_the_source_and_an_open_one_hides_it() -> None:
     G, (z, condition, source) = translator(), parts(2, 16, 16)
     with torch.no_grad():
-        G.painter.to_rgb.weight.zero_()
-        G.painter.to_rgb.bias.copy_(torch.tensor([0.5, 0.5, 0.5, -1e4]).repeat_interleave(4))
+        G.painter.to_mixture.weight.zero_()
+        own_colour, shares = [0.5, 0.5, 0.5, -1e4], [100.0] + [0.0] * 7
+        G.painter.to_mixture.bias.copy_(torch.tensor(own_colour + shares).repeat_interleave(4))
         assert (G(z, condition, source) - source).abs().max() < 1e-3
-        G.painter.to_rgb.bias[12:] = 1e4
+        G.painter.to_mixture.bias[12:16] = 1e4
         assert (G(z, condition, source) - 0.5).abs().max() < 1e-3
 
 
 def test_a_mask_that_is_shut_still_learns() -> None:
     G, (z, condition, source) = translator(), parts(2, 16, 16)
     with torch.no_grad():
-        G.painter.to_rgb.bias[12:] = -100
+        G.painter.to_mixture.bias[12:16] = -100
     (G(z, condition, source) - 1).square().mean().backward()
-    gradient = G.painter.to_rgb.bias.grad
-    assert gradient is not None and gradient[12:].abs().min() > 1e-6
+    gradient = G.painter.to_mixture.bias.grad
+    assert gradient is not None and gradient[12:16].abs().min() > 1e-6
 
 
 def test_noise_condition_and_source_all_matter() -> None:
