@@ -6,12 +6,13 @@ tests/pipelines/systems/test_metric_names.py compares with what the evaluation o
 import difflib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from ganrnn.errors import BadInput
 from ganrnn.metrics.extractors.described_network import DescribedExtractor
 from ganrnn.metrics.extractors.load import Extractor
 from ganrnn.metrics.images.frechet_limit import ROWS_PER_FEATURE
+from ganrnn.metrics.images.precision_recall import ManifoldScores
 from ganrnn.task import task_class
 from pipelines import storage
 from pipelines.config.recipe import Recipe
@@ -115,8 +116,8 @@ def _image_names(recipe: Recipe, expected: Expected, extractor: Extractor | None
             if score != "fid{}":
                 yield MetricName(f"{score}_{name}_std", *samples, has_k=True)
         if samples[1] is None or samples[1] >= LEAST_ROWS:
-            for score in ("precision{}", "recall{}", "density{}", "coverage{}", "near_duplicates{}", "copied{}"):
-                yield MetricName(f"{score}_{name}", *kept, has_k=True, is_certain=False)
+            for score in (*(each.name for each in fields(ManifoldScores)), "near_duplicates", "copied"):
+                yield MetricName(f"{score}{{}}_{name}", *kept, has_k=True, is_certain=False)
         num_features = config.indomain.feature_dim if name == IN_DOMAIN else 1
         if kept[1] is None or kept[1] >= 2 * ROWS_PER_FEATURE * num_features:
             yield MetricName(f"fid_limit{{}}_{name}", *kept, has_k=True, is_certain=False)

@@ -33,6 +33,18 @@ _IMAGES = (
     ),
     (r"coverage\d", "Coverage", "share of real images with a sample in their neighbourhood", REAL),
     (
+        r"clipped_density\d",
+        "Clipped density",
+        "share of samples as close to real images as these are to each other, if the others are far away",
+        REAL,
+    ),
+    (
+        r"clipped_coverage\d",
+        "Clipped coverage",
+        "share of real images, drawn again, that would fill the neighbourhoods of real images as far",
+        REAL,
+    ),
+    (
         r"diversity_given_prompt_(\w+)$",
         "Diversity given the prompt, by {}",
         "distance between samples of one meaning or label, relative to real images of it",

@@ -1,7 +1,7 @@
 """The scores of a set of images against a reference: names, values, intervals, and marks where a score misleads."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,8 +41,7 @@ def feature_scores(
     if min(map(len, (samples, reference, training))) < LEAST_ROWS:
         return metrics, intervals
     manifold = manifold_scores(samples, reference)
-    for name in ("precision", "recall", "density", "coverage"):
-        metrics[f"{name}{suffix}"] = getattr(manifold, name)
+    metrics |= {f"{name}{suffix}": value for name, value in asdict(manifold).items()}
     metrics[f"near_duplicates{suffix}"] = near_duplicates(samples[: len(reference)], reference).share
     copied = memorisation(samples, training, reference).share_copied
     metrics[f"copied{suffix}"] = copied

@@ -53,6 +53,7 @@ def test_a_report(scored: Run) -> None:
     suffix = f"{NUM_TEST}_indomain"
     distances = {f"fid{suffix}", f"kid{suffix}", f"kid{suffix}_std", f"is{suffix}", f"is{suffix}_std"}
     distances |= {f"{name}{suffix}" for name in ("precision", "recall", "density", "coverage")}
+    distances |= {f"{name}{suffix}" for name in ("clipped_density", "clipped_coverage")}
     distances |= {f"{name}{suffix}" for name in ("near_duplicates", "copied", "fid_limit")}
     assert set(report["metrics"]) <= distances | {"r_precision_10"} | attributes
     assert set(report["metrics"]) >= distances | {"r_precision_10", "colour_accuracy", "background_accuracy"}

@@ -33,6 +33,8 @@ SCORES = {
         "recall24_indomain": 0.79167,
         "density24_indomain": 1.0667,
         "coverage24_indomain": 1.0,
+        "clipped_density24_indomain": 1.0,
+        "clipped_coverage24_indomain": 1.0,
         "near_duplicates24_indomain": 0.0,
         "copied24_indomain": 0.5,
         "fid_limit24_indomain": 0.026497,

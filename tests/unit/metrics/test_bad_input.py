@@ -91,7 +91,7 @@ def test_samples_all_alike_have_the_values_of_a_collapse() -> None:
 
 def test_samples_that_are_the_reference() -> None:
     assert SCORES["fid"](SAMPLES, SAMPLES) == 0.0
-    assert manifold_scores(SAMPLES, SAMPLES) == ManifoldScores(1.0, 1.0, 1.0, 1.0)
+    assert manifold_scores(SAMPLES, SAMPLES) == ManifoldScores(*[1.0] * 6)
     assert memorisation(SAMPLES, SAMPLES, OTHERS).share_copied == 1.0
     # Unbiased, and so below 0 where no pair of different pictures but each with itself is left out of one side alone.
     assert kernel_distance(SAMPLES, SAMPLES, 1, 40, 0)[0] < 0

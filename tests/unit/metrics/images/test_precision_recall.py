@@ -1,13 +1,14 @@
 """Precision, recall, density, coverage: by hand, against all balls written out, and what must not change them."""
 
 from dataclasses import astuple
+from itertools import combinations
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from ganrnn.errors import BadInput
-from ganrnn.metrics.images.precision_recall import ManifoldScores, manifold_scores
+from ganrnn.metrics.images.precision_recall import ManifoldScores, manifold_scores, share_of_good
 from ganrnn.metrics.statistics import neighbours
 
 RNG = np.random.default_rng(0)
@@ -21,12 +22,19 @@ def by_definition(x: NDArray[np.float64], y: NDArray[np.float64], k: int, densit
     def radii(z: NDArray[np.float64], k: int) -> NDArray[np.float64]:
         return np.sort(np.linalg.norm(z[:, None] - z[None], axis=2), axis=1)[:, k]  # column 0 is the row itself
 
+    def in_balls(distances: NDArray[np.float64], itself: int) -> float:
+        bound = np.minimum(radii(y, density_k), np.sort(radii(y, density_k))[(len(y) - 1) // 2])
+        return float(np.minimum(((distances <= bound[None]).sum(axis=1) - itself) / density_k, 1).mean())
+
     open_balls = between < radii(y, density_k)[None]
+    filled = np.minimum(open_balls.sum(axis=0) / density_k, 1).mean()
     return ManifoldScores(
         (between <= radii(y, k)[None]).any(axis=1).mean(),
         (between <= radii(x, k)[:, None]).any(axis=0).mean(),
         open_balls.sum(axis=1).mean() / density_k,
         open_balls.any(axis=0).mean(),
+        min(in_balls(between, 0) / in_balls(np.linalg.norm(y[:, None] - y[None], axis=2), 1), 1),
+        share_of_good(filled, len(x), len(y), density_k),
     )
 
 
@@ -44,14 +52,18 @@ def test_on_a_line_by_hand() -> None:
     reference, samples = np.array([[0.0], [1.0], [3.0]]), np.array([[1.5], [2.0], [-1.0], [-1.0], [9.0]])
     # 1.5 lies in the balls of 1 and 3, 2 in that of 3 and on that of 1, -1 on that of 0, 9 in none.
     # Of the reference 1 lies on that of 1.5, 3 in that of 9, 0 in none.
-    assert manifold_scores(samples, reference, 1, 1) == ManifoldScores(4 / 5, 2 / 3, 3 / 5, 2 / 3)
+    # Clipped, the ball of 3 reaches 1 as well: 1.5 lies in that of 1, 2 on those of 1 and 3, -1 on that of 0. 0 lies on
+    # that of 1, 1 on that of 0, 3 on none. Of 3 balls 2 are full; of one good sample a ball is full in 1 of 3 cases, of
+    # three in 3 of 5, of four in 4 of 6.
+    expected = ManifoldScores(4 / 5, 2 / 3, 3 / 5, 2 / 3, 1.0, 4 / 5)
+    assert astuple(manifold_scores(samples, reference, 1, 1)) == pytest.approx(astuple(expected), abs=1e-12)
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e-9, 1e9])
 def test_a_copy_of_the_reference_scores_one(scale: float) -> None:
     """All surfaces pass through samples here, and rounding must not move one across."""
     reference = scale * (RNG.normal(size=(300, 24)) + 5)
-    assert manifold_scores(RNG.permutation(reference), reference) == ManifoldScores(1.0, 1.0, 1.0, 1.0)
+    assert manifold_scores(RNG.permutation(reference), reference) == ManifoldScores(*[1.0] * 6)
 
 
 def test_order_and_blocks_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,6 +86,34 @@ def test_quality_and_diversity_are_told_apart() -> None:
 def test_one_picture_over_and_over_has_no_recall() -> None:
     scores = manifold_scores(np.repeat(REFERENCE[:1] * 0.5, 30, axis=0), REFERENCE)
     assert scores.precision == 1.0 and scores.recall == 0.0 and scores.coverage < 0.2
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 1.0])
+def test_clipped_scores_fall_as_the_share_of_good_samples_does(share: float) -> None:
+    """Bad samples lie far away; a few real pictures do too, which makes density and coverage no better."""
+    rng = np.random.default_rng(2)
+    reference, samples = rng.normal(size=(1000, 8)), rng.normal(size=(1000, 8))
+    samples[round(1000 * share) :] += 40
+    reference[:20] = 40 + 30 * rng.normal(size=(20, 8))
+    scores = manifold_scores(samples, reference)
+    assert scores.clipped_density == pytest.approx(share, abs=0.04)
+    assert scores.clipped_coverage == pytest.approx(share, abs=0.06)
+    assert share > 0.5 or scores.density > share + 1.5
+
+
+@pytest.mark.parametrize(("num_samples", "num_reference", "k"), [(4, 5, 2), (6, 4, 3), (1, 3, 1), (5, 6, 5)])
+def test_good_samples_among_neighbours_in_every_order(num_samples: int, num_reference: int, k: int) -> None:
+    """Balls of as many good samples as there are, over all orders of samples and other pictures by distance."""
+    fills = []
+    for num_good in range(num_samples + 1):
+        places = range(num_good + num_reference - 1)
+        orders = [sorted({*places} - {*good}) for good in combinations(places, num_good)]  # of the other pictures
+        fills.append(sum(min(others[k - 1] - (k - 1), k) for others in orders) / len(orders) / k)
+    for num_good, filled in enumerate(fills):
+        assert share_of_good(filled, num_samples, num_reference, k) == pytest.approx(num_good / num_samples, abs=1e-9)
+    halfway = (fills[0] + fills[1]) / 2
+    assert share_of_good(halfway, num_samples, num_reference, k) == pytest.approx(0.5 / num_samples)
+    assert share_of_good(1.0, num_samples, num_reference, k) == 1
 
 
 @pytest.mark.parametrize(
