@@ -198,3 +198,7 @@ def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, torc
         index, name = key.split(".", 1)
         state.setdefault(int(index), {})[name] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    for parameter, moments in optimizer.state.items():
+        for name, value in moments.items():
+            if value.shape == parameter.shape:  # with the memory layout of the weight, as before it was saved
+                moments[name] = torch.empty_like(parameter).copy_(value)

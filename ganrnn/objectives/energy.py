@@ -15,9 +15,8 @@ _EPSILON = 1e-6
 
 
 def energy_score(
-    first: torch.Tensor,  # float32 [N, 3, H, W], -1 to 1: a sample of each condition
-    second: torch.Tensor,  # the same with other noise
-    real: torch.Tensor,  # the real picture of each condition
+    samples: torch.Tensor,  # float32 [2 N, 3, H, W], -1 to 1: a sample of each condition, then another of each
+    real: torch.Tensor,  # the real picture of each condition, [N, 3, H, W]
     repulsion: float = 1.0,  # share of the distance between the samples that counts; only 1 is a proper score
 ) -> torch.Tensor:
     """Mean distance of both samples to the real picture minus half the distance between the samples.
@@ -25,8 +24,9 @@ def energy_score(
     Of whole pictures, whose distance sees how parts belong together, plus that of patches of 4 x 4, in which a wrong
     background counts as much as a wrong object.
     """
-    to_real, between = _distance(first, real) + _distance(second, real), _distance(first, second)
-    return (to_real - repulsion * between) / 2
+    first, second = samples.chunk(2)
+    to_real = _distance(samples, torch.cat([real, real]))
+    return to_real - repulsion / 2 * _distance(first, second)
 
 
 def _distance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

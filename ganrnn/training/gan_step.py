@@ -41,11 +41,15 @@ class MicroBatch:
     """Rows of one backward pass with the pictures generated for them."""
 
     real: torch.Tensor  # float32 [N, 3, H, W]
-    z: torch.Tensor  # float32 [N, z_dim]
-    condition: torch.Tensor  # float32 [N, C], by the discriminator's encoder, with its graph
-    generator_condition: torch.Tensor  # float32 [N, C], by the generator's encoder
+    z: torch.Tensor  # float32 [k N, z_dim]: k is 2 for the energy score, else 1
+    condition: torch.Tensor  # float32 [N, C], by the discriminator's encoder, with its graph; [0] before it learns
     batch: Batch  # as collated; its `keys` int64 [N] are equal for conditions with the same meaning
-    fake: torch.Tensor  # float32 [N, 3, H, W], with the graph of generator and encoder if they learn from it
+    fakes: torch.Tensor  # float32 [k N, 3, H, W], with the graph of generator and encoder if they learn from them
+
+    @property
+    def fake(self) -> torch.Tensor:
+        """A picture of each condition, float32 [N, 3, H, W]."""
+        return self.fakes[: len(self.real)]
 
 
 class Gan:
@@ -144,16 +148,25 @@ class Gan:
 
     def _micro_batch(self, batch: Batch, with_graph: bool) -> MicroBatch:
         real = pictures.to_float(batch["images"])
-        z = torch.randn(len(real), self.config.z_dim, device=real.device)
-        condition = self.encoder(*(batch[name] for name in self.encoder_inputs))
+        num_samples = 2 if self.config.energy_weight else 1
+        # Drawn row by row, so that the noise of a row does not depend on how the batch is cut.
+        z = torch.randn(len(real), num_samples * self.config.z_dim, device=real.device)
+        z = torch.cat(z.chunk(num_samples, dim=1))
+        condition = real.new_empty(0)
+        if self.step_index >= self.config.num_energy_steps:
+            condition = self.encoder(*(batch[name] for name in self.encoder_inputs))
         with torch.set_grad_enabled(with_graph):
-            generator_condition, fake = self._generate_for(batch, z)
-        return MicroBatch(real, z, condition, generator_condition, batch, fake)
+            fakes = self._generate_for(batch, z if with_graph else z[: len(real)])
+        return MicroBatch(real, z, condition, batch, fakes)
 
-    def _generate_for(self, batch: Batch, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The generator's reading of the conditions of a batch, [N, C], and its pictures, [N, 3, H, W]."""
+    def _generate_for(self, batch: Batch, z: torch.Tensor) -> torch.Tensor:
+        """Pictures for a batch of N rows and their noise, [k N, z_dim]: k samples of each row, [k N, 3, H, W]."""
         condition = self.generator_encoder(*(batch[name] for name in self.encoder_inputs))
-        return condition, self.generated(z, condition, *self.generator_inputs(batch, self.generator_encoder))
+        num_samples = len(z) // len(condition)
+        batch = {name: torch.cat([tensor] * num_samples) for name, tensor in batch.items()}
+        return self.generated(
+            z, condition.repeat(num_samples, 1), *self.generator_inputs(batch, self.generator_encoder)
+        )
 
     def generated(self, z: torch.Tensor, condition: torch.Tensor, *generator_inputs: Any) -> torch.Tensor:
         """The generator's pictures, float32 [N, 3, H, W], in the precision of the config."""
@@ -231,26 +244,17 @@ class Gan:
         return metrics
 
     def _generator_loss(self, micro_batch: MicroBatch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        config, fakes = self.config, self._generator_samples(micro_batch)
-        losses = dict(self.auxiliary_losses(micro_batch, fakes[0]))
+        config, fakes = self.config, micro_batch.fakes
+        if not fakes.requires_grad:
+            fakes = self._generate_for(micro_batch.batch, micro_batch.z)
+        losses = dict(self.auxiliary_losses(micro_batch, fakes[: len(micro_batch.real)]))
         if config.energy_weight:
-            first, second = fakes
-            score = energy_score(first, second, micro_batch.real, config.repulsion_at(self.step_index))
+            score = energy_score(fakes, micro_batch.real, config.repulsion_at(self.step_index))
             losses["energy"] = (config.energy_weight, score)
         if self.step_index >= config.num_energy_steps:
-            losses |= self._adversarial_losses(micro_batch, torch.cat(fakes))
+            losses |= self._adversarial_losses(micro_batch, fakes)
         loss = torch.stack([weight * value for weight, value in losses.values()]).sum()
         return loss, {name: value for name, (_, value) in losses.items()}
-
-    def _generator_samples(self, micro_batch: MicroBatch) -> list[torch.Tensor]:
-        """A picture of each condition or, for the energy score, two: [N, 3, H, W] each, with graphs."""
-        fake, condition, batch = micro_batch.fake, micro_batch.generator_condition, micro_batch.batch
-        if not fake.requires_grad:
-            condition, fake = self._generate_for(batch, micro_batch.z)
-        if not self.config.energy_weight:
-            return [fake]
-        z = torch.randn(len(fake), self.config.z_dim, device=fake.device)
-        return [fake, self.generated(z, condition, *self.generator_inputs(batch, self.generator_encoder))]
 
     def _adversarial_losses(self, micro_batch: MicroBatch, fake: torch.Tensor) -> dict[str, tuple[float, torch.Tensor]]:
         """The generator's losses by the discriminator for one or two samples of each condition, [k N, 3, H, W]."""

@@ -30,26 +30,28 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: None = None) -> None:  # type: ignore[override]  # no closure is ever called
         """Move all matrices that have a gradient."""
         for group in self.param_groups:
-            stacks: dict[tuple[int, int], list[torch.Tensor]] = defaultdict(list)
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    stacks[len(parameter), parameter[0].numel()].append(parameter)
-            for (num_rows, num_columns), parameters in stacks.items():
-                moved = orthogonalised(torch.stack([self._momentum_of(parameter) for parameter in parameters]))
+            parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
+            stacks: dict[torch.Size, list[tuple[torch.Tensor, torch.Tensor]]] = defaultdict(list)
+            for parameter, momentum in zip(parameters, self._momenta_of(parameters), strict=True):
+                stacks[momentum.shape].append((parameter, momentum))
+            for (num_rows, num_columns), pairs in stacks.items():
+                matrices = orthogonalised(torch.stack([momentum for _, momentum in pairs]))
                 rate = group["lr"] * max(1.0, num_rows / num_columns) ** 0.5
-                for parameter, matrix in zip(parameters, moved, strict=True):
+                for (parameter, _), matrix in zip(pairs, matrices, strict=True):
                     parameter.sub_(matrix.view_as(parameter), alpha=rate)
 
-    def _momentum_of(self, parameter: torch.Tensor) -> torch.Tensor:
-        """Nesterov's look ahead along the running average of the gradients, [rows, columns], which moves on."""
-        assert parameter.grad is not None
+    def _momenta_of(self, parameters: list[torch.Tensor]) -> tuple[torch.Tensor, ...]:
+        """Nesterov's look ahead along the running averages of the gradients, [rows, columns] each, which move on."""
         # Contiguous, whatever the memory format: a training goes on with the same bits when it is resumed.
-        gradient = parameter.grad.contiguous().flatten(1)
-        state = self.state[parameter]
-        if not state:
-            state["average"] = torch.zeros_like(gradient)
-        state["average"].lerp_(gradient, 1 - _MOMENTUM)
-        return gradient.lerp(state["average"], _MOMENTUM)
+        gradients = [parameter.grad.contiguous().flatten(1) for parameter in parameters if parameter.grad is not None]
+        states = [self.state[parameter] for parameter in parameters]
+        for state, gradient in zip(states, gradients, strict=True):
+            if not state:
+                state["average"] = torch.zeros_like(gradient)
+        averages = [state["average"] for state in states]
+        torch._foreach_lerp_(averages, gradients, 1 - _MOMENTUM)
+        momenta: tuple[torch.Tensor, ...] = torch._foreach_lerp(gradients, averages, _MOMENTUM)
+        return momenta
 
 
 def orthogonalised(matrices: torch.Tensor) -> torch.Tensor:
@@ -59,6 +61,6 @@ def orthogonalised(matrices: torch.Tensor) -> torch.Tensor:
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     a, b, c = _COEFFICIENTS
     for _ in range(_NUM_ITERATIONS):
-        gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
+        gram = torch.bmm(x, x.mT)
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return x.mT if is_tall else x

@@ -56,16 +56,9 @@ class Player:
         of_muon = {id(matrix) for matrix in matrices}
         others = [parameter for parameter in self.parameters if id(parameter) not in of_muon]
         betas = (config.beta1, config.beta2)
-        # On a CPU the fused kernel assumes that weights, gradients and moments have the same memory layout.
-        is_contiguous = all(parameter.is_contiguous() for parameter in others)
-        self.optimizer = torch.optim.Adam(
-            others,
-            lr=config.learning_rate,
-            betas=betas,
-            eps=1e-8,
-            fused=is_contiguous,
-            foreach=not is_contiguous,
-        )
+        # On a CPU the fused kernel assumes that a weight, its gradient and moments have one memory layout: `update`
+        # makes gradients so, ganrnn/checkpoint.py moments.
+        self.optimizer = torch.optim.Adam(others, lr=config.learning_rate, betas=betas, eps=1e-8, fused=True)
 
     def begin(self, step: int, num_steps: int, factor: float) -> None:
         """Zero the gradients and set the learning rates of a step, times a factor."""
@@ -76,6 +69,9 @@ class Player:
 
     def update(self) -> torch.Tensor:
         """One step with gradients averaged over the workers and clipped; returns their norm before clipping."""
+        for parameter in self.parameters:
+            if parameter.grad is not None and parameter.grad.stride() != parameter.stride():
+                parameter.grad = torch.empty_like(parameter).copy_(parameter.grad)
         average_gradients(self.parameters)
         norm = nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None], foreach=True)
         if self.config.max_gradient_norm:

@@ -32,11 +32,13 @@ class PaletteGenerator(StyleGenerator):
         return _scaled(super()._style_of(z, _scaled(condition)))
 
     def _picture_of(self, x: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
-        mixture = F.pixel_shuffle(self.to_mixture(x), 2)
+        height, width = x.shape[2:]
+        mixture = self.to_mixture(x).view(len(x), -1, 4, height, width)  # [N, channels, 4 pixels of a patch, H/2, W/2]
         own, logits = mixture[:, : -1 - _NUM_COLOURS], mixture[:, -1 - _NUM_COLOURS :]
-        shares = logits.softmax(1)  # [N, 1 + _NUM_COLOURS, H, W]
+        shares = logits.softmax(1)
         palette = self.palette(style).view(len(x), _NUM_COLOURS, -1)  # [N, _NUM_COLOURS, out_channels]
-        return own * shares[:, :1] + torch.einsum("nkhw,nkc->nchw", shares[:, 1:], palette)
+        patches = own * shares[:, :1] + torch.einsum("nkphw,nkc->ncphw", shares[:, 1:], palette)
+        return F.pixel_shuffle(patches.flatten(1, 2), 2)
 
 
 def _scaled(x: torch.Tensor) -> torch.Tensor:

@@ -20,13 +20,16 @@ from ganrnn.networks.images.word_attention import MAX_POSITIONS, WordAttention, 
 
 
 class ModulatedConv(nn.Module):
-    """Convolution whose input channels are scaled by a style, followed by demodulation and bias."""
+    """Convolution whose input channels are scaled by a style, followed by demodulation and bias.
+
+    It may also double its input, after the scale: both commute, and the smaller maps are scaled faster.
+    """
 
     def __init__(
         self, in_channels: int, out_channels: int, style_dim: int, kernel_size: int = 3, wrap: bool = False
     ) -> None:
         super().__init__()
-        self.num_columns = kernel_size // 2 if wrap else 0
+        self.wrap, self.num_columns = wrap, kernel_size // 2 if wrap else 0
         self.padding = (kernel_size // 2, kernel_size // 2 - self.num_columns)
         fan_in = in_channels * kernel_size**2
         self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel_size, kernel_size) * fan_in**-0.5)
@@ -39,12 +42,15 @@ class ModulatedConv(nn.Module):
         self,
         x: torch.Tensor,  # [N, in_channels, H, W]
         style: torch.Tensor,  # [N, style_dim]
-    ) -> torch.Tensor:  # [N, out_channels, H, W]
+        doubles: bool = False,
+    ) -> torch.Tensor:  # [N, out_channels, H, W], or [N, out_channels, 2 H, 2 W] where it doubles
         scale = self.style(style)
         power = self.weight.square().sum((2, 3))
         demodulation = torch.rsqrt(scale.square() @ power.T + 1e-8)
-        x = continued(x * scale[:, :, None, None], self.num_columns)
-        x = F.conv2d(x, self.weight, padding=self.padding)
+        x = x * scale[:, :, None, None]
+        if doubles:
+            x = double(x, self.wrap)
+        x = F.conv2d(continued(x, self.num_columns), self.weight, padding=self.padding)
         return x * demodulation[:, :, None, None] + self.bias[:, None, None]
 
 
@@ -89,7 +95,7 @@ class StyleGenerator(nn.Module):
         self._add_last_layers(in_channels, out_channels, style_dim)
 
     def _add_last_layers(self, in_channels: int, out_channels: int, style_dim: int) -> None:
-        self.last = ModulatedConv(in_channels, in_channels, style_dim, kernel_size=1)
+        self.last = ModulatedConv(in_channels, in_channels, style_dim, kernel_size=1, wrap=self.wrap)
         self.to_rgb = Conv(in_channels, out_channels, 3, self.wrap)
 
     def forward(
@@ -104,9 +110,7 @@ class StyleGenerator(nn.Module):
         if self.wrap:
             x = _rolled(x, z)
         for level, (first, second) in enumerate(zip(self.first, self.second, strict=True)):
-            if level:
-                x = double(x, self.wrap)
-            x = F.leaky_relu(first(x, style), SLOPE) * GAIN
+            x = F.leaky_relu(first(x, style, doubles=level > 0), SLOPE) * GAIN
             if maps:
                 x = (x + maps[level]) * 0.5**0.5
             if words is not None and level < len(self.looking):
@@ -127,7 +131,7 @@ class StyleGenerator(nn.Module):
 
     def _picture_of(self, x: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
         """The largest maps [N, C, H/2, W/2] to the picture [N, out_channels, H, W]."""
-        x = F.leaky_relu(self.last(double(x, self.wrap), style), SLOPE) * GAIN
+        x = F.leaky_relu(self.last(x, style, doubles=True), SLOPE) * GAIN
         picture: torch.Tensor = self.to_rgb(x)
         return picture
 

@@ -144,8 +144,8 @@ def with_steady_adam(**changes: Any) -> ImageGan:
 
 def shared_noise(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same noise for the same rows however a batch is cut: rows of one table, in order."""
-    rows = iter(torch.empty(64, CONFIG.z_dim).normal_(generator=torch.Generator().manual_seed(5)))
-    monkeypatch.setattr(torch, "randn", lambda num, dim, **_: torch.stack([next(rows) for _ in range(num)]))
+    rows = iter(torch.empty(64, 2 * CONFIG.z_dim).normal_(generator=torch.Generator().manual_seed(5)))
+    monkeypatch.setattr(torch, "randn", lambda num, dim, **_: torch.stack([next(rows)[:dim] for _ in range(num)]))
 
 
 def test_accumulated_pieces_equal_the_whole_batch() -> None:

@@ -227,7 +227,7 @@ def test_what_a_judge_says_is_a_matching_loss_and_a_binary_one() -> None:
     task.attach_judge(judge())
     rows = tiny.rows(6)
     batch, fake = task.collate(rows), torch.rand(6, 3, 16, 16) * 2 - 1
-    chunk = MicroBatch(fake, fake, fake, fake, batch, fake)
+    chunk = MicroBatch(fake, fake, fake, batch, fake)
     fake.requires_grad_()
     weight, loss = task.auxiliary_losses(chunk, fake)["judged"]
     average = task.judge.average
