@@ -46,6 +46,8 @@ JITTER = 0.04  # largest shift of the objects, as a share of the shorter side
 HELD_OUT_SHARE = 0.1
 ANTIALIAS = 4
 READING_SIZE = 32
+_OBJECT_LEVELS = 64  # a pixel further than this from the background, in grey levels, belongs to an object
+FACTOR_COLUMNS: Mapping[str, Sequence[int]] = {"centroid": (0, 1), "size": (2,), "background": (3,)}  # of `factors`
 
 Split = Literal["train", "val", "test"]
 Kind = Literal["captions", "edits", "styles", "statements", "panoramas"]
@@ -254,6 +256,27 @@ def _distance(images: torch.Tensor, templates: torch.Tensor) -> torch.Tensor:
     """Squared distances [N, K] of pictures to templates."""
     flat = images.flatten(1)
     return flat.square().sum(1, keepdim=True) - 2 * flat @ templates.T + templates.square().sum(1)
+
+
+def factors(images: torch.Tensor) -> np.ndarray:
+    """What can vary among pictures of equal attributes, float32 [N, 4]: centroid, area, level of the background.
+
+    images:  uint8 [N, 3, height, width]
+
+    The centroid, first across, then down, and the area are those of all objects together, in pixels; the level is the
+    mean of what is no object, in grey levels. The background is the one that most of the border is nearer to.
+    """
+    height, width = images.shape[2:]
+    x = images.float()
+    border = torch.cat((x[:, :, 0], x[:, :, -1], x[..., 0], x[..., -1]), 2).mean(1).median(1).values
+    colours = torch.tensor([BACKGROUNDS["black"], BACKGROUNDS["white"]]).float()
+    background = colours[(border > colours.mean()).long()][:, :, None, None]
+    is_object = (x - background).abs().amax(1) > _OBJECT_LEVELS
+    area, rest = is_object.flatten(1).sum(1), (~is_object).flatten(1).sum(1)
+    across = is_object.sum(1) @ torch.arange(width) / area.clamp(min=1)
+    down = is_object.sum(2) @ torch.arange(height) / area.clamp(min=1)
+    level = (x.mean(1) * ~is_object).flatten(1).sum(1) / rest.clamp(min=1)
+    return torch.stack((across, down, area, level), 1).numpy()
 
 
 def attribute_accuracy(images: torch.Tensor, expected: Sequence[Attributes]) -> dict[str, tuple[int, int]]:

@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 
+from ganrnn.data.built_in import KINDS
+from ganrnn.data.scenes import FACTOR_COLUMNS
 from ganrnn.errors import BadInput
 from ganrnn.metrics.extractors.described_network import DescribedExtractor
 from ganrnn.metrics.extractors.load import Extractor
@@ -134,6 +136,8 @@ def _image_names(recipe: Recipe, expected: Expected, extractor: Extractor | None
         for compared in ("pixels", *has_classes):
             for score in ("diversity", "coverage"):
                 yield MetricName(f"{score}_given_prompt_{compared}", is_certain=False)
+        if expected.attributes and KINDS[recipe.ingest.scenes.kind].factors:
+            yield from (MetricName(f"spread_{factor}", is_certain=False) for factor in FACTOR_COLUMNS)
     if expected.attributes:
         yield from (MetricName(f"{name}_accuracy", is_certain=False) for name in expected.attributes)
         if expected.has_sources:

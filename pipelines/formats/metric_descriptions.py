@@ -56,6 +56,12 @@ _IMAGES = (
         "share of real images with a sample of their meaning or label nearer than the nearest other real one",
         REAL,
     ),
+    (
+        r"spread_(\w+)$",
+        "Spread of the {} given the prompt",
+        "standard deviation among samples of one meaning, relative to that among real images of it",
+        REAL,
+    ),
     (r"near_duplicates\d", "Near-duplicates", "share of samples with a near-duplicate among the samples", REAL),
     (
         r"copied\d",

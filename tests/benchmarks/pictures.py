@@ -23,6 +23,8 @@ FIGURES = {
     "demo_r_precision_100": "r_precision_100",
     "demo_diversity_given_prompt": "diversity_given_prompt_pixels",
     "demo_coverage_given_prompt": "coverage_given_prompt_pixels",
+    "demo_centroid_spread": "spread_centroid",
+    "demo_background_spread": "spread_background",
     "demo_precision": "precision2k_indomain",
     "demo_recall": "recall2k_indomain",
     "demo_other_colour": "other_colour_accuracy",

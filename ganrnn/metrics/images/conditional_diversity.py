@@ -6,11 +6,11 @@ A condition is what a picture is asked to be: a meaning, a label, attributes. Di
 samples of one condition over that between real pictures of it. Distance alone can be had by changing what real pictures
 of the condition have in common; coverage, the share of real pictures that have a sample of their condition nearer than
 their nearest real neighbour of it, cannot. It follows Naeem et al. 2020, "Reliable Fidelity and Diversity Metrics for
-Generative Models", with one neighbour, within conditions.
+Generative Models", with one neighbour, within conditions. `spreads` compares single properties in the same way.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Self
@@ -120,52 +120,78 @@ def _hashed(text: str) -> tuple[bytes, str]:
 
 
 @dataclass(frozen=True)
-class ConditionalScores:
-    """Diversity and coverage given the condition, with 95 % intervals over conditions, and the number of these."""
+class Ratio:
+    """A sum over conditions relative to another, with its 95 % interval: that of a bootstrap over conditions."""
 
-    diversity: float
-    diversity_interval: Interval
-    coverage: float
-    coverage_interval: Interval
-    num_conditions: int
+    value: float
+    interval: Interval
+
+
+@dataclass(frozen=True)
+class ConditionalScores:
+    """Diversity and coverage given the condition."""
+
+    diversity: Ratio
+    coverage: Ratio
 
 
 def conditional_scores(samples: ConditionSubset, real: ConditionSubset, seed: int) -> ConditionalScores | None:
     """Scores over the conditions that have at least two of both; of both, as many rows count as the smaller has.
 
-    None where there is no such condition, or where real pictures of no condition differ. The intervals are those of a
-    bootstrap over conditions.
+    None where there is no such condition, or where real pictures of no condition differ.
     """
-    require_same_width(samples.features, real.features, "diversity given the condition")
-    parts = np.array(list(_of_conditions(samples, real)))  # [C, 4]
-    if not len(parts) or not parts[:, 1].any():
+    parts = np.array([_of_condition(x, y) for x, y in _pairs(samples, real)]).reshape(-1, 4)
+    diversity, coverage = _ratio(parts[:, 0], parts[:, 1], seed), _ratio(parts[:, 2], parts[:, 3], seed)
+    return ConditionalScores(diversity, coverage) if diversity and coverage else None
+
+
+def spreads(
+    samples: ConditionSubset, real: ConditionSubset, columns: Mapping[str, Sequence[int]], seed: int
+) -> dict[str, Ratio]:
+    """By name, the standard deviation of some columns among samples of one condition, over that among real ones.
+
+    columns:  by name, which features count together: of several, the root of the sum of their variances
+
+    As in `conditional_scores`; a name is left out where real pictures of no condition differ in its columns.
+    """
+    deviations = np.array([(x.var(0, ddof=1), y.var(0, ddof=1)) for x, y in _pairs(samples, real)])  # [C, 2, D]
+    by_name = {}
+    for name, chosen in columns.items() if len(deviations) else ():
+        of_samples, of_real = np.sqrt(deviations[:, :, list(chosen)].sum(2)).T
+        if ratio := _ratio(of_samples, of_real, seed):
+            by_name[name] = ratio
+    return by_name
+
+
+def _ratio(numerators: NDArray[np.float64], denominators: NDArray[np.float64], seed: int) -> Ratio | None:
+    """The ratio of the sums over conditions [C]; None where the denominators are 0."""
+    if not denominators.any():
         return None
-    draws = np.random.default_rng(seed % 2**64).integers(0, len(parts), (_NUM_RESAMPLES, len(parts)))
-    resampled = parts[draws].sum(1)  # [_NUM_RESAMPLES, 4]
-    resampled = resampled[resampled[:, 1] > 0]
-    (sample_distance, real_distance, num_covered, num_real), among = parts.sum(0), np.percentile
-    diversity_low, diversity_high = among(resampled[:, 0] / resampled[:, 1], (2.5, 97.5))
-    coverage_low, coverage_high = among(resampled[:, 2] / resampled[:, 3], (2.5, 97.5))
-    return ConditionalScores(
-        float(sample_distance / real_distance),
-        (float(diversity_low), float(diversity_high)),
-        float(num_covered / num_real),
-        (float(coverage_low), float(coverage_high)),
-        len(parts),
-    )
+    count = len(denominators)
+    draws = np.random.default_rng(seed % 2**64).integers(0, count, (_NUM_RESAMPLES, count))
+    above, below = numerators[draws].sum(1), denominators[draws].sum(1)
+    low, high = np.percentile(above[below > 0] / below[below > 0], (2.5, 97.5))
+    return Ratio(float(numerators.sum() / denominators.sum()), (float(low), float(high)))
 
 
-def _of_conditions(samples: ConditionSubset, real: ConditionSubset) -> Iterator[tuple[float, float, int, int]]:
-    """By condition: mean distance of two samples, of two real pictures, how many real ones are covered, of how many."""
+def _pairs(
+    samples: ConditionSubset, real: ConditionSubset
+) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """By condition, as many rows of samples as of real pictures, where there are at least two."""
+    require_same_width(samples.features, real.features, "diversity given the condition")
     reals = real.by_condition()
     for name, x in samples.by_condition().items():
         count = min(len(x), len(reals.get(name, ())))
         if count >= 2:
-            x, y = x[:count], reals[name][:count]
-            between = _distances(y, y)
-            nearest_real = np.where(np.eye(count, dtype=bool), np.inf, between).min(1)
-            num_covered = int((_distances(y, x).min(1) < nearest_real).sum())
-            yield _mean_of_pairs(_distances(x, x)), _mean_of_pairs(between), num_covered, count
+            yield x[:count], reals[name][:count]
+
+
+def _of_condition(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float, int, int]:
+    """Mean distance of two samples, of two real pictures, how many real ones are covered, of how many."""
+    between = _distances(y, y)
+    nearest_real = np.where(np.eye(len(y), dtype=bool), np.inf, between).min(1)
+    num_covered = int((_distances(y, x).min(1) < nearest_real).sum())
+    return _mean_of_pairs(_distances(x, x)), _mean_of_pairs(between), num_covered, len(y)
 
 
 def _distances(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:

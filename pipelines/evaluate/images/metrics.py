@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from ganrnn.data.scenes import FACTOR_COLUMNS
 from ganrnn.errors import BadInput
-from ganrnn.metrics.images.conditional_diversity import ConditionSubset, conditional_scores
+from ganrnn.metrics.images.conditional_diversity import ConditionSubset, Ratio, conditional_scores, spreads
 from ganrnn.metrics.images.feature_statistics import FeatureStatistics
 from ganrnn.metrics.images.frechet import frechet_distance
 from ganrnn.metrics.images.frechet_limit import ROWS_PER_FEATURE, frechet_limit
@@ -17,7 +18,7 @@ from ganrnn.metrics.images.precision_recall import manifold_scores
 from ganrnn.metrics.statistics.intervals import Interval, wilson_interval
 from pipelines.evaluate.images.block_result import Counts
 from pipelines.evaluate.images.protocol import Protocol
-from pipelines.evaluate.images.set_statistics import IN_DOMAIN, SetStatistics
+from pipelines.evaluate.images.set_statistics import FACTORS, IN_DOMAIN, SetStatistics
 from pipelines.formats.evaluation_report import GroupScores
 
 LEAST_ROWS = 6  # of the fifth neighbour and the row itself
@@ -144,12 +145,15 @@ def _add_features(
 def _add_conditional(
     scores: PictureScores, compared: str, subset: ConditionSubset, reference: ConditionSubset | None, seed: int
 ) -> None:
-    conditional = conditional_scores(subset, reference, seed) if reference else None
-    if conditional:
-        for name in ("diversity", "coverage"):
-            metric = f"{name}_given_prompt_{compared}"
-            scores.metrics[metric] = getattr(conditional, name)
-            scores.intervals[metric] = getattr(conditional, f"{name}_interval")
+    ratios = dict[str, Ratio]()
+    if reference and compared == FACTORS:
+        spread_of = spreads(subset, reference, FACTOR_COLUMNS, seed)
+        ratios = {f"spread_{factor}": ratio for factor, ratio in spread_of.items()}
+    elif reference and (conditional := conditional_scores(subset, reference, seed)):
+        ratios[f"diversity_given_prompt_{compared}"] = conditional.diversity
+        ratios[f"coverage_given_prompt_{compared}"] = conditional.coverage
+    for metric, ratio in ratios.items():
+        scores.metrics[metric], scores.intervals[metric] = ratio.value, ratio.interval
 
 
 def _add_counts(scores: PictureScores, counts: Counts, num_candidates: int) -> None:

@@ -14,6 +14,7 @@ from ganrnn.metrics.statistics.moments import Moments
 from pipelines.evaluate.images.block_result import BlockResult, Counts
 
 IN_DOMAIN = "indomain"
+FACTORS = "factors"  # of scenes, among what pictures of one condition are compared by
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ import torch
 from ganrnn import checkpoint, cpu
 from ganrnn.data import images as pictures
 from ganrnn.data.built_in import KINDS
+from ganrnn.data.scenes import Kind
 from ganrnn.errors import BadInput
 from ganrnn.metrics.extractors import indomain
 from ganrnn.metrics.extractors.load import Extractor, load_extractor
@@ -39,7 +40,7 @@ from pipelines.evaluate.images.blocks import (
 from pipelines.evaluate.images.collector import NUM_EXTREMES
 from pipelines.evaluate.images.meaning import is_told_by_attributes, meanings
 from pipelines.evaluate.images.protocol import Protocol
-from pipelines.evaluate.images.set_statistics import IN_DOMAIN, counted
+from pipelines.evaluate.images.set_statistics import FACTORS, IN_DOMAIN, counted
 from pipelines.formats import prompts
 from pipelines.report.page import ReportPicture
 from pipelines.sampling.judge import Chooser
@@ -148,7 +149,7 @@ class BlockScorer:
             index=block.index,
             ids=rows.ids,
             features=features,
-            conditions=_conditions(rows, features),
+            conditions=_conditions(rows, features, self.protocol.built_in),
             counts=counts | counted(answers),
             groups=rows.groups,
             group_counts={
@@ -212,13 +213,17 @@ class BlockScorer:
         return scores
 
 
-def _conditions(rows: BlockRows, features: Mapping[str, ExtractedFeatures]) -> dict[str, ConditionSubset]:
-    """Pixels and features by condition; nothing where no row has one."""
+def _conditions(
+    rows: BlockRows, features: Mapping[str, ExtractedFeatures], built_in: Kind | None
+) -> dict[str, ConditionSubset]:
+    """Pixels, features and, of built-in scenes, factors by condition; nothing where no row has one."""
     known = [row for row, condition in enumerate(rows.conditions) if condition]
     if not known:
         return {}
     conditions, ids = ([names[row] for row in known] for names in (rows.conditions, rows.ids))
     compared = {PIXELS: pixel_features(rows.images[known])}
+    if built_in and (factors := KINDS[built_in].factors):
+        compared[FACTORS] = factors(rows.images[known])
     compared |= {name: extracted.values[known] for name, extracted in features.items()}
     return {
         name: ConditionSubset.from_features(values, conditions, ids, CONDITION_LIMITS)

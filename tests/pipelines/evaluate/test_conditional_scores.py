@@ -39,14 +39,20 @@ def write(folder: Path, seed: int, jitter: float, has_sources: bool) -> str:
     return uri
 
 
-def scored(folder: Path, jitter: float, condition: Condition = "text", has_sources: bool = False) -> PictureScores:
+def scored(
+    folder: Path,
+    jitter: float,
+    condition: Condition = "text",
+    has_sources: bool = False,
+    built_in: scenes.Kind | None = None,
+) -> PictureScores:
     """The scores of pictures with such a jitter against real ones, by a network of random weights."""
     jitters = {"reference": JITTER, "training": JITTER, "samples": jitter}
     uris = {name: write(folder, seed, value, has_sources) for seed, (name, value) in enumerate(jitters.items())}
     torch.manual_seed(0)
     config = indomain.InDomainConfig(base_channels=4, feature_dim=6)
     network = indomain.pack(indomain.InDomainNetwork(config, Vocabulary.build(["a", "b"]), 16, 16))
-    protocol = Protocol(("a", "b"), ("0", "1"), ("a", "b"), 2, 2, 64, 0, "", "", "attributes", None, has_seam=False)
+    protocol = Protocol(("a", "b"), ("0", "1"), ("a", "b"), 2, 2, 64, 0, "", "", "attributes", built_in, has_seam=False)
     scorer = BlockScorer(
         *(network, storage.sha256(network), ExtractorConfig(), protocol, condition),
         *(None, SamplingConfig(), None, None, 0, ""),
@@ -80,3 +86,13 @@ def test_there_is_no_score_where_no_two_pictures_have_one_condition(
 ) -> None:
     metrics = scored(tmp_path, JITTER, condition, has_sources).metrics
     assert "fid72_indomain" in metrics and not [name for name in metrics if "given_prompt" in name]
+
+
+def test_scenes_have_the_spread_of_what_varies_among_real_ones(tmp_path: Path) -> None:
+    scores = scored(tmp_path, JITTER / 2, built_in="captions")
+    low, high = scores.intervals["spread_centroid"]
+    assert low < scores.metrics["spread_centroid"] < high
+    assert scores.metrics["spread_centroid"] == pytest.approx(0.5, abs=0.1)
+    assert {"spread_size", "spread_background"} < {*scores.metrics}
+    assert scored(tmp_path, 0.0, built_in="captions").metrics["spread_centroid"] == 0
+    assert "spread_centroid" not in scored(tmp_path, JITTER).metrics, "pictures of one's own have no known objects"

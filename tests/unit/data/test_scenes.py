@@ -19,6 +19,7 @@ from ganrnn.data.scenes import (
     attribute_accuracy,
     describe,
     draw,
+    factors,
     is_held_out,
     pair_combinations,
     read_attributes,
@@ -137,3 +138,24 @@ def test_pairs_have_their_share_and_values_are_even() -> None:
 def test_wrong_settings_are_refused(wrong: dict[str, object], named: str) -> None:
     with pytest.raises(BadInput, match=named):
         ScenesConfig(**wrong)  # type: ignore[arg-type]
+
+
+def test_factors_are_centroid_area_and_level_of_the_background() -> None:
+    square = BIG_RED | {"shape": "square", "size": "small", "position": "center"}
+    image = torch.from_numpy(draw(square, 50, 100).copy()).permute(2, 0, 1)  # 19 by 19 pixels, around the middle
+    lighter, white = image.clone(), torch.full_like(image, 245)
+    lighter[:, :, :20] += 60
+    x, y, area, level = factors(torch.stack((image, lighter, white))).T
+    assert x[:2] == pytest.approx([49.5, 49.5], abs=0.3) and y[:2] == pytest.approx([24.5, 24.5], abs=0.3)
+    assert area == pytest.approx([19 * 19, 19 * 19, 0], abs=40)
+    assert level[2] == 245 and 10 <= level[0] < 12
+    assert level[1] - level[0] == pytest.approx(60 * 20 * 50 / (100 * 50 - area[0]))
+
+
+@pytest.mark.parametrize("attributes", [BIG_RED, BIG_RED | {"background": "white"}, PAIR])
+def test_a_shifted_scene_has_its_centroid_shifted_and_the_same_area(attributes: dict[str, str]) -> None:
+    held = [draw(attributes, 32, 32, jitter) for jitter in ((0.0, 0.0), (1 / 32, 0.0), (0.0, -1 / 32))]
+    first, across, up = factors(torch.from_numpy(np.stack(held)).permute(0, 3, 1, 2))
+    assert across[:2] - first[:2] == pytest.approx([1, 0], abs=0.05)
+    assert up[:2] - first[:2] == pytest.approx([0, -1], abs=0.05)
+    assert across[2:] == pytest.approx(first[2:], rel=0.02) and up[2:] == pytest.approx(first[2:], rel=0.02)

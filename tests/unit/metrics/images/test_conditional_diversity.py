@@ -12,6 +12,7 @@ from ganrnn.metrics.images.conditional_diversity import (
     ConditionSubset,
     conditional_scores,
     pixel_features,
+    spreads,
 )
 
 LIMITS = (40, 12)
@@ -40,27 +41,26 @@ REAL = drawn("real", 1)
 
 def test_another_draw_of_real_pictures_has_their_diversity_and_covers_half_of_them() -> None:
     result = scores(drawn("other", 2), REAL)
-    low, high = result.diversity_interval
-    assert low < 1 < high and high - low < 0.15 and result.diversity == pytest.approx(1, abs=0.07)
+    low, high = result.diversity.interval
+    assert low < 1 < high and high - low < 0.15 and result.diversity.value == pytest.approx(1, abs=0.07)
     # Of 12 samples and 11 other real pictures, each is the nearest equally often.
-    low, high = result.coverage_interval
-    assert low < 12 / 23 < high and result.coverage == pytest.approx(12 / 23, abs=0.06)
-    assert result.num_conditions == 40
+    low, high = result.coverage.interval
+    assert low < 12 / 23 < high and result.coverage.value == pytest.approx(12 / 23, abs=0.06)
 
 
 def test_answers_that_ignore_their_noise_have_neither() -> None:
     result = scores(drawn("one", 3, (0.05, 0.05, 0, 0, 0, 0)), REAL)
-    assert result.diversity == pytest.approx(0.05, abs=0.01) and result.coverage < 0.2
+    assert result.diversity.value == pytest.approx(0.05, abs=0.01) and result.coverage.value < 0.2
 
 
 def test_differences_that_real_pictures_never_have_buy_diversity_and_no_coverage() -> None:
     result = scores(drawn("wrong", 4, (0, 0, 1, 1, 0, 0)), REAL)
-    assert result.diversity == pytest.approx(1, abs=0.1) and result.coverage < 0.15
+    assert result.diversity.value == pytest.approx(1, abs=0.1) and result.coverage.value < 0.15
 
 
 def test_pictures_of_other_conditions_do_not_count() -> None:
     other = ConditionSubset(LIMITS, REAL.conditions[::-1], REAL.ids, REAL.features)
-    assert scores(other, REAL).coverage == 0 < scores(REAL, REAL).coverage
+    assert scores(other, REAL).coverage.value == 0 < scores(REAL, REAL).coverage.value
 
 
 def test_they_are_what_their_definition_says() -> None:
@@ -71,9 +71,8 @@ def test_they_are_what_their_definition_says() -> None:
     first, second = real.by_condition()["a"][:2, 0]
     gap = abs(first - second)
     covered = [min(abs(value - 0), abs(value - 3)) < gap for value in (first, second)]
-    assert result.num_conditions == 1
-    assert result.diversity == 3 / gap and result.coverage == sum(covered) / 2
-    assert result.diversity_interval == (3 / gap, 3 / gap)
+    assert result.diversity.value == 3 / gap and result.coverage.value == sum(covered) / 2
+    assert result.diversity.interval == (3 / gap, 3 / gap)
 
 
 def test_no_condition_with_two_of_both_has_no_score() -> None:
@@ -81,6 +80,21 @@ def test_no_condition_with_two_of_both_has_no_score() -> None:
     assert conditional_scores(alone, alone, seed=0) is None
     equal = subset(np.ones((4, 3)), ["a", "a", "b", "b"], "x")
     assert conditional_scores(subset(np.eye(4)[:, :3], ["a", "a", "b", "b"], "y"), equal, seed=0) is None
+
+
+def test_spread_is_that_of_some_features_relative_to_real_ones() -> None:
+    narrow = drawn("narrow", 8, (0.5, 0.5, 2, 0, 0, 0))
+    result = spreads(narrow, REAL, {"place": (0, 1), "first": (0,), "third": (2,)}, seed=0)
+    assert [*result] == ["place", "first"], "real pictures of one condition do not differ in the third"
+    for ratio in result.values():
+        assert ratio.value == pytest.approx(0.5, abs=0.05) and ratio.interval[0] < 0.5 < ratio.interval[1]
+    # Among two samples of "a" the variances are 2 and 8, among real ones 0.5 and 0; those of "b" are 0 and 2.
+    samples = subset(np.array([[0.0, 0], [2, 4], [5, 5], [5, 5]]), ["a", "a", "b", "b"], "x")
+    real = subset(np.array([[0.0, 0], [1, 0], [5, 5], [7, 5]]), ["a", "a", "b", "b"], "y")
+    result = spreads(samples, real, {"place": (0, 1), "first": (0,)}, seed=0)
+    assert result["place"].value == pytest.approx(10**0.5 / (0.5**0.5 + 2**0.5))
+    assert result["first"].value == pytest.approx(2**0.5 / (0.5**0.5 + 2**0.5))
+    assert spreads(subset(np.eye(2), ["a", "b"], "x"), real, {"first": (0,)}, seed=0) == {}
 
 
 def test_no_order_of_blocks_changes_what_is_kept() -> None:
