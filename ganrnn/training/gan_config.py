@@ -60,7 +60,7 @@ class GanConfig:
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     generator: PlayerConfig = field(default_factory=PlayerConfig)  #: Adam of the generator.
     discriminator: PlayerConfig = field(default_factory=PlayerConfig)  #: Adam of the discriminator.
-    #: Largest learning rate of Muon for the matrices of a style generator; 0 leaves them to Adam.
+    #: Largest learning rate of Muon for the matrices of style generator and discriminator; 0 leaves them to Adam.
     matrix_learning_rate: float = 0.05
     discriminator_steps: int = 1  #: Discriminator updates per step, each on an equal part of its rows.
     #: Pieces into which the rows of an update are cut to save memory; their gradients are summed.

@@ -19,7 +19,7 @@ from ganrnn import noise
 from ganrnn.data import images as pictures
 from ganrnn.networks.images.dcgan import DcganDiscriminator, DcganGenerator
 from ganrnn.networks.images.palette_generator import STYLE_GENERATORS
-from ganrnn.networks.images.projection_discriminator import ProjectionDiscriminator
+from ganrnn.networks.images.projection_discriminator import ImageEncoder, ProjectionDiscriminator
 from ganrnn.networks.images.residual import ResidualDiscriminator, ResidualGenerator
 from ganrnn.networks.images.spectral import normalise_spectrally
 from ganrnn.networks.images.style_generator import StyleGenerator
@@ -31,7 +31,7 @@ from ganrnn.task import BackoffState, Batch, Keys, Rows
 from ganrnn.training import ema
 from ganrnn.training.augmentation import Augmentation
 from ganrnn.training.gan_config import GanConfig
-from ganrnn.training.optimizer import Player
+from ganrnn.training.optimizer import Player, PlayerConfig
 
 _ADJUST_EVERY_STEPS = 4
 
@@ -87,14 +87,10 @@ class Gan:
         if config.channels_last:
             for network in self.networks.values():
                 network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        rate = config.matrix_learning_rate
         self.players = {
-            "generator": Player(
-                config.generator,
-                [*self.generator.parameters(), *self.generator_encoder.parameters()],
-                _matrices(self.generator) if config.matrix_learning_rate else (),
-                config.matrix_learning_rate,
-            ),
-            "discriminator": Player(config.discriminator, [*self.discriminator.parameters(), *encoder.parameters()]),
+            "generator": _player(config.generator, rate, self.generator, self.generator_encoder),
+            "discriminator": _player(config.discriminator, rate, self.discriminator, encoder),
         }
         self._generate = torch.compile(self.generator) if config.compile else self.generator
         self.backoff = BackoffState()
@@ -104,9 +100,12 @@ class Gan:
     @property
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """The optimizers of both players by name."""
-        optimizers: dict[str, torch.optim.Optimizer] = {name: p.optimizer for name, p in self.players.items()}
-        matrix_optimizer = self.players["generator"].matrix_optimizer
-        return optimizers | ({"generator_matrices": matrix_optimizer} if matrix_optimizer else {})
+        optimizers: dict[str, torch.optim.Optimizer] = {}
+        for name, player in self.players.items():
+            optimizers[name] = player.optimizer
+            if player.matrix_optimizer:
+                optimizers[f"{name}_matrices"] = player.matrix_optimizer
+        return optimizers
 
     @abstractmethod
     def encode_prompts(self, rows: Rows) -> Batch:
@@ -312,10 +311,12 @@ def _augmentation(config: GanConfig) -> Augmentation:
     )
 
 
-def _matrices(generator: nn.Module) -> list[nn.Parameter]:
-    """The weights of a style generator, or of one within, that Muon trains."""
-    painters = (module for module in generator.modules() if isinstance(module, StyleGenerator))
-    return [matrix for painter in painters for matrix in painter.matrices()]
+def _player(config: PlayerConfig, matrix_rate: float, *networks: nn.Module) -> Player:
+    """A player whose matrices have Muon where the rate is not 0: those of style generators and image encoders."""
+    parameters = [parameter for network in networks for parameter in network.parameters()]
+    layers = [module for network in networks for module in network.modules()] if matrix_rate else []
+    matrices = [m for layer in layers if isinstance(layer, (StyleGenerator, ImageEncoder)) for m in layer.matrices()]
+    return Player(config, parameters, matrices, matrix_rate)
 
 
 def _generator(config: GanConfig, condition_dim: int) -> nn.Module:

@@ -62,6 +62,11 @@ class ImageEncoder(nn.Module):
         area = pyramid.sizes[0][0] * pyramid.sizes[0][1]
         self.features = nn.Linear(channels[-1] * area, feature_dim)
 
+    def matrices(self) -> list[nn.Parameter]:
+        """The weights of the convolutions, not of the layers that read images and give features."""
+        named = (pair for layer in (self.blocks, self.last) for pair in layer.named_parameters())
+        return [parameter for name, parameter in named if name.endswith("weight")]
+
     def maps(self, images: torch.Tensor) -> list[torch.Tensor]:
         """Pictures float32 [N, 3, H, W] in -1 to 1 to maps of every size, the largest first: [N, C, h, w] each."""
         maps = [F.leaky_relu(self.from_patches(F.pixel_unshuffle(images, 2)), SLOPE)]
