@@ -59,6 +59,7 @@ GOALS: dict[str, tuple[str, float]] = {
     "r_precision_100_scenes": (">=", 0.85),
     "demo_r_precision_100": (">=", 0.94),
     "demo_diversity_given_prompt": (">=", 0.8),
+    "share_of_peak": (">=", 0.5),
     "demo_precision": (">=", 0.6),
     "demo_recall": (">=", 0.6),
     "demo_fid_over_floor": ("<=", 1.5),
