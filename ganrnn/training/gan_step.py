@@ -34,6 +34,7 @@ from ganrnn.training.gan_config import GanConfig
 from ganrnn.training.optimizer import Player, PlayerConfig
 
 _ADJUST_EVERY_STEPS = 4
+_SHARE_EVERY_STEPS = 25
 
 
 @dataclass
@@ -252,8 +253,11 @@ class Gan:
             losses["energy"] = (config.energy_weight, score)
         if self.step_index >= config.num_energy_steps:
             losses |= self._adversarial_losses(micro_batch, fakes)
-        loss = torch.stack([weight * value for weight, value in losses.values()]).sum()
-        return loss, {name: value for name, (_, value) in losses.items()}
+        weighted = {name: weight * value for name, (weight, value) in losses.items()}
+        metrics = {name: value for name, (_, value) in losses.items()}
+        if "matching_g" in losses and self.step_index % _SHARE_EVERY_STEPS == 0:
+            metrics["matching_share"] = _share_of_gradients("matching_g", weighted, fakes)
+        return torch.stack([*weighted.values()]).sum(), metrics
 
     def _adversarial_losses(self, micro_batch: MicroBatch, fake: torch.Tensor) -> dict[str, tuple[float, torch.Tensor]]:
         """The generator's losses by the discriminator for one or two samples of each condition, [k N, 3, H, W]."""
@@ -299,6 +303,12 @@ def _accumulated(
         for name, value in metrics.items():
             means[name] = means.get(name, 0) + value.detach() / len(micro_batches)
     return means
+
+
+def _share_of_gradients(name: str, losses: Mapping[str, torch.Tensor], fakes: torch.Tensor) -> torch.Tensor:
+    """The norm of a loss's gradient at the generated pictures over the sum of the norms of all losses' gradients."""
+    norms = {key: torch.autograd.grad(loss, fakes, retain_graph=True)[0].norm() for key, loss in losses.items()}
+    return norms[name] / torch.stack([*norms.values()]).sum()
 
 
 def _augmentation(config: GanConfig) -> Augmentation:

@@ -1,7 +1,8 @@
 """Decides from reported metrics whether training has gone wrong; it never changes the training itself.
 
 It detects metrics that are not finite, gradient norms far above their usual size, samples that have collapsed or become
-far worse, and a discriminator that is always right while the samples do not improve.
+far worse, samples of one condition that have become alike, a loss that drowns the others, and a discriminator that is
+always right while the samples do not improve.
 """
 
 import math
@@ -15,10 +16,14 @@ from ganrnn.config import above, at_least, within
 
 @dataclass(frozen=True)
 class Quality:
-    """The `distance` of the samples' features from real ones, and the samples' `diversity` divided by the real one."""
+    """The `distance` of the samples' features from real ones, and the samples' `diversity` divided by the real one.
+
+    `diversity_given_condition` is that of samples of one condition; None where real pictures of none differ.
+    """
 
     distance: float
     diversity: float
+    diversity_given_condition: float | None = None
 
 
 _NORMS = ("gradient_norm_d", "gradient_norm_g", "gradient_norm")
@@ -27,6 +32,10 @@ _FEWEST_WINDOWS = 5
 _REMEMBERED = 50
 _ALWAYS = 0.999  # share of the pairs of a window
 _LEARNT = 0.25  # share of the distance before training
+_VARIED, _ALIKE = 0.5, 0.2  # diversity given the condition: once reached, and then trouble
+_DROWNED = 0.98  # share of the generator's gradients that one loss has
+_MOST_DROWNED_WINDOWS = 10
+_UNUSUAL = {"was_varied": False, "num_drowned_windows": 0}  # left out of checkpoints, where tasks of texts have none
 
 
 @dataclass(frozen=True)
@@ -66,7 +75,8 @@ class GuardState:
 
     Distances are those of samples from real pictures: before the first step, at the best checkpoint (`best_step`), and
     at the newest. `always_right` is whether the discriminator was always right in every window since the last check of
-    samples.
+    samples. `was_varied` is whether samples of one condition ever differed, `num_drowned_windows` how many windows in a
+    row one loss had almost all of the generator's gradients.
     """
 
     norms: dict[str, list[float]] = field(default_factory=dict)
@@ -76,6 +86,8 @@ class GuardState:
     last_distance: float = math.inf
     was_diverse: bool = False
     always_right: bool = True
+    was_varied: bool = False
+    num_drowned_windows: int = 0
 
     @property
     def has_learnt(self) -> bool:
@@ -88,7 +100,7 @@ class GuardState:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON, with None for infinity."""
-        values = asdict(self)
+        values = {name: value for name, value in asdict(self).items() if value != _UNUSUAL.get(name)}
         return values | {name: None for name in _DISTANCES if values[name] == math.inf}
 
     @classmethod
@@ -110,7 +122,7 @@ class Guard:
 
         Metrics of a window with trouble are not added to the state.
         """
-        verdict = self._not_finite(largest) or self._too_steep(largest)
+        verdict = self._not_finite(largest) or self._too_steep(largest) or self._drowned(means)
         if quality and not verdict:
             verdict = self._worse(means, quality)
         if not verdict:
@@ -130,10 +142,23 @@ class Guard:
                     return Verdict(f"{name} is {largest[name]:.3g}, usual are {usual:.3g}")
         return None
 
+    def _drowned(self, means: Mapping[str, float]) -> Verdict | None:
+        if _is_drowned(means) and self.state.num_drowned_windows >= _MOST_DROWNED_WINDOWS:
+            share = f"{means['matching_share']:.3f}"
+            return Verdict(
+                f"the matching loss has {share} of the generator's gradients; task.matching_weight is too high"
+            )
+        return None
+
     def _worse(self, means: Mapping[str, float], quality: Quality) -> Verdict | None:
         state, best, share = self.state, self.state.best_distance, f"{quality.diversity:.2f}"
         if state.was_diverse and quality.diversity < self.config.least_diversity / 2:
             return Verdict(f"the samples have collapsed: their diversity is {share} of that of real pictures")
+        given = quality.diversity_given_condition
+        if state.was_varied and given is not None and given < _ALIKE:
+            return Verdict(
+                f"samples of one condition have become alike: their diversity is {given:.2f} of that of real pictures"
+            )
         if quality.distance > self.config.most_distance_ratio * best:
             ratio = quality.distance / best
             return Verdict(f"the samples are {ratio:.1f} times as far from real pictures as they were")
@@ -150,12 +175,20 @@ class Guard:
             if name in largest:
                 state.norms[name] = [*state.norms.get(name, []), largest[name]][-_REMEMBERED:]
         state.always_right &= _is_right(means)
+        if "matching_share" in means:
+            state.num_drowned_windows = state.num_drowned_windows + 1 if _is_drowned(means) else 0
         if quality:
             if quality.distance < state.best_distance:
                 state.best_distance, state.best_step = quality.distance, step
             state.last_distance, state.always_right = quality.distance, True
             state.was_diverse |= quality.diversity >= self.config.least_diversity
+            # Untrained networks differ too, and the energy score begins without repulsion.
+            state.was_varied |= state.has_learnt and (quality.diversity_given_condition or 0.0) >= _VARIED
 
 
 def _is_right(means: Mapping[str, float]) -> bool:
     return means.get("real_ahead", 0.0) > _ALWAYS
+
+
+def _is_drowned(means: Mapping[str, float]) -> bool:
+    return means.get("matching_share", 0.0) > _DROWNED

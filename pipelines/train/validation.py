@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
 
 from ganrnn.data import images
 from ganrnn.errors import BadInput
-from ganrnn.metrics.images.quick_score import QuickScore
+from ganrnn.metrics.images.quick_score import QuickScore, QuickSpread
 from ganrnn.training.guard import Quality
 from pipelines import storage
 
@@ -18,12 +18,16 @@ Validation = Callable[[Any], tuple[Quality, dict[str, float]] | None]
 
 _MICRO_BATCH = 64
 _FEWEST_ROWS = 16
+_MOST_CONDITIONS, _NUM_OF_EACH = 16, 6  # of which pictures of one condition are compared
 # Prompt columns and the columns of a data set with the same content.
 _SOURCES = {"prompt": "text"}
 
 
 class ImageQuality:
-    """A `Validation` of images: distance from real ones, and diversity, of samples for the captions of real ones."""
+    """A `Validation` of images: distance from real ones, and diversity, of samples for the captions of real ones.
+
+    Samples of one condition, with different noise, are compared with real images of that condition as well.
+    """
 
     def __init__(self, val_uris: Sequence[str], num_samples: int, seed: int) -> None:
         self.uris, self.num_samples, self.seed = val_uris, num_samples, seed
@@ -31,10 +35,23 @@ class ImageQuality:
 
     def __call__(self, task: Any) -> tuple[Quality, dict[str, float]] | None:
         if self.score is None:
-            self.prompts, real = self._read(task)
+            prompts, real, meanings = self._read(task)
             if len(real) < _FEWEST_ROWS:
                 return None
             self.score = QuickScore(real)
+            groups = _groups(meanings)
+            self.spread = QuickSpread([real[rows[:_NUM_OF_EACH]] for rows in groups])
+            # A prompt of each condition, several times: other wordings would give other samples of themselves.
+            rows = [*range(len(real)), *(row for row, *_ in groups for _ in range(_NUM_OF_EACH))]
+            self.prompts = {name: [column[row] for row in rows] for name, column in prompts.items()}
+            self.count = len(real)
+        samples = self._samples(task)
+        quality = self.score(samples[: self.count])
+        given = self.spread(samples[self.count :].split(_NUM_OF_EACH))
+        quality = replace(quality, diversity_given_condition=given)
+        return quality, {f"quick_{name}": value for name, value in asdict(quality).items() if value is not None}
+
+    def _samples(self, task: Any) -> torch.Tensor:
         count = len(self.prompts["prompt_id"])
         keys = [(self.seed, f"guard/{i}") for i in range(count)]
         samples = []
@@ -42,20 +59,30 @@ class ImageQuality:
             part = slice(start, start + _MICRO_BATCH)
             rows = {name: column[part] for name, column in self.prompts.items()}
             samples.append(task.sample(rows, keys[part]).cpu())
-        quality = self.score(torch.cat(samples))
-        return quality, {f"quick_{name}": value for name, value in asdict(quality).items()}
+        return torch.cat(samples)
 
-    def _read(self, task: Any) -> tuple[dict[str, list[Any]], torch.Tensor]:
-        """Prompt columns, and the real images uint8 [N, 3, H, W] of the same rows."""
+    def _read(self, task: Any) -> tuple[dict[str, list[Any]], torch.Tensor, list[int]]:
+        """Prompt columns, the real images uint8 [N, 3, H, W] of the same rows, and the keys of what they mean [N]."""
         columns = {"prompt_id": "id"} | {name: _SOURCES.get(name, name) for name in task.prompt_columns}
-        batches = (batch for uri in self.uris for batch in storage.read_batches(uri, ["image", *columns.values()]))
+        names = sorted({"image", *columns.values(), *task.input_columns})
+        batches = (batch for uri in self.uris for batch in storage.read_batches(uri, names))
         rows: list[dict[str, Any]] = []
         while len(rows) < self.num_samples and (batch := next(batches, None)) is not None:
             candidates = batch.slice(0, self.num_samples - len(rows)).to_pylist()
             rows += [row for row in candidates if row.get("source_image", row["image"])]  # unpaired data may have none
         prompts = {name: [row[source] for row in rows] for name, source in columns.items()}
         size = (task.config.height, task.config.width)
-        return prompts, torch.cat([_image(row, size) for row in rows]) if rows else torch.empty(0)
+        real = torch.cat([_image(row, size) for row in rows]) if rows else torch.empty(0)
+        read = {name: [row[name] for row in rows] for name in task.input_columns}
+        return prompts, real, task.collate(read)["keys"].tolist() if rows else []
+
+
+def _groups(meanings: Sequence[int]) -> list[list[int]]:
+    """The rows of each of the first conditions that several rows have."""
+    rows: dict[int, list[int]] = {}
+    for row, meaning in enumerate(meanings):
+        rows.setdefault(meaning, []).append(row)
+    return [group for group in rows.values() if len(group) > 1][:_MOST_CONDITIONS]
 
 
 def _image(row: Mapping[str, Any], size: tuple[int, int]) -> torch.Tensor:

@@ -17,7 +17,7 @@ from torch import nn
 from ganrnn import cpu
 from ganrnn.networks.images.palette_generator import STYLE_GENERATORS
 from tests.benchmarks.demo.demo_scores import FOLDER, keep_contact_sheet
-from tests.benchmarks.gans import demo_step
+from tests.benchmarks.gans import collapses, demo_step
 from tests.benchmarks.record import Figure, digits, ratio_figure, run_groups
 
 FIGURES = {
@@ -68,7 +68,12 @@ def _seconds(generator: nn.Module, num_steps: int = 20, num_rows: int = 64) -> f
     return time.process_time() - started
 
 
-GROUPS: dict[str, Callable[[], list[Figure]]] = {"demo": demo, "generators": generators, "peak": demo_step.measure}
+GROUPS: dict[str, Callable[[], list[Figure]]] = {
+    "demo": demo,
+    "generators": generators,
+    "peak": demo_step.measure,
+    "guard": collapses.notice,
+}
 
 
 if __name__ == "__main__":

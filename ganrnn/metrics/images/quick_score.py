@@ -6,7 +6,9 @@ pictures of one kind well enough to detect a decline and a collapse (Naeem et al
 metrics for generative models", ICML 2020, section 4.2); the numbers are not comparable with any other score.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
+from statistics import fmean
 
 import torch
 from torch.nn import functional as F
@@ -55,6 +57,24 @@ class QuickScore:
             x = F.leaky_relu(F.conv2d(x, weight, stride=2, padding=1), 0.2)
             features += [x.mean((2, 3)), x.flatten(2).std(2)]
         return torch.cat(features, 1)
+
+
+class QuickSpread:
+    """Do samples of a condition differ as real pictures of it do? Mean distances in pixels, samples over real ones.
+
+    `groups` are real pictures uint8 [N >= 2, C, H, W] of one condition each.
+    """
+
+    def __init__(self, groups: Sequence[torch.Tensor]) -> None:
+        self.real = fmean(_mean_distance(_flat(group)) for group in groups) if groups else 0.0
+
+    def __call__(self, groups: Sequence[torch.Tensor]) -> float | None:
+        """The ratio for samples uint8 [K >= 2, C, H, W] of one condition each; None where no real pictures differ."""
+        return fmean(_mean_distance(_flat(group)) for group in groups) / self.real if self.real else None
+
+
+def _flat(images: torch.Tensor) -> torch.Tensor:
+    return to_float(images.cpu()).flatten(1)
 
 
 def _mean_distance(features: torch.Tensor) -> float:

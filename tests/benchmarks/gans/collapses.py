@@ -16,6 +16,7 @@ from unittest import mock
 import torch
 
 from ganrnn.checkpoint import SAMPLER_FILES, load_sampler
+from ganrnn.errors import BadInput
 from ganrnn.tasks.text_to_image import TextToImage
 from pipelines import storage
 from pipelines.cluster.messages import Progress
@@ -55,7 +56,8 @@ def recipe(folder: Path, name: str, num_steps: int, settings: dict[str, Any], se
             "width": 16,
             "scenes": {"num_train": 4_000, "num_val": 512, "num_test": 64},
         },
-        "task": {
+        "task": settings.get("task", {})
+        | {
             "name": "text_to_image",
             "height": 16,
             "width": 16,
@@ -111,11 +113,37 @@ def nan_weight() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def dropped_noise() -> Iterator[None]:
+    """The weights by which the generator reads its noise are zero, in the average that samples too."""
+    step = TextToImage.step
+
+    def poisoned(task: TextToImage, batch: Any) -> Any:
+        if task.step_index == BAD_STEP and not task.backoff.times:
+            for network in (task.generator, task.networks["generator_ema"]):
+                with torch.no_grad():
+                    network.style[0].weight[:, : task.config.z_dim] = 0  # type: ignore[union-attr, index]
+        return step(task, batch)
+
+    with mock.patch.object(TextToImage, "step", poisoned):
+        yield
+
+
 PROVOCATIONS = {
     "learning_rate_x30": Provocation({"player": {"learning_rate": 3e-2}}, undisturbed),
     "poisoned_batch": Provocation({}, overflowing_batch),
     "nan": Provocation({}, nan_weight),
 }
+
+
+NOTICED = {
+    "nan": PROVOCATIONS["nan"],
+    "learning_rate_x30": PROVOCATIONS["learning_rate_x30"],
+    "dropped_noise": Provocation({}, dropped_noise),
+    "drowned_by_matching": Provocation({"task": {"matching_weight": 1_000.0}}, undisturbed),
+}
+HEALTHY = ({}, {"task": {"matching_weight": 4.0, "energy_share": 0.3}})
+NUM_HEALTHY = 10
 
 
 def distance_of(made: Recipe, patched: Callable[[], Any]) -> tuple[float, list[str]]:
@@ -171,4 +199,42 @@ def measure(num_steps: int = 2_000) -> list[Figure]:
     return [
         Figure("collapses_recovered", float(recovered), details),
         Figure("collapses_provoked", float(len(PROVOCATIONS)), {}),
+    ]
+
+
+def notice(num_steps: int = 800) -> list[Figure]:
+    """How many kinds of trouble the guard notices at every seed, and how often it takes a healthy training for one.
+
+    What it noticed also has to end within a tenth of the undisturbed trainings' distance, or to stop with the reason.
+    """
+    torch.set_num_threads(1)
+    healthy: list[float] = []
+    told: dict[str, list[list[str]]] = {}
+    ends: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory(prefix="ganrnn-notices-") as scratch:
+        folder = Path(scratch)
+
+        def train(name: str, provocation: Provocation, seed: int) -> float:
+            made = recipe(folder, name, num_steps, provocation.settings, seed)
+            ingest(made)
+            try:
+                distance, said = distance_of(made, provocation.patched)
+            except BadInput as refusal:  # it has given up, with the reason
+                distance, said = 0.0, [str(refusal).replace(str(folder), "")]
+            told.setdefault(name, []).append(said)
+            print(f"  seed {seed}, {name}: {distance:.2f}; {said}", flush=True)
+            return distance
+
+        for seed in range(NUM_HEALTHY):
+            distance = train("healthy", Provocation(HEALTHY[seed % 2], undisturbed), seed)
+            healthy += [distance] if not seed % 2 else []  # with the settings of the provoked ones
+        for name, provocation in NOTICED.items():
+            ends[name] = [train(name, provocation, seed) for seed in SEEDS]
+    most = WITHIN * mean(healthy)
+    noticed = [name for name in NOTICED if all(told[name]) and mean(ends[name]) <= most]
+    details = {"num_steps": num_steps, "noticed": noticed, "told": told, "most_distance": digits(most)}
+    details |= {"ends": {name: [digits(distance) for distance in distances] for name, distances in ends.items()}}
+    return [
+        Figure("collapses_noticed", float(len(noticed)), details),
+        Figure("false_alarms", float(sum(map(bool, told["healthy"]))), {"trainings": NUM_HEALTHY}),
     ]

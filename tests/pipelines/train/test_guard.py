@@ -37,7 +37,7 @@ def poisoned(condition: Callable[[TextToImage], bool]) -> Iterator[None]:
     def poisoned_step(task: TextToImage, batch: Any) -> dict[str, torch.Tensor]:
         if condition(task):
             with torch.no_grad():
-                task.networks["generator"].to_rgb.bias[0] = torch.nan  # type: ignore[index, union-attr]
+                task.networks["generator"].to_mixture.bias[0] = torch.nan  # type: ignore[index, union-attr]
         return step(task, batch)
 
     with pytest.MonkeyPatch.context() as patch:

@@ -30,7 +30,7 @@ def test_a_step_moves_every_weight_and_counts() -> None:
     before = tiny.weights(task)
     metrics = task.step(tiny.batch(16))
     assert task.step_index == 1
-    assert set(metrics) == METRICS | {"r1", "r2"}
+    assert set(metrics) == METRICS | {"r1", "r2", "matching_share"}
     assert all(m.shape == () and not m.requires_grad and torch.isfinite(m) for m in metrics.values())
     after = tiny.weights(task)
     # All losses compare logits with each other: a constant added to every logit has no gradient but rounding errors.
@@ -72,6 +72,13 @@ def test_the_learning_rate_falls_linearly_to_nothing() -> None:
         task.step(tiny.batch())
         rates.append([group["lr"] for o in task.optimizers.values() for group in o.param_groups])
     assert rates == [[pytest.approx(rate)] * 4 for rate in (0.01, 0.0075, 0.005, 0.0025)]
+
+
+def test_the_share_of_the_matching_loss_grows_with_its_weight() -> None:
+    shares = [
+        tiny.task(matching_weight=weight).step(tiny.batch(16))["matching_share"].item() for weight in (0.1, 1, 1e4)
+    ]
+    assert 0 < shares[0] < shares[1] < 0.98 < shares[2] < 1
 
 
 def test_equal_captions_are_no_mismatch() -> None:

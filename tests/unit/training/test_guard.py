@@ -57,6 +57,37 @@ def test_a_discriminator_that_is_always_right_is_trouble_only_when_samples_sink(
     assert "always right" in str(watching.judge(11, {"real_ahead": 1.0}, {}, Quality(14.0, 0.9)))
 
 
+def test_samples_of_one_condition_that_have_become_alike_are_trouble() -> None:
+    def watching(reached: float, distance: float = 10.0) -> Guard:
+        guard = Guard(GuardConfig(), GuardState(first_distance=100.0))
+        assert guard.judge(1, {}, {}, Quality(distance, 0.9, reached)) is None
+        return guard
+
+    assert "one condition have become alike: their diversity is 0.19" in str(
+        watching(0.5).judge(2, {}, {}, Quality(10.0, 0.9, 0.19))
+    )
+    assert watching(0.5).judge(2, {}, {}, Quality(10.0, 0.9, 0.2)) is None
+    assert watching(0.49).judge(2, {}, {}, Quality(10.0, 0.9, 0.0)) is None, "they never differed"
+    assert watching(2.0, 26.0).judge(2, {}, {}, Quality(26.0, 0.9, 0.0)) is None, "untrained networks differ as well"
+    assert watching(0.5).judge(2, {}, {}, Quality(10.0, 0.9, None)) is None
+
+
+def test_a_matching_loss_that_drowns_the_others_for_long_is_trouble() -> None:
+    watching = guard()
+    for step in range(7, 17):
+        assert watching.judge(step, {"matching_share": 0.981}, {}) is None
+        assert watching.judge(step, {}, {}) is None, "a window without the measure changes nothing"
+    assert "has 0.981 of the generator's gradients" in str(watching.judge(17, {"matching_share": 0.981}, {}))
+    assert watching.judge(17, {"matching_share": 0.98}, {}) is None
+    assert watching.judge(18, {"matching_share": 0.999}, {}) is None, "it was not in a row"
+
+
+def test_a_state_of_before_is_read_and_written_as_then() -> None:
+    values = GuardState().as_dict()
+    assert "was_varied" not in values and "num_drowned_windows" not in values
+    assert GuardState.from_dict(values) == GuardState()
+
+
 def test_the_best_step_is_kept_and_trouble_leaves_no_trace() -> None:
     watching = guard()
     watching.judge(7, {}, {}, Quality(8.0, 0.9))
@@ -68,7 +99,7 @@ def test_the_best_step_is_kept_and_trouble_leaves_no_trace() -> None:
 
 
 def test_the_state_survives_json() -> None:
-    for state in (GuardState(), guard().state):
+    for state in (GuardState(), guard().state, GuardState(was_varied=True, num_drowned_windows=3)):
         assert GuardState.from_dict(json.loads(json.dumps(state.as_dict(), allow_nan=False))) == state
 
 
