@@ -150,6 +150,7 @@ def _text_names(recipe: Recipe, expected: Expected) -> Iterator[MetricName]:
     yield MetricName("bits_per_character_test", is_certain=False)
     for n in (1, 2, 3):
         yield MetricName(f"distinct{n}_{{}}", *samples)
+    yield MetricName("distinct_given_prompt", is_certain=False)
     yield MetricName("self_bleu_{}", *_at_most(samples, config.num_self_bleu))
     if task_class(recipe.task.name).dataset_kind == "pairs":
         yield from (MetricName(name, is_certain=False) for name in ("bleu", "chrf", "rouge1", "rouge2", "rougeL"))

@@ -26,6 +26,7 @@ def build_report(recipe: Recipe, manifest: Manifest, source: SampleSource, score
         config=recipe.as_dict(),
         code_revision=code_revision(),
         marks=scored.marks,
+        does_not_separate=scored.does_not_separate,
         extractors=scored.extractors,
         groups=scored.groups,
         signatures=scored.signatures,

@@ -14,6 +14,7 @@ REPORT = "report.json"
 Metrics = Mapping[str, float]
 Intervals = Mapping[str, Interval]  # 95 %: low, high
 Facts = Mapping[str, str | int | float | Sequence[int]]
+Reasons = Mapping[str, Sequence[str]]
 
 _REQUIRED = ("metrics", "model_digest", "dataset_digest", "protocol_digest", "samples_manifest_digest")
 
@@ -118,6 +119,7 @@ class Scored:
     protocol_digest: str
     judge_digest: str | None = None
     marks: Mapping[str, str] | None = None
+    does_not_separate: Reasons | None = None
     extractors: Mapping[str, Facts] | None = None
     groups: Groups | None = None
     signatures: Mapping[str, str] | None = None
@@ -137,6 +139,7 @@ class EvaluationReport:
     seed:        of evaluation and generation
     config:      the resolved recipe
     marks:       why a metric is not what its name says
+    does_not_separate:  of images: metrics that good samples do not raise above bad ones, each with the reasons why
     extractors:  of images: by name, what a score of that name was computed with
     groups:      of images, with evaluate.group_by
     signatures:  of texts: how a score of another library was computed
@@ -159,6 +162,7 @@ class EvaluationReport:
     config: Mapping[str, Any] = field(default_factory=dict)
     code_revision: str = ""
     marks: Mapping[str, str] | None = None
+    does_not_separate: Reasons | None = None
     extractors: Mapping[str, Facts] | None = None
     groups: Groups | None = None
     signatures: Mapping[str, str] | None = None

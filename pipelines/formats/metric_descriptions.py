@@ -93,6 +93,12 @@ _TEXTS = (
     (r"chrf$", "chrF", "overlap with the human reference in sequences of characters"),
     (r"rouge(\w)$", "ROUGE-{}", "overlap with the human reference, missing and surplus words both counted"),
     (r"distinct(\d)_\d+$", "Distinct-{}", "share of different sequences of {} words", REAL),
+    (
+        r"distinct_given_prompt$",
+        "Distinct given the prompt",
+        "share of different texts among the samples of one prompt",
+        REAL,
+    ),
     (r"self_bleu_\d+$", "Self-BLEU", "BLEU of each text against the other texts", REAL),
     (r"nats_per_character$", "Likelihood", "nats per character under a language model of real texts", REAL),
     (

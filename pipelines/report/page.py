@@ -17,7 +17,7 @@ from ganrnn.data import images
 from pipelines.formats.evaluation_report import EvaluationReport
 from pipelines.formats.metric_descriptions import description_of
 from pipelines.report.group_bars import group_bars
-from pipelines.report.scores import format_number, scores
+from pipelines.report.scores import by_reason, format_number, scores
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,8 @@ def _page(report: EvaluationReport, **shown: Any) -> str:
     return page.get_template("report.html.j2").render(
         report=report,
         marks=report.marks or {},
+        does_not_separate=report.does_not_separate or {},
+        reasons=by_reason(report),
         groups=group_bars(report.groups) if report.groups else [],
         scores=[line for line in lines if not line.description.is_accuracy],
         accuracies=[line for line in lines if line.description.is_accuracy],

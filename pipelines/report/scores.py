@@ -68,7 +68,18 @@ def score_table(report: EvaluationReport) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     rows.insert(1, ("-" * widths[0], "-" * widths[1], "-" * widths[2], "-" * widths[3]))
     lines = [f"{n:<{widths[0]}}  {v:>{widths[1]}}  {s:>{widths[2]}}  {f:>{widths[3]}}".rstrip() for n, v, s, f in rows]
-    return "\n".join([*lines, *(f"* {name}: {why}" for name, why in (report.marks or {}).items())])
+    marks = [f"* {name}: {why}" for name, why in (report.marks or {}).items()]
+    reasons = [f"does not separate, {why}: {', '.join(names)}" for why, names in by_reason(report).items()]
+    return "\n".join([*lines, *marks, *reasons])
+
+
+def by_reason(report: EvaluationReport) -> dict[str, list[str]]:
+    """By reason why scores do not separate, their names."""
+    names: dict[str, list[str]] = {}
+    for name, reasons in (report.does_not_separate or {}).items():
+        for reason in reasons:
+            names.setdefault(reason, []).append(name)
+    return names
 
 
 def format_number(value: float) -> str:

@@ -1,4 +1,4 @@
-"""Whether texts differ from each other and from training texts: `distinct`, `self_bleu`, `mean_bleu`, `duplicates`.
+"""Whether texts differ from each other and from training texts: by n-grams, by prompt, by BLEU, by copies.
 
 A collapsed model has few distinct n-grams and a high Self-BLEU; a model that memorised texts has many duplicates.
 """
@@ -42,6 +42,20 @@ def distinct(texts: Sequence[str], n: int, level: TokenKind) -> float:
         distinct_ngrams.update(ngrams)
         total += len(ngrams)
     return len(distinct_ngrams) / total if total else 0.0
+
+
+def distinct_given_prompt(texts: Sequence[str], prompts: Sequence[str]) -> float | None:
+    """Different texts as a share of the texts of one prompt, over the prompts that have several; None if none has.
+
+    texts, prompts:  [N] texts, and which prompt each is for
+
+    1 if no prompt has the same text twice; of n texts for each, 1 / n if they are all the same. Compare equal n.
+    """
+    texts_of: dict[str, list[str]] = {}
+    for text, prompt in zip(texts, prompts, strict=True):
+        texts_of.setdefault(prompt, []).append(text)
+    several = [held for held in texts_of.values() if len(held) > 1]
+    return sum(len(set(held)) for held in several) / sum(map(len, several)) if several else None
 
 
 def self_bleu(texts: Sequence[str], num_sampled: int, seed: int, level: TokenKind = "word") -> Overlap:

@@ -18,6 +18,7 @@ from pipelines.evaluate.images.metrics import group_scores, scores_of
 from pipelines.evaluate.images.nearest_training import nearest_training, training_pictures
 from pipelines.evaluate.images.protocol import Protocol, num_splits_of, protocol_digest, protocol_of, real_ids
 from pipelines.evaluate.images.reference_cache import SPLITS, ReferenceCache
+from pipelines.evaluate.images.separation import does_not_separate
 from pipelines.evaluate.images.set_statistics import IN_DOMAIN
 from pipelines.evaluate.images.worker import BlockScorer, load
 from pipelines.formats.dataset import shard_uris
@@ -183,6 +184,7 @@ def _scored(
         "classes": len(protocol.posterior_texts),
         **asdict(recipe.evaluate.indomain),
     }
+    num_learnt = min(counts["training"], recipe.evaluate.indomain.max_rows)
     groups = [group_scores(sets[name], sets, protocol) for name in ("samples", "real") if protocol.group_by]
     return Scored(
         metrics=scores.metrics,
@@ -192,6 +194,7 @@ def _scored(
         protocol_digest=protocol_digest(protocol, network_digest, source.digests() | judge, counts),
         judge_digest=judge_digest,
         marks=scores.marks,
+        does_not_separate=does_not_separate(scores, floors, num_learnt, protocol.num_candidates),
         extractors={IN_DOMAIN: in_domain} | ({extractor.name: extractor.facts()} if extractor else {}),
         groups=Groups(protocol.group_by, *groups) if groups else None,
     )

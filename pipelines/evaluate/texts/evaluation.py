@@ -99,6 +99,7 @@ def scores_of(recipe: Recipe, tables: Tables, other_real: Sequence[str]) -> tupl
     real, training = tables.written("test"), tables.written("train")
     parts = [
         metrics.diversity(texts, config, recipe.seed),
+        metrics.diversity_given_prompt(texts, samples.column("prompt_id").to_pylist(), config),
         metrics.memorised(texts, training, config),
     ]
     floors = [metrics.diversity(real, config, recipe.seed), metrics.memorised(real, training, config)]

@@ -9,7 +9,7 @@ from ganrnn.metrics.images.frechet import frechet_distance
 from ganrnn.metrics.statistics.intervals import Interval
 from ganrnn.metrics.statistics.share import Share
 from ganrnn.metrics.texts import molecules
-from ganrnn.metrics.texts.diversity import distinct, duplicates, self_bleu
+from ganrnn.metrics.texts.diversity import distinct, distinct_given_prompt, duplicates, self_bleu
 from ganrnn.metrics.texts.molecules import CanonicalSmiles
 from ganrnn.metrics.texts.overlap import bleu, chrf, rouge
 from ganrnn.metrics.texts.poem_form import in_form, in_rhyme
@@ -77,6 +77,13 @@ def diversity(texts: Sequence[str], config: EvaluateConfig, seed: int) -> TextSc
         among = self_bleu(texts, num, seed, level)
         scores.metrics[f"self_bleu_{num}"], scores.signatures[f"self_bleu_{num}"] = among.score, among.signature
     return scores
+
+
+def diversity_given_prompt(texts: Sequence[str], prompt_ids: Sequence[str], config: EvaluateConfig) -> TextScores:
+    """How many different texts a prompt has; nothing where no prompt has several."""
+    written = _molecules_or_texts(texts) if config.molecules else texts
+    share = distinct_given_prompt(written, prompt_ids)
+    return TextScores() if share is None else TextScores({"distinct_given_prompt": share})
 
 
 def overlap(texts: Sequence[str], references: Sequence[str], config: EvaluateConfig) -> TextScores:

@@ -73,6 +73,9 @@ def test_a_report(scored: Run) -> None:
     (network,) = Path(scored.recipe().ingest.dataset_uri).glob("indomain-*/indomain.safetensors")
     assert report["extractors"]["indomain"]["digest"] == storage.file_digest(str(network))
     assert report["seed"] == {"evaluation": 0, "generation": 0}
+    reason = "the in-domain network has learnt from 300 images, fewer than 3,000"
+    marked = {name for name, reasons in report["does_not_separate"].items() if reason in reasons}
+    assert marked == {name for name in distances if not name.endswith("_std")} | {"r_precision_10"}
 
 
 def test_the_page_shows_the_course_of_the_training_and_the_nearest_training_pictures(scored: Run) -> None:

@@ -85,6 +85,13 @@ def test_tokens_of_molecules_are_atoms_and_bonds() -> None:
     assert metrics.overlap(["CCO"], ["cco"], MOLECULES).metrics["rouge1"] == 0
 
 
+def test_molecules_of_one_prompt_are_different_molecules() -> None:
+    smiles, prompts = ["c1ccccc1", "C1=CC=CC=C1", "CCO", "CCO"], ["a", "a", "b", "c"]
+    assert metrics.diversity_given_prompt(smiles, prompts, MOLECULES).metrics == {"distinct_given_prompt": 0.5}
+    assert metrics.diversity_given_prompt(smiles, prompts, EvaluateConfig()).metrics == {"distinct_given_prompt": 1.0}
+    assert metrics.diversity_given_prompt(smiles, list("abcd"), MOLECULES).metrics == {}
+
+
 def test_the_real_distance_is_not_that_of_a_set_from_itself() -> None:
     name = "frechet_fingerprint_4"
     assert metrics.chemistry(AROMATIC, SATURATED, AROMATIC).metrics[name] == pytest.approx(0, abs=1e-6)

@@ -209,7 +209,7 @@ def test_scores_are_kept_and_compared_under_the_same_names(folder: Path) -> None
     protocol = protocol_of(recipe, manifest, reference, real, None)
     network_digest = report["extractors"]["indomain"]["digest"]
     cache = ReferenceCache(recipe, manifest, network_digest, protocol, None)
-    # Statistics of version 2, in scores-849cb64eb648, have no conditions: they are computed again.
+    # Statistics of version 3, in scores-cca4edd47dc5, have no factors of scenes: they are computed again.
     assert cache.uri == f"{uri}/scores-45fd25b193c6/sets.parquet"
     digest = protocol_digest(protocol, network_digest, report["digests"], report["counts"])
     assert digest == report["protocol_digest"]

@@ -203,3 +203,19 @@ def test_numbers_keep_the_digits_that_count() -> None:
     values = [2000, 8.4213, 123.45, 0.98349, 1.0, 0.002134, -0.000012, 3e-7, 0.0, math.nan]
     shown = ["2,000", "8.42", "123.5", "0.983", "1.000", "0.0021", "-0.000012", "3.0e-07", "0", "nan"]
     assert [format_number(value) for value in values] == shown
+
+
+def test_a_score_that_does_not_separate_says_so_beside_it_and_why_below() -> None:
+    reasons = {"r_precision_100": ["few images", "mud <wins>"], "colour_accuracy": ["mud <wins>"]}
+    report = replace(REPORT, does_not_separate=reasons)
+    page = Page(render(report, [picture(0, "one")], [], [], []))
+    words = " ".join(page.text.split())
+    assert words.count("does not separate") == 2, "one beside each"
+    because = "Does not separate good samples from bad ones, because"
+    assert f"{because} few images: r_precision_100." in words
+    assert f"{because} mud <wins>: r_precision_100, colour_accuracy." in words
+    assert score_table(report).splitlines()[-2:] == [
+        "does not separate, few images: r_precision_100",
+        "does not separate, mud <wins>: r_precision_100, colour_accuracy",
+    ]
+    assert "separate" not in page_of(picture(0, "one")) and "separate" not in score_table(REPORT)

@@ -8,7 +8,7 @@ from sacrebleu.metrics.bleu import BLEU
 
 from ganrnn.errors import BadInput
 from ganrnn.metrics.statistics.share import Share
-from ganrnn.metrics.texts.diversity import distinct, duplicates, mean_bleu, self_bleu
+from ganrnn.metrics.texts.diversity import distinct, distinct_given_prompt, duplicates, mean_bleu, self_bleu
 from ganrnn.text.captions import Level, tokenise
 
 DRAW = random.Random(0)
@@ -34,6 +34,24 @@ TEXTS = [" ".join(DRAW.choices(WORDS, k=DRAW.randrange(20))) for _ in range(30)]
 def test_distinct(texts: list[str], n: int, level: Level, expected: float) -> None:
     assert distinct(texts, n, level) == expected
     assert distinct(texts[::-1], n, level) == expected
+
+
+@pytest.mark.parametrize(
+    ("texts", "prompts", "expected"),
+    [
+        (["a", "a", "a", "a"], ["p", "p", "p", "p"], 1 / 4),
+        (["a", "b", "a", "b"], ["p", "p", "q", "q"], 1.0),
+        (["a", "b", "a", "a", "a"], ["p", "q", "p", "q", "q"], 3 / 5),
+        (["a", "a", "a"], ["p", "q", "q"], 1 / 2),
+        (["a", "a"], ["p", "q"], None),
+        ([], [], None),
+    ],
+)
+def test_distinct_given_prompt_counts_prompts_with_several_texts(
+    texts: list[str], prompts: list[str], expected: float | None
+) -> None:
+    assert distinct_given_prompt(texts, prompts) == expected
+    assert distinct_given_prompt(texts[::-1], prompts[::-1]) == expected
 
 
 def test_ngrams_reach_over_no_end_of_a_text() -> None:
