@@ -33,6 +33,17 @@ class AugmentationConfig:
 
 
 @dataclass(frozen=True)
+class MatrixRates:
+    """Largest learning rates of Muon for the matrices of style generators and of discriminators of the same kind."""
+
+    generator: float = 0.05  #: Learning rate of the generator's matrices; 0 leaves them to Adam.
+    discriminator: float = 0.02  #: Learning rate of the discriminator's matrices; 0 leaves them to Adam.
+
+    def __post_init__(self) -> None:
+        at_least("task.matrix_learning_rate", self, generator=0, discriminator=0)
+
+
+@dataclass(frozen=True)
 class GanConfig:
     """Images, networks, objective and optimisation of a GAN."""
 
@@ -60,8 +71,7 @@ class GanConfig:
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     generator: PlayerConfig = field(default_factory=PlayerConfig)  #: Adam of the generator.
     discriminator: PlayerConfig = field(default_factory=PlayerConfig)  #: Adam of the discriminator.
-    #: Largest learning rate of Muon for the matrices of style generator and discriminator; 0 leaves them to Adam.
-    matrix_learning_rate: float = 0.05
+    matrix_learning_rate: MatrixRates = field(default_factory=MatrixRates)  #: Muon of both players.
     discriminator_steps: int = 1  #: Discriminator updates per step, each on an equal part of its rows.
     #: Pieces into which the rows of an update are cut to save memory; their gradients are summed.
     num_accumulated: int = 1
@@ -75,7 +85,7 @@ class GanConfig:
         multiples("task", self, height=(4, 16), width=(4, 16))
         above("task", self, num_steps=0, penalty_every_steps=0, ema_half_life_steps=0, discriminator_steps=0, z_dim=0)
         at_least("task", self, num_accumulated=1, style_dim=1, feature_dim=1, base_channels=1)
-        at_least("task", self, matching_weight=0, energy_weight=0, matrix_learning_rate=0)
+        at_least("task", self, matching_weight=0, energy_weight=0)
         below("task", self, energy_share=1)
         self.generator.check("task.generator")
         self.discriminator.check("task.discriminator")

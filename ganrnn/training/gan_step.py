@@ -88,10 +88,10 @@ class Gan:
         if config.channels_last:
             for network in self.networks.values():
                 network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        rate = config.matrix_learning_rate
+        rates = config.matrix_learning_rate
         self.players = {
-            "generator": _player(config.generator, rate, self.generator, self.generator_encoder),
-            "discriminator": _player(config.discriminator, rate, self.discriminator, encoder),
+            "generator": _player(config.generator, rates.generator, self.generator, self.generator_encoder),
+            "discriminator": _player(config.discriminator, rates.discriminator, self.discriminator, encoder),
         }
         self._generate = torch.compile(self.generator) if config.compile else self.generator
         self.backoff = BackoffState()

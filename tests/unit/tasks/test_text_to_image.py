@@ -12,6 +12,7 @@ from ganrnn.objectives.matching import matching_loss
 from ganrnn.tasks.match_judge import MatchJudge, MatchJudgeConfig
 from ganrnn.tasks.text_to_image import TASK, TextToImage, TextToImageConfig
 from ganrnn.training.gan_step import MicroBatch
+from ganrnn.training.gan_config import MatrixRates
 from ganrnn.training.optimizer import PlayerConfig
 from tests.unit import tiny
 
@@ -66,7 +67,7 @@ def test_the_average_follows_its_formula() -> None:
 
 def test_the_learning_rate_falls_linearly_to_nothing() -> None:
     player = PlayerConfig(learning_rate=0.01)
-    task = tiny.task(num_steps=4, generator=player, discriminator=player, matrix_learning_rate=0.01)
+    task = tiny.task(num_steps=4, generator=player, discriminator=player, matrix_learning_rate=MatrixRates(0.01, 0.01))
     rates = []
     for _ in range(4):
         task.step(tiny.batch())
