@@ -11,8 +11,8 @@ from ganrnn.errors import BadInput
 from ganrnn.objectives.matching import matching_loss
 from ganrnn.tasks.match_judge import MatchJudge, MatchJudgeConfig
 from ganrnn.tasks.text_to_image import TASK, TextToImage, TextToImageConfig
-from ganrnn.training.gan_step import MicroBatch
 from ganrnn.training.gan_config import MatrixRates
+from ganrnn.training.gan_step import MicroBatch
 from ganrnn.training.optimizer import PlayerConfig
 from tests.unit import tiny
 
