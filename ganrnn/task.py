@@ -93,8 +93,8 @@ class Task(Protocol):
     def sample(self, rows: Rows, keys: Keys) -> Any:
         """Prompts and their (seed, sample id) keys to outputs; row i depends on rows[i] and keys[i] alone.
 
-        Outputs are pictures uint8 [N, 3, H, W], scores float32 [N], or N `GeneratedText`; of these, `rows` may hold
-        the `decoding` of each.
+        Outputs are pictures uint8 [N, 3, H, W], scores float32 [N], or N `GeneratedText`. Besides prompt columns,
+        `rows` may hold the `truncation` of each picture, or the `decoding` of each text.
         """
         ...
 

@@ -15,6 +15,7 @@ from ganrnn.data import images as pictures
 from ganrnn.data.conditions import Conditions, check_numeric
 from ganrnn.errors import BadInput
 from ganrnn.networks.images.condition_encoder import ConditionEncoder
+from ganrnn.networks.images.palette_generator import STYLE_GENERATORS
 from ganrnn.task import Batch, Rows
 from ganrnn.text.captions import meaning_key
 from ganrnn.training.gan_config import GanConfig
@@ -38,6 +39,12 @@ class ImageGanConfig(GanConfig):
                 f"task.matching_weight is {self.matching_weight} and task.condition none: there is nothing to match"
             )
         check_numeric(self.condition, self.numeric_attributes)
+
+    @property
+    def is_truncatable(self) -> bool:
+        """Not where noise alone gives a style that is scaled to one length: there its own length is lost."""
+        generator = STYLE_GENERATORS.get(self.architecture)
+        return self.condition != "none" or not (generator and generator.scales_style)
 
 
 class ImageGan(Gan):

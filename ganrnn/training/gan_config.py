@@ -143,6 +143,11 @@ class GanConfig:
         return USUAL_WEIGHTS[self.penalty] if self.penalty_weight is None else self.penalty_weight
 
     @property
+    def is_truncatable(self) -> bool:
+        """Whether samples change with the length of their noise."""
+        return True
+
+    @property
     def penalises_slopes(self) -> bool:
         """Whether the penalty is a gradient penalty."""
         return self.penalty not in ("none", "clip")

@@ -283,12 +283,19 @@ class Gan:
 
     @torch.no_grad()
     def sample(self, rows: Rows, keys: Keys) -> torch.Tensor:
-        """Pictures uint8 [N, 3, height, width] for prompts [N] with noise of `keys` [N], by the EMA networks."""
+        """Pictures uint8 [N, 3, height, width] for prompts [N] with noise of `keys` [N], by the EMA networks.
+
+        The noise of each row is multiplied by its `truncation`, where `rows` have one: the truncation trick of Brock et
+        al., "Large scale GAN training for high fidelity natural image synthesis" (ICLR 2019), without resampling.
+        """
         device = next(self.generator.parameters()).device
         batch = {name: tensor.to(device) for name, tensor in self.encode_prompts(rows).items()}
         encoder = self.networks["encoder_ema"]
         condition = encoder(*(batch[name] for name in self.encoder_inputs))
-        z = noise.normal(keys, self.config.z_dim).to(device)
+        z = noise.normal(keys, self.config.z_dim)
+        if "truncation" in rows:
+            z = z * torch.tensor(rows["truncation"], dtype=z.dtype)[:, None]
+        z = z.to(device)
         return pictures.to_uint8(self.networks["generator_ema"](z, condition, *self.generator_inputs(batch, encoder)))
 
 

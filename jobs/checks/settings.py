@@ -19,6 +19,7 @@ from pipelines.config.ingest import IngestConfig
 from pipelines.config.recipe import Recipe
 from pipelines.evaluate.driver import check_keys
 from pipelines.evaluate.metric_names import Expected, has_prompts_of_dataset
+from pipelines.sampling.outputs import output_of
 from pipelines.sampling.rhymes import with_rhymes
 from pipelines.train.driver import require_judge_and_weight
 
@@ -30,6 +31,7 @@ def require_settings(recipe: Recipe) -> None:
     check_keys(recipe)
     require_judge_and_weight(recipe)
     with_rhymes(recipe)
+    output_of(task_class(recipe.task.name)).require_truncation(recipe.task, recipe.generate.sampling)
     config = recipe.evaluate
     if recipe.name in config.sweep.beside:
         raise BadInput(f"evaluate.sweep.beside holds {recipe.name}, the name of the recipe's own model; choose another")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ganrnn.config import at_least, within
+from ganrnn.config import above_to, at_least, within
 from ganrnn.decoding.rules import Decoding
 from ganrnn.errors import BadInput
 from pipelines.config.uri_fields import uri_field
@@ -26,6 +26,8 @@ class SamplingConfig:
     precision: Literal["float32", "bfloat16"] = "float32"  #: Number format of the networks; bfloat16 is faster on GPUs.
     micro_batch_size: int = 64  #: Rows that the networks sample at a time; of images a multiple of 8.
     shard_rows: int = 512  #: Number of prompts whose samples share a Parquet file.
+    #: Factor on the noise of images: a smaller one gives more typical images, and fewer different ones.
+    truncation: float = 1.0
     #: Price of a worker for an hour in any currency, for the cost of a million prompts; 0 shows none.
     price_per_worker_hour: float = 0
     #: How texts are decoded, where a prompt has no column of the same name.
@@ -37,6 +39,7 @@ class SamplingConfig:
         at_least("generate.sampling", self, num_workers=1, micro_batch_size=1, shard_rows=1)
         at_least("generate.sampling", self, cpus_per_worker=0, gpus_per_worker=0, price_per_worker_hour=0)
         within("generate.sampling", self, min_workers=(0, "num_workers"))
+        above_to("generate.sampling", self, truncation=(0, 1))
         if self.rhymes_uri and self.decoding.rhymes:
             raise BadInput(
                 "generate.sampling.rhymes_uri and generate.sampling.decoding.rhymes are both given: one is enough"

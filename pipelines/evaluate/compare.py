@@ -54,6 +54,7 @@ def _conditions(a: EvaluationReport, b: EvaluationReport) -> Iterator[tuple[str,
     for key, what in (
         ("prompts_digest", "the prompts"),
         ("choice", "a judge's choice of samples"),
+        ("truncation", "the truncation of the noise"),
         ("judge_digest", "the judge that counts"),
     ):
         yield what, a.digests.get(key), b.digests.get(key)

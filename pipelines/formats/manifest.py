@@ -104,6 +104,11 @@ class Manifest:
         """Of samples that a judge chose among candidates: what the choice depends on."""
         return self.inputs.get("choice")
 
+    @property
+    def truncation(self) -> float:
+        """Of samples: by what their noise was multiplied."""
+        return float(self.inputs.get("truncation", 1))
+
 
 def read(folder_uri: str, verb: str, advice: str = "") -> Manifest:
     """The manifest of a verb's finished output; BadInput, with `advice` as another way out, where there is none."""

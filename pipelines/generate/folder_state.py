@@ -112,4 +112,4 @@ def parquet_names(output: Output) -> list[str]:
 def _recorded_plan(plan_uri: str, output: Output) -> Mapping[str, Any] | None:
     """The plan that a folder was begun with; None where it lacks what every plan has."""
     recorded = storage.read_object(plan_uri) or {}
-    return recorded if recorded.keys() >= output.plan.keys() - {"decoding", "choice"} else None
+    return recorded if recorded.keys() >= output.plan.keys() - {"decoding", "choice", "truncation"} else None

@@ -38,6 +38,7 @@ class Output:
     precision: str
     decoding: Decoding | None = None  # of texts
     chooser: Chooser | None = None
+    truncation: float = 1.0  # of the noise of images
 
     @cached_property
     def plan(self) -> dict[str, Any]:
@@ -52,6 +53,7 @@ class Output:
             "num_prompts": self.prompt_set.num_rows,
             **({"decoding": asdict(self.decoding)} if self.decoding else {}),
             **({"choice": self.chooser.plan()} if self.chooser else {}),
+            **({"truncation": self.truncation} if self.truncation != 1 else {}),
         }
 
     @cached_property
@@ -130,6 +132,7 @@ def plan(recipe: Recipe, sets: Mapping[str, Mapping[str, int]]) -> Work:
     files = model_files.fetch_files(config.model_uri, recipe.tracking)
     task = checkpoint.load_sampler(files, config.model_uri)
     output = output_of(task)
+    output.require_truncation(task.config, config.sampling)
     shard_rows, max_reject_share = config.sampling.shard_rows, config.max_reject_share
     planned = [
         prompts.plan(
@@ -143,7 +146,16 @@ def plan(recipe: Recipe, sets: Mapping[str, Mapping[str, int]]) -> Work:
     for prompt_set in planned:
         prompt_set.require_seed(config.seed)
     outputs = [
-        Output(uri, prompt_set, task.model_digest, config.seed, config.sampling.precision, decoding, chooser)
+        Output(
+            uri,
+            prompt_set,
+            task.model_digest,
+            config.seed,
+            config.sampling.precision,
+            decoding,
+            chooser,
+            config.sampling.truncation,
+        )
         for uri, prompt_set in zip(sets, planned, strict=True)
     ]
     return Work(files, config.sampling, tuple(outputs), chooser)

@@ -16,6 +16,7 @@ import torch
 
 from ganrnn.data import images
 from ganrnn.decoding.rules import Decoding
+from ganrnn.errors import BadInput
 from ganrnn.outputs import PlainImages, PlainOutput, PlainScores, PlainTexts
 from pipelines.config.sampling import SamplingConfig
 from pipelines.formats import schemas
@@ -49,6 +50,14 @@ class Output(PlainOutput):
         """How rows are decoded that do not say it themselves; None where nothing is decoded."""
         return None
 
+    def require_truncation(self, task_config: Any, sampling: SamplingConfig) -> None:
+        """BadInput where the noise of a model is to be truncated to which that means nothing."""
+        if sampling.truncation != 1:
+            raise BadInput(
+                f"generate.sampling.truncation is {sampling.truncation}, which shortens the noise of images, and "
+                f"{task_config.name} gives none; leave it out"
+            )
+
     def rejects(self, table: pa.Table, sampling: SamplingConfig) -> dict[str, str]:
         """The ids of prompts that ask for what cannot be -> reason."""
         return {}
@@ -81,6 +90,18 @@ class ImageOutput(PlainImages, Output):
     def preview(self, outputs: torch.Tensor, rows: Mapping[str, Sequence[Any]]) -> tuple[str, bytes]:
         """A contact sheet."""
         return "png", images.encode_png(images.grid(outputs, num_columns=8, zoom=2))
+
+    def require_truncation(self, task_config: Any, sampling: SamplingConfig) -> None:
+        """Of images it means something, unless the model takes the noise at one length."""
+        if sampling.truncation != 1 and not task_config.is_truncatable:
+            raise BadInput(
+                f"generate.sampling.truncation is {sampling.truncation}, and this model has no condition and scales "
+                "its noise to one length, so that shorter noise gives the same images; leave it out"
+            )
+
+    def settings(self, table: pa.Table, sample_ids: Sequence[str], sampling: SamplingConfig) -> dict[str, list[Any]]:
+        """By what the noise of each row is multiplied."""
+        return {} if sampling.truncation == 1 else {"truncation": [sampling.truncation] * len(sample_ids)}
 
     def num_rounded(self, stored: pa.Table, again: pa.Table) -> int | None:
         """Another kind of CPU or GPU rounds in another way, which is one grey level at most."""

@@ -23,6 +23,7 @@ class SampleSource:
     model_digest, prompts_digest:  what the samples are a function of
     manifest_digest:  of the manifest of a finished generation; None if sampled during the evaluation
     choice:           what a judge's choice among candidates depends on; None if no judge chose
+    truncation:       by what the noise of images is multiplied
     stored_uris:      the shards of a finished generation
     prompt_set, model_files, chooser:  to sample from during the evaluation
     """
@@ -31,6 +32,7 @@ class SampleSource:
     prompts_digest: str
     manifest_digest: str | None
     choice: Mapping[str, str | int | float] | None
+    truncation: float = 1.0
     stored_uris: tuple[str, ...] = ()
     prompt_set: prompts.PromptSet | None = None
     model_files: Mapping[str, bytes] | None = None
@@ -46,13 +48,14 @@ class SampleSource:
             yield from prompts.planned_ids(self.prompt_set.uris)
 
     def digests(self) -> dict[str, str | None]:
-        """What identifies the samples in a report; a judge's choice is part of it."""
+        """What identifies the samples in a report; a judge's choice and truncated noise are part of it."""
         choice = {"choice": json.dumps(self.choice, sort_keys=True)} if self.choice else {}
         return {
             "model_digest": self.model_digest,
             "prompts_digest": self.prompts_digest,
             "samples_manifest_digest": self.manifest_digest,
             **choice,
+            **({"truncation": str(self.truncation)} if self.truncation != 1 else {}),
         }
 
 
@@ -66,6 +69,7 @@ def _sampled(recipe: Recipe) -> SampleSource:
     uris = prompts.find(config.prompts_uri, config.since, config.where)
     files = model_files.fetch_files(config.model_uri, recipe.tracking)
     task = checkpoint.load_sampler(files, config.model_uri)
+    output_of(task).require_truncation(task.config, config.sampling)
     prompt_set = prompts.plan(
         list(uris),
         task.prompt_columns,
@@ -81,6 +85,7 @@ def _sampled(recipe: Recipe) -> SampleSource:
         prompts_digest=prompt_set.digest,
         manifest_digest=None,
         choice=chooser.plan() if chooser else None,
+        truncation=config.sampling.truncation,
         prompt_set=prompt_set,
         model_files=files,
         chooser=chooser,
@@ -97,5 +102,6 @@ def _stored(recipe: Recipe) -> SampleSource:
         prompts_digest=manifest.prompts_digest,
         manifest_digest=storage.file_digest(storage.join(samples_uri, MANIFEST)),
         choice=manifest.choice,
+        truncation=manifest.truncation,
         stored_uris=tuple(storage.join(samples_uri, shard.uri) for shard in manifest.shards),
     )

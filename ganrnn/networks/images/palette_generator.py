@@ -22,6 +22,8 @@ _NUM_COLOURS = 7
 class PaletteGenerator(StyleGenerator):
     """`StyleGenerator` whose last layer mixes the four pixels of each place of the largest maps from a palette."""
 
+    scales_style = True
+
     def _add_last_layers(self, in_channels: int, out_channels: int, style_dim: int) -> None:
         # One layer for all: with layers of 1 x 1, by which each patch is painted alone, grids showed within objects.
         self.to_mixture = Conv(in_channels, 4 * (out_channels + 1 + _NUM_COLOURS), 3, self.wrap)

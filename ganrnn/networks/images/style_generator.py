@@ -60,6 +60,8 @@ class StyleGenerator(nn.Module):
     With `word_dim` the smaller maps also attend to the words of a text.
     """
 
+    scales_style = False  # to one length, whatever the length of noise and condition
+
     def __init__(
         self,
         height: int,

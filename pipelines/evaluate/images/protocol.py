@@ -143,5 +143,5 @@ def protocol_digest(
 ) -> str:
     """Equal for two reports whose scores may be compared; `digests` are those of the report."""
     parts = [asdict(protocol), network_digest, digests["prompts_digest"], counts]
-    parts += [digests[name] for name in ("choice", "judge_digest") if name in digests]
+    parts += [digests[name] for name in ("choice", "truncation", "judge_digest") if name in digests]
     return storage.sha256(json.dumps(parts, sort_keys=True).encode())
