@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
 
 def generator(*key: int | str) -> np.random.Philox:
@@ -39,3 +40,19 @@ def normal(keys: Sequence[tuple[int, str]], dim: int) -> torch.Tensor:
         rows[i, :pairs] = radius * np.cos(angle)
         rows[i, pairs:] = radius * np.sin(angle)
     return torch.from_numpy(rows[:, :dim].astype(np.float32))
+
+
+def between(start: torch.Tensor, end: torch.Tensor, share: float) -> torch.Tensor:
+    """Noise float32 [N, dim] at a share from 0 to 1 of the way from one noise [N, dim] to another, along the sphere.
+
+    Half of a sum of two is shorter than noise is; between on the sphere, its length lies between theirs (Shoemake,
+    "Animating rotation with quaternion curves", SIGGRAPH 1985).
+    """
+    a, b = start.double(), end.double()
+    cosine = F.cosine_similarity(a, b).clamp(-1, 1)
+    angle = torch.arccos(cosine)[:, None]  # [N, 1]
+    sine = torch.sin(angle)
+    on_line = sine < 1e-6
+    sine = torch.where(on_line, 1.0, sine)
+    weights = (torch.where(on_line, part, torch.sin(part * angle) / sine) for part in (1 - share, share))
+    return (next(weights) * a + next(weights) * b).float()

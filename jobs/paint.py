@@ -1,4 +1,4 @@
-"""Paint one prompt, by the model of the demo or any other.
+"""Paint prompts, by the model of the demo or any other.
 
 ganrnn paint "a large blue triangle at the left on a black background"
 """
@@ -6,10 +6,19 @@ ganrnn paint "a large blue triangle at the left on a black background"
 from argparse import Namespace
 
 from pipelines.config.tracking import TrackingConfig
-from pipelines.sampling.paint import paint
+from pipelines.sampling.paint import Painting, paint
 
 
 def act(options: Namespace) -> None:
-    """Print the path of the PNG."""
-    tracking_uri = options.tracking_uri or TrackingConfig().tracking_uri
-    print(paint(options.prompt, options.model, tracking_uri, options.seed, options.out, options.source))
+    """Print the path of the file."""
+    painting = Painting(
+        prompts=options.prompts,
+        seeds=options.seeds or [0],
+        num_columns=options.columns,
+        source=options.source,
+        to=options.to,
+        to_seed=options.to_seed,
+        num_frames=options.frames,
+        out=options.out,
+    )
+    print(paint(painting, options.model, options.tracking_uri or TrackingConfig().tracking_uri))

@@ -77,16 +77,30 @@ def _rate(parser: ArgumentParser) -> None:
 
 
 def _paint(parser: ArgumentParser) -> None:
-    parser.add_argument("prompt", metavar="PROMPT", help="the text to paint")
+    parser.add_argument(
+        "prompts",
+        metavar="PROMPT",
+        nargs="*",
+        help="a text, a class label or NAME=VALUE,..., as the model reads it, a row each; by default all classes",
+    )
     parser.add_argument(
         "--model", metavar="URI", default="runs/demo/checkpoints", help="checkpoints or models:/NAME@ALIAS"
     )
     parser.add_argument("--tracking-uri", metavar="URI", help="the MLflow server or database of models:/ URIs")
-    parser.add_argument("--seed", metavar="N", type=int, default=0, help="another seed gives another image (default 0)")
     parser.add_argument(
-        "--out",
-        metavar="FILE",
-        help="the picture to write, a .png, .jpg or .webp",
+        "--seed",
+        metavar="N",
+        type=int,
+        action="append",
+        dest="seeds",
+        help="another seed gives another image (default 0); given several times, a column each",
+    )
+    parser.add_argument("--columns", metavar="N", type=int, help="N columns, of the seed and those that follow it")
+    parser.add_argument("--to", metavar="PROMPT", help="an animation from the prompts to this one")
+    parser.add_argument("--to-seed", metavar="N", type=int, help="an animation from the noise of the seed to this one")
+    parser.add_argument("--frames", metavar="N", type=int, help="frames of an animation (default 24)")
+    parser.add_argument(
+        "--out", metavar="FILE", help="the file to write: a .png, .jpg or .webp, or of an animation a .webp or .gif"
     )
     parser.add_argument("--source", metavar="FILE", help="the image to edit, for models of the task image_to_image")
 
@@ -211,13 +225,18 @@ VERBS = {
         reads_recipe=True,
     ),
     "paint": Verb(
-        "paint one prompt",
-        "a model whose task gives images for a text",
-        "one picture: a PNG, or what the ending of --out says",
+        "paint prompts: a picture, a grid of prompts and noises, or an animation between two",
+        "a model whose task gives images",
+        "one file: a PNG, of an animation a WebP, or what the ending of --out says",
         (
             f'ganrnn paint "{_PROMPT}"',
             'ganrnn paint "左边有一个大的蓝色三角形" --model models:/demo@champion --seed 7',
             'ganrnn paint "make it red" --model runs/scene_edits/checkpoints --source before.png',
+            'ganrnn paint "a red circle" "a blue square" --columns 8',
+            'ganrnn paint "a red circle" --to "a blue square" --frames 30 --out between.gif',
+            'ganrnn paint "a red circle" --columns 4 --to-seed 100',
+            "ganrnn paint --model runs/cifar10_classes/checkpoints --columns 8",
+            "ganrnn paint colour=red,shape=circle --model runs/scene_attributes/checkpoints",
         ),
         _paint,
         "paint",

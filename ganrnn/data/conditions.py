@@ -70,6 +70,20 @@ class Conditions:
         categories = {name: sorted(names) for name, names in sorted(values.items()) if name not in numeric}
         return cls(0, categories, ranges)
 
+    @property
+    def labels(self) -> list[int]:
+        """The class labels."""
+        return [int(label) for label in self.categories.get(_LABEL, ())] or list(range(self.num_labels))
+
+    @property
+    def known(self) -> str:
+        """The labels, or the attributes with their values, for a message."""
+        if labels := self.labels:
+            return f"the labels {', '.join(map(str, labels))}"
+        values = {name: ", ".join(names) for name, names in self.categories.items()}
+        values |= {name: f"{low:g} to {high:g}" for name, (low, high) in self.ranges.items()}
+        return "; ".join(f"{name}={each}" for name, each in sorted(values.items()))
+
     def encode(self, labels: Sequence[int | None], attributes: Sequence[Any]) -> torch.Tensor:
         """Columns of N rows to float32 [N, len(self)]. Unknown labels and values count as missing."""
         vectors = torch.zeros(len(labels), len(self))

@@ -129,6 +129,22 @@ def encode(image: np.ndarray, image_format: str) -> bytes:
     return buffer.getvalue()
 
 
+def encode_animation(frames: Sequence[np.ndarray], image_format: str, milliseconds: int = 80) -> bytes:
+    """Frames uint8 [H, W, 3] of one size to bytes of an endless WEBP or GIF; a frame lasts `milliseconds`."""
+    buffer = io.BytesIO()
+    first, *others = map(Image.fromarray, frames)
+    first.save(
+        buffer,
+        format=image_format,
+        save_all=True,
+        append_images=others,
+        duration=milliseconds,
+        loop=0,
+        **({"quality": 95} if image_format == "WEBP" else {}),
+    )
+    return buffer.getvalue()
+
+
 def to_tensor(images: Sequence[bytes], size: tuple[int, int] | None = None) -> torch.Tensor:
     """Encoded pictures of one size, by default that of the first, to uint8 [N, 3, H, W].
 

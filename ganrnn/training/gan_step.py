@@ -288,15 +288,34 @@ class Gan:
         The noise of each row is multiplied by its `truncation`, where `rows` have one: the truncation trick of Brock et
         al., "Large scale GAN training for high fidelity natural image synthesis" (ICLR 2019), without resampling.
         """
-        device = next(self.generator.parameters()).device
-        batch = {name: tensor.to(device) for name, tensor in self.encode_prompts(rows).items()}
-        encoder = self.networks["encoder_ema"]
-        condition = encoder(*(batch[name] for name in self.encoder_inputs))
         z = noise.normal(keys, self.config.z_dim)
         if "truncation" in rows:
             z = z * torch.tensor(rows["truncation"], dtype=z.dtype)[:, None]
-        z = z.to(device)
-        return pictures.to_uint8(self.networks["generator_ema"](z, condition, *self.generator_inputs(batch, encoder)))
+        return self._sampled(z, *self._read_prompts(rows))
+
+    @torch.no_grad()
+    def sample_between(self, rows: Rows, keys: Keys, to_rows: Rows, to_keys: Keys, share: float) -> torch.Tensor:
+        """As `sample`, at a share from 0 to 1 of the way to other conditions [N] and the noise of other keys [N].
+
+        Conditions are mixed as the encoder gives them, noise along the sphere. What else the generator reads, a source
+        picture or words, is that of `rows`.
+        """
+        condition, generator_inputs = self._read_prompts(rows)
+        end, _ = self._read_prompts(to_rows)
+        z = noise.between(*(noise.normal(each, self.config.z_dim) for each in (keys, to_keys)), share)
+        return self._sampled(z, torch.lerp(condition, end, share), generator_inputs)
+
+    def _read_prompts(self, rows: Rows) -> tuple[torch.Tensor, tuple[Any, ...]]:
+        """The conditions of prompts, [N, C], by the EMA encoder, and what the generator reads besides."""
+        device = next(self.generator.parameters()).device
+        batch = {name: tensor.to(device) for name, tensor in self.encode_prompts(rows).items()}
+        encoder = self.networks["encoder_ema"]
+        return encoder(*(batch[name] for name in self.encoder_inputs)), self.generator_inputs(batch, encoder)
+
+    def _sampled(self, z: torch.Tensor, condition: torch.Tensor, generator_inputs: tuple[Any, ...]) -> torch.Tensor:
+        """Pictures uint8 [N, 3, H, W] of noise and conditions, by the EMA generator."""
+        z = z.to(condition.device)
+        return pictures.to_uint8(self.networks["generator_ema"](z, condition, *generator_inputs))
 
 
 def _accumulated(

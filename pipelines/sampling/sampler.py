@@ -75,11 +75,29 @@ class ModelSampler:
         """Outputs of at most `micro_batch_size` rows; unless they are exact, always so many, the last repeated."""
         if self.output.is_exact:
             return self.output.values(self.task.sample(rows, keys))
+        with torch.autocast(self.device, torch.bfloat16) if self.half else nullcontext():
+            outputs = self.task.sample(*self._filled(rows, keys))
+        return self.output.values(outputs[: len(keys)].cpu())
+
+    def _filled(self, rows: Rows, keys: Keys) -> tuple[Rows, Keys]:
+        """`micro_batch_size` rows: the last one repeated."""
         missing = self.micro_batch_size - len(keys)
         filled = {name: [*column, *[column[-1]] * missing] for name, column in rows.items()}
-        with torch.autocast(self.device, torch.bfloat16) if self.half else nullcontext():
-            outputs = self.task.sample(filled, [*keys, *[keys[-1]] * missing])
-        return self.output.values(outputs[: len(keys)].cpu())
+        return filled, [*keys, *[keys[-1]] * missing]
+
+    def sample_between(self, rows: Rows, keys: Keys, to_rows: Rows, to_keys: Keys, share: float) -> list[Any]:
+        """Pictures of N rows at a share of the way to others, in micro-batches as those of `sample`."""
+        pictures: list[Any] = []
+        for start in range(0, len(keys), self.micro_batch_size):
+            piece = slice(start, start + self.micro_batch_size)
+            start_and_end = [
+                each
+                for columns, names in ((rows, keys), (to_rows, to_keys))
+                for each in self._filled({name: column[piece] for name, column in columns.items()}, names[piece])
+            ]
+            outputs = self.task.sample_between(*start_and_end, share)
+            pictures += self.output.values(outputs[: len(keys[piece])].cpu())
+        return pictures
 
     def sample_best(self, rows: Rows, keys: Keys) -> tuple[list[Any], list[float], dict[int, str]]:
         """As `sample`, of several candidates those that the judge scores highest, with their scores.

@@ -130,7 +130,8 @@ def test_version(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
         (["train", "demo", "--set"], "ganrnn train: argument --set: expected one argument; see `ganrnn train --help`"),
         (["train", "demo", "--set", "seed"], "ganrnn: --set seed: give key=value, for example train.num_workers=1"),
         (["train", "demo", "--set", "seed=[1"], "ganrnn: --set seed=[1: the value is not YAML"),
-        (["paint"], "ganrnn paint: missing argument PROMPT; see"),
+        (["paint", "red", "--frames", "9"], "ganrnn: --frames is 9, of an animation; say where it ends, by --to or"),
+        (["paint", "red", "--columns", "x"], "ganrnn paint: argument --columns: invalid int value: 'x'; see"),
         (["paint", "red", "--seed", "x"], "ganrnn paint: argument --seed: invalid int value: 'x'; see"),
         (["rate", "a", "b", "--invite", "2", "--report"], "ganrnn rate: argument --report: not allowed with argument"),
         (

@@ -84,3 +84,19 @@ def test_any_dim(dim: int) -> None:
 
 def test_no_keys_give_no_rows() -> None:
     assert noise.normal([], 4).shape == (0, 4)
+
+
+def test_between_two_noises_the_length_is_theirs() -> None:
+    start, end = noise.normal([(0, "a"), (0, "b")], 512), noise.normal([(1, "a"), (1, "b")], 512)
+    assert torch.equal(noise.between(start, end, 0), start) and torch.equal(noise.between(start, end, 1), end)
+    lengths = torch.stack([noise.between(start, end, share).norm(dim=1) for share in (0, 0.25, 0.5, 0.75, 1)])
+    assert (lengths.amax(0) / lengths.amin(0)).max() < 1.15  # half of the sum has 0.71 of their length
+    turned = noise.between(torch.tensor([[2.0, 0.0]]), torch.tensor([[0.0, 2.0]]), 1 / 3)
+    torch.testing.assert_close(turned, torch.tensor([[3**0.5, 1.0]]))
+
+
+def test_between_a_noise_and_itself_or_its_opposite_lies_a_line() -> None:
+    start = noise.normal([(0, "a")], 32)
+    for share in (0.1, 0.3, 0.7):
+        assert torch.equal(noise.between(start, start, share), start)
+    torch.testing.assert_close(noise.between(start, -start, 0.25), 0.5 * start)

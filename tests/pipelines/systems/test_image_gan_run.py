@@ -10,7 +10,7 @@ from ganrnn.errors import BadInput
 from pipelines import storage
 from pipelines.config.loader import load_recipe
 from pipelines.generate.driver import generate
-from pipelines.sampling.paint import paint
+from pipelines.sampling.paint import Painting, paint
 from tests.pipelines.tiny import Run
 
 
@@ -53,8 +53,8 @@ def test_prompts_of_another_kind_are_refused(
 
 def test_paint_says_that_it_reads_no_words(run: Run) -> None:
     recipe = run.recipe()
-    with pytest.raises(BadInput, match="paints by attributes, not by text"):
-        paint("a red circle", recipe.train.checkpoint_uri, recipe.tracking.tracking_uri, 0, None)
+    with pytest.raises(BadInput, match="the prompt has 'a red circle', and the model paints by attributes; give NAME="):
+        paint(Painting(["a red circle"]), recipe.train.checkpoint_uri, recipe.tracking.tracking_uri)
 
 
 def test_a_contradiction_is_refused_with_its_place(run: Run) -> None:

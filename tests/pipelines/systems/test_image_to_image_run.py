@@ -11,7 +11,7 @@ from ganrnn.errors import BadInput
 from pipelines import storage
 from pipelines.evaluate.driver import evaluate
 from pipelines.generate.driver import generate
-from pipelines.sampling.paint import ZOOM, paint
+from pipelines.sampling.paint import ZOOM, Painting, paint
 from tests.pipelines.systems.systems import Promoted
 from tests.pipelines.tiny import NUM_TEST, Run
 
@@ -59,8 +59,8 @@ def test_paint_takes_a_picture(run: Run, tmp_path: Path) -> None:
     source = storage.read_table([recipe.generate.prompts_uri]).to_pylist()[0]["source_image"]["bytes"]
     (tmp_path / "before.png").write_bytes(source)
     out = str(tmp_path / "after.png")
-    where = (recipe.train.checkpoint_uri, recipe.tracking.tracking_uri, 0, out)
+    where = (recipe.train.checkpoint_uri, recipe.tracking.tracking_uri)
     with pytest.raises(BadInput, match="paints over a picture; give one with --source"):
-        paint("make it red", *where)
-    paint("make it red", *where, source=str(tmp_path / "before.png"))
+        paint(Painting(["make it red"], out=out), *where)
+    paint(Painting(["make it red"], out=out, source=str(tmp_path / "before.png")), *where)
     assert images.decode((tmp_path / "after.png").read_bytes()).size == (16 * ZOOM, 16 * ZOOM)
