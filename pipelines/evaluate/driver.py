@@ -13,7 +13,7 @@ from pipelines.evaluate.publish import publish
 from pipelines.evaluate.report import build_report
 from pipelines.evaluate.texts.evaluation import evaluate_texts
 from pipelines.evaluate.texts.verdicts import evaluate_verdicts
-from pipelines.evaluate.tracked_context import comparable_champion, training_curves
+from pipelines.evaluate.tracked_context import comparable_champion, training_curves, training_samples
 from pipelines.formats.dataset import read_manifest, require_intact_splits
 from pipelines.formats.evaluation_report import EvaluationReport
 from pipelines.formats.manifest import Manifest
@@ -43,8 +43,8 @@ def evaluate(recipe: Recipe) -> EvaluationReport:
 def _images(recipe: Recipe, manifest: Manifest, source: SampleSource) -> Evaluated:
     evaluation = evaluate_images(recipe, manifest, source, independent_judge(recipe, source.choice))
     report = build_report(recipe, manifest, source, evaluation.scored)
-    curves = training_curves(recipe, source.model_digest)
-    return report, evaluation.pages(report, curves, comparable_champion(recipe, report))
+    curves, samples = (of_model(recipe, source.model_digest) for of_model in (training_curves, training_samples))
+    return report, evaluation.pages(report, curves, samples, comparable_champion(recipe, report))
 
 
 def _texts(recipe: Recipe, manifest: Manifest, source: SampleSource) -> Evaluated:

@@ -53,6 +53,7 @@ def render(
     neighbours: Sequence[tuple[ReportPicture, ReportPicture, float]] = (),
     training_plot: bytes = b"",
     champion: Champion | None = None,
+    training_samples: Mapping[int, bytes] | None = None,
 ) -> str:
     """The HTML page of a report with its images; equal input gives equal bytes.
 
@@ -60,6 +61,7 @@ def render(
                     training image to its own nearest neighbour
     training_plot:  PNG of the curves that the guard logged in training
     champion:       gets a column of the table
+    training_samples:  by step, a PNG of pictures for the same prompts and noise, one below another
     """
     pairs, other_real = _pair(shown, real)
     return _page(
@@ -71,6 +73,7 @@ def render(
         neighbours=neighbours,
         training_plot=training_plot,
         champion=champion,
+        training_samples=training_samples or {},
     )
 
 
@@ -96,7 +99,13 @@ def _page(report: EvaluationReport, **shown: Any) -> str:
     champion = shown.get("champion")
     lines = scores(report, champion.metrics if champion else None)
     kinds = ("texts", "verdicts", "wrong", "pairs", "other_real", "best", "worst", "neighbours")
-    nothing: dict[str, Any] = {"plot": b"", "training_plot": b"", "champion": None, **{kind: [] for kind in kinds}}
+    nothing: dict[str, Any] = {
+        "plot": b"",
+        "training_plot": b"",
+        "training_samples": {},
+        "champion": None,
+        **{kind: [] for kind in kinds},
+    }
     return page.get_template("report.html.j2").render(
         report=report,
         marks=report.marks or {},

@@ -22,6 +22,7 @@ from pipelines.config.sampling import SamplingConfig
 from pipelines.formats import schemas
 from pipelines.sampling.decoding_columns import decodings
 
+PREVIEW_COLUMNS, PREVIEW_ZOOM = 8, 2
 _SCORE_DIGITS = 4  # so that rounding elsewhere seldom shows
 
 
@@ -89,7 +90,7 @@ class ImageOutput(PlainImages, Output):
 
     def preview(self, outputs: torch.Tensor, rows: Mapping[str, Sequence[Any]]) -> tuple[str, bytes]:
         """A contact sheet."""
-        return "png", images.encode_png(images.grid(outputs, num_columns=8, zoom=2))
+        return "png", images.encode_png(images.grid(outputs, PREVIEW_COLUMNS, PREVIEW_ZOOM))
 
     def require_truncation(self, task_config: Any, sampling: SamplingConfig) -> None:
         """Of images it means something, unless the model takes the noise at one length."""

@@ -124,6 +124,19 @@ def log_file(tracking: TrackingConfig, run_id: str, content: Path | bytes, artif
         client_of(tracking.tracking_uri).log_artifact(run_id, f"{scratch}/{name}", folder or None)
 
 
+def file_names(tracking: TrackingConfig, run_id: str, folder: str) -> list[str]:
+    """The files directly in a folder of a run's artifacts, without the folder."""
+    files = client_of(tracking.tracking_uri).list_artifacts(run_id, folder)
+    return sorted(Path(file.path).name for file in files if not file.is_dir)
+
+
+def read_file(tracking: TrackingConfig, run_id: str, artifact_path: str) -> bytes:
+    """The content of an artifact."""
+    with tempfile.TemporaryDirectory() as scratch:
+        place = client_of(tracking.tracking_uri).download_artifacts(run_id, artifact_path, scratch)
+        return Path(place).read_bytes()
+
+
 def finish_run(tracking: TrackingConfig, run_id: str, status: RunStatus) -> None:
     """Close a run."""
     client_of(tracking.tracking_uri).set_terminated(run_id, status)

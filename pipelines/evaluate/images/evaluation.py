@@ -42,9 +42,10 @@ class ImageEvaluation:
         self,
         report: EvaluationReport,
         curves: Mapping[str, Sequence[tuple[int, float]]],
+        training_samples: Mapping[int, bytes],
         champion: Champion | None,
     ) -> dict[str, bytes]:
-        """report.html and contact_sheet.png, with the curves of the training and the scores of the champion."""
+        """report.html and contact_sheet.png, with curves and samples of the training and the scores of the champion."""
         samples = self.collector.pictures["samples"]
         html = page.render(
             report,
@@ -55,6 +56,7 @@ class ImageEvaluation:
             self._nearest_training(),
             plots.draw_training(curves) if curves else b"",
             champion,
+            training_samples,
         )
         sheet = page.contact_sheet([picture.png for picture in samples.first], num_columns=8, zoom=3)
         return {"contact_sheet.png": sheet, "report.html": html.encode()}

@@ -1,5 +1,6 @@
 """Evaluation: the same scores from samples or prompts and for any number of workers, real pictures at the floor."""
 
+import base64
 import io
 import json
 import shutil
@@ -11,14 +12,22 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 from PIL import Image
 
+from ganrnn.data import images
 from ganrnn.data.images import encode_png
 from ganrnn.errors import BadInput
 from pipelines import storage
 from pipelines.evaluate.driver import evaluate
 from pipelines.evaluate.images.metrics import count_name
-from pipelines.evaluate.tracked_context import comparable_champion, training_curves
+from pipelines.evaluate.tracked_context import (
+    chosen_steps,
+    comparable_champion,
+    first_pictures,
+    training_curves,
+    training_samples,
+)
 from pipelines.formats.dataset import read_manifest, shard_uris
 from pipelines.formats.evaluation_report import EvaluationReport
 from pipelines.generate.driver import generate
@@ -104,6 +113,28 @@ def test_the_course_of_another_model_is_not_shown(scored: Run) -> None:
     assert [step for step, _ in curves["quick_distance"]] == sorted({step for step, _ in curves["quick_diversity"]})
     assert training_curves(recipe, "f" * 64) == {}
     assert training_curves(scored.recipe("generate.model_uri=nowhere"), digest) == {}
+
+
+def test_samples_of_the_training_are_shown_by_step(scored: Run) -> None:
+    recipe, digest = scored.recipe(), report_of(scored)["model_digest"]
+    samples = training_samples(recipe, digest)
+    assert list(samples) == [30, 60] and {images.decode(png).size for png in samples.values()} == {(32, 4 * 32)}
+    assert training_samples(recipe, "f" * 64) == {}
+    page = (Path(recipe.evaluate.report_uri) / "report.html").read_text(encoding="utf-8")
+    assert all(base64.b64encode(png).decode() in page for png in samples.values())
+
+
+def test_a_long_training_shows_steps_from_the_first_to_the_last() -> None:
+    names = [f"step-{step:08d}.png" for step in range(500, 20_500, 500)]
+    steps = list(chosen_steps([*names, "step-00000500.txt", "other.png"]))
+    assert len(steps) == 12 and (steps[0], steps[-1]) == (500, 20_000) and steps == sorted(set(steps))
+    assert chosen_steps(names[1::-1]) == {500: names[0], 1_000: names[1]} and chosen_steps([]) == {}
+
+
+def test_the_first_pictures_of_a_grid_are_cut_out() -> None:
+    pictures = torch.arange(10, dtype=torch.uint8)[:, None, None, None].expand(10, 3, 4, 6) * 20
+    cut = images.decode(first_pictures(images.encode_png(images.grid(pictures, 8, 2)), (8, 12)))
+    assert np.array_equal(np.asarray(cut), images.grid(pictures[:4], 1, 2))
 
 
 def test_report_files(scored: Run) -> None:
