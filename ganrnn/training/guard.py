@@ -18,12 +18,14 @@ from ganrnn.config import above, at_least, within
 class Quality:
     """The `distance` of the samples' features from real ones, and the samples' `diversity` divided by the real one.
 
-    `diversity_given_condition` is that of samples of one condition; None where real pictures of none differ.
+    `diversity_given_condition` is that of samples of one condition in pixels, `spread_given_condition` that in the
+    features of `distance`; None where real pictures of none differ.
     """
 
     distance: float
     diversity: float
     diversity_given_condition: float | None = None
+    spread_given_condition: float | None = None
 
 
 _NORMS = ("gradient_norm_d", "gradient_norm_g", "gradient_norm")
@@ -33,9 +35,14 @@ _REMEMBERED = 50
 _ALWAYS = 0.999  # share of the pairs of a window
 _LEARNT = 0.25  # share of the distance before training
 _VARIED, _ALIKE = 0.5, 0.2  # diversity given the condition: once reached, and then trouble
+_HARDLY = 0.25  # diversity given the condition below which a training ends with a warning
 _DROWNED = 0.98  # share of the generator's gradients that one loss has
 _MOST_DROWNED_WINDOWS = 10
-_UNUSUAL = {"was_varied": False, "num_drowned_windows": 0}  # left out of checkpoints, where tasks of texts have none
+_UNUSUAL = {
+    "was_varied": False,
+    "num_drowned_windows": 0,
+    "last_given_condition": None,
+}  # left out of checkpoints, where tasks of texts have none
 
 
 @dataclass(frozen=True)
@@ -76,7 +83,8 @@ class GuardState:
     Distances are those of samples from real pictures: before the first step, at the best checkpoint (`best_step`), and
     at the newest. `always_right` is whether the discriminator was always right in every window since the last check of
     samples. `was_varied` is whether samples of one condition ever differed, `num_drowned_windows` how many windows in a
-    row one loss had almost all of the generator's gradients.
+    row one loss had almost all of the generator's gradients, `last_given_condition` the newest diversity of samples of
+    one condition.
     """
 
     norms: dict[str, list[float]] = field(default_factory=dict)
@@ -88,6 +96,15 @@ class GuardState:
     always_right: bool = True
     was_varied: bool = False
     num_drowned_windows: int = 0
+    last_given_condition: float | None = None
+
+    @property
+    def warning(self) -> str:
+        """What to say of a training that ends in this state; empty where samples of one condition differ."""
+        given = self.last_given_condition
+        if given is None or given >= _HARDLY:
+            return ""
+        return f"samples of one condition hardly differ: their diversity is {given:.2f} of that of real pictures"
 
     @property
     def has_learnt(self) -> bool:
@@ -182,6 +199,7 @@ class Guard:
                 state.best_distance, state.best_step = quality.distance, step
             state.last_distance, state.always_right = quality.distance, True
             state.was_diverse |= quality.diversity >= self.config.least_diversity
+            state.last_given_condition = quality.diversity_given_condition
             # Untrained networks differ too, and the energy score begins without repulsion.
             state.was_varied |= state.has_learnt and (quality.diversity_given_condition or 0.0) >= _VARIED
 

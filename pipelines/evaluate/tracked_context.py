@@ -21,7 +21,8 @@ Curve = list[tuple[int, float]]
 _SAMPLES = "samples"  # the folder of artifacts that pipelines/train/log.py fills
 _STEP = re.compile(r"step-(\d+)\.png")
 _MOST_STEPS, _NUM_PROMPTS = 12, 4
-CURVES = ("quick_distance", "quick_diversity")  # as pipelines/train/validation.py names them
+# As pipelines/train/validation.py names them.
+CURVES = ("quick_distance", "quick_diversity", "quick_diversity_given_condition", "quick_spread_given_condition")
 
 
 def training_curves(recipe: Recipe, model_digest: str) -> dict[str, Curve]:

@@ -82,6 +82,8 @@ def dress(axes: Axes, title: str, across: str, up: str) -> None:
 TITLES = {
     "quick_distance": ("Distance from real images", "lower is better ↓"),
     "quick_diversity": ("Diversity", "real images: 1"),
+    "quick_diversity_given_condition": ("Of one condition, pixels", "real images: 1"),
+    "quick_spread_given_condition": ("Of one condition, features", "real images: 1"),
 }
 
 

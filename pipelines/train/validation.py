@@ -40,15 +40,21 @@ class ImageQuality:
                 return None
             self.score = QuickScore(real)
             groups = _groups(meanings)
-            self.spread = QuickSpread([real[rows[:_NUM_OF_EACH]] for rows in groups])
+            of_conditions = [real[rows[:_NUM_OF_EACH]] for rows in groups]
+            self.diversity_given = QuickSpread(of_conditions)
+            self.spread_given = QuickSpread(of_conditions, self.score.scaled_features)
             # A prompt of each condition, several times: other wordings would give other samples of themselves.
             rows = [*range(len(real)), *(row for row, *_ in groups for _ in range(_NUM_OF_EACH))]
             self.prompts = {name: [column[row] for row in rows] for name, column in prompts.items()}
             self.count = len(real)
         samples = self._samples(task)
         quality = self.score(samples[: self.count])
-        given = self.spread(samples[self.count :].split(_NUM_OF_EACH))
-        quality = replace(quality, diversity_given_condition=given)
+        of_conditions = samples[self.count :].split(_NUM_OF_EACH)
+        quality = replace(
+            quality,
+            diversity_given_condition=self.diversity_given(of_conditions),
+            spread_given_condition=self.spread_given(of_conditions),
+        )
         return quality, {f"quick_{name}": value for name, value in asdict(quality).items() if value is not None}
 
     def _samples(self, task: Any) -> torch.Tensor:

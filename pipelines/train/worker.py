@@ -104,6 +104,9 @@ class Attempt:
             if ends:
                 self._commit()
                 is_over = self._is_over()
+        if self.rank == 0 and (warning := self.monitor.state.warning):
+            self.job.reports.put(Line(f"guard: warning: {warning}"))
+            runs.log_file(self.recipe.tracking, self.job.run_id, warning.encode(), "guard/warning.txt")
         return None
 
     def _is_over(self) -> bool:

@@ -6,7 +6,7 @@ pictures of one kind well enough to detect a decline and a collapse (Naeem et al
 metrics for generative models", ICML 2020, section 4.2); the numbers are not comparable with any other score.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from statistics import fmean
 
@@ -46,9 +46,13 @@ class QuickScore:
     @torch.no_grad()
     def __call__(self, samples: torch.Tensor) -> Quality:
         """Distance and diversity of samples uint8 [N, 3, H, W]."""
-        features = (self._features(samples) - self.mean) / self.scale
+        features = self.scaled_features(samples)
         distance = frechet_distance(Moments.from_features(features.numpy()), Moments.from_features(self.real.numpy()))
         return Quality(distance, _mean_distance(features) / max(_mean_distance(self.real), _EPSILON))
+
+    def scaled_features(self, images: torch.Tensor) -> torch.Tensor:
+        """Features [N, D] of pictures uint8 [N, 3, H, W], in standard deviations of the real ones."""
+        return (self._features(images) - self.mean) / self.scale
 
     @torch.no_grad()
     def _features(self, images: torch.Tensor) -> torch.Tensor:
@@ -60,17 +64,21 @@ class QuickScore:
 
 
 class QuickSpread:
-    """Do samples of a condition differ as real pictures of it do? Mean distances in pixels, samples over real ones.
+    """Do samples of a condition differ as real pictures of it do? Mean distances, samples over real ones.
 
-    `groups` are real pictures uint8 [N >= 2, C, H, W] of one condition each.
+    groups:       real pictures uint8 [N >= 2, C, H, W] of one condition each
+    features_of:  pictures [N, C, H, W] to float features [N, D]; pixels without it
     """
 
-    def __init__(self, groups: Sequence[torch.Tensor]) -> None:
-        self.real = fmean(_mean_distance(_flat(group)) for group in groups) if groups else 0.0
+    def __init__(
+        self, groups: Sequence[torch.Tensor], features_of: Callable[[torch.Tensor], torch.Tensor] | None = None
+    ) -> None:
+        self.features_of = features_of or _flat
+        self.real = fmean(_mean_distance(self.features_of(group)) for group in groups) if groups else 0.0
 
     def __call__(self, groups: Sequence[torch.Tensor]) -> float | None:
         """The ratio for samples uint8 [K >= 2, C, H, W] of one condition each; None where no real pictures differ."""
-        return fmean(_mean_distance(_flat(group)) for group in groups) / self.real if self.real else None
+        return fmean(_mean_distance(self.features_of(group)) for group in groups) / self.real if self.real else None
 
 
 def _flat(images: torch.Tensor) -> torch.Tensor:

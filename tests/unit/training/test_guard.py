@@ -82,6 +82,16 @@ def test_a_matching_loss_that_drowns_the_others_for_long_is_trouble() -> None:
     assert watching.judge(18, {"matching_share": 0.999}, {}) is None, "it was not in a row"
 
 
+@pytest.mark.parametrize(("given", "warns"), [(0.24, True), (0.25, False), (None, False)])
+def test_a_training_that_ends_with_samples_hardly_different_warns(given: float | None, warns: bool) -> None:
+    watching = guard()
+    assert watching.state.warning == "", "nobody compared samples of one condition"
+    assert watching.judge(7, {}, {}, Quality(10.0, 0.9, given)) is None
+    expected = "samples of one condition hardly differ: their diversity is 0.24 of that of real pictures"
+    assert watching.state.warning == (expected if warns else "")
+    assert GuardState.from_dict(json.loads(json.dumps(watching.state.as_dict()))).warning == watching.state.warning
+
+
 def test_a_state_of_before_is_read_and_written_as_then() -> None:
     values = GuardState().as_dict()
     assert "was_varied" not in values and "num_drowned_windows" not in values

@@ -3,7 +3,7 @@
 import torch
 
 from ganrnn.data import scenes
-from ganrnn.metrics.images.quick_score import QuickScore
+from ganrnn.metrics.images.quick_score import QuickScore, QuickSpread
 
 
 def pictures(split: str, num: int = 200) -> torch.Tensor:
@@ -34,3 +34,13 @@ def test_it_is_the_same_every_time_and_draws_nothing() -> None:
     real = pictures("train")
     assert QuickScore(pictures("val"))(real) == QuickScore(pictures("val"))(real)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_samples_that_do_not_answer_the_noise_have_no_spread() -> None:
+    real = pictures("val")
+    score, groups = QuickScore(real), real.split(10)
+    for spread in (QuickSpread(groups), QuickSpread(groups, score.scaled_features)):
+        assert spread(groups) == 1 and spread([group[:1].repeat(6, 1, 1, 1) for group in groups]) < 1e-4
+        assert 0 < spread([group // 2 for group in groups]) < 1
+    copies = [real[:1].repeat(6, 1, 1, 1)]
+    assert QuickSpread(copies)(copies) is None and QuickSpread(())(()) is None
