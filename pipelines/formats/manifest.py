@@ -111,7 +111,10 @@ class Manifest:
 
 
 def read(folder_uri: str, verb: str, advice: str = "") -> Manifest:
-    """The manifest of a verb's finished output; BadInput, with `advice` as another way out, where there is none."""
+    """The manifest of a verb's finished output.
+
+    Raises BadInput, with `advice` as another way out, where there is none, and where it is damaged or another verb's.
+    """
     uri = storage.join(folder_uri, MANIFEST)
     if not storage.exists(uri):
         raise BadInput(f"{uri} does not exist; run {verb} first{advice and ', '}{advice}")
@@ -119,7 +122,10 @@ def read(folder_uri: str, verb: str, advice: str = "") -> Manifest:
     if not isinstance(content, dict) or content.get("verb") != verb:
         stated = content.get("verb") if isinstance(content, dict) else None
         raise BadInput(f"{uri} is not a manifest of {verb}: its verb is {stated!r}; give the folder that {verb} wrote")
-    return Manifest.from_json(content)
+    try:
+        return Manifest.from_json(content)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise BadInput(f"{uri} is damaged: keys are missing or unknown; run {verb} again in another folder") from error
 
 
 def commit(folder_uri: str, manifest: Manifest) -> str:

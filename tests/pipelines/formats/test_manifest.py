@@ -96,3 +96,15 @@ def test_an_image_says_what_its_build_wrote_and_an_installation_what_pip_noted(t
 def test_where_no_commit_is_known_the_version_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(revisions, "commit_of", lambda root: "")
     assert revisions.code_revision.__wrapped__() == version("ganrnn")
+
+
+@pytest.mark.parametrize(
+    "change", [{"shards": None}, {"shards": [{"rows": 3}]}, {"shards": [3]}, {"other": 1}, {"totals": ...}]
+)
+def test_a_damaged_manifest_is_one_sentence(change: dict[str, object], tmp_path: Path) -> None:
+    whole = Manifest("ingest", {}, {}, (ManifestShard("a.parquet", 3, "0"),), {}).to_json()
+    storage.commit_json(
+        str(tmp_path / MANIFEST), {key: value for key, value in (whole | change).items() if value is not ...}
+    )
+    with pytest.raises(BadInput, match=r"manifest\.json is damaged: .*; run ingest again in another folder"):
+        manifests.read(str(tmp_path), "ingest")
