@@ -302,7 +302,8 @@ class Gan:
         """
         condition, generator_inputs = self._read_prompts(rows)
         end, _ = self._read_prompts(to_rows)
-        z = noise.between(*(noise.normal(each, self.config.z_dim) for each in (keys, to_keys)), share)
+        z_dim = self.config.z_dim
+        z = noise.between(noise.normal(keys, z_dim), noise.normal(to_keys, z_dim), share)
         return self._sampled(z, torch.lerp(condition, end, share), generator_inputs)
 
     def _read_prompts(self, rows: Rows) -> tuple[torch.Tensor, tuple[Any, ...]]:

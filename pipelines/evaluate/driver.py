@@ -43,7 +43,8 @@ def evaluate(recipe: Recipe) -> EvaluationReport:
 def _images(recipe: Recipe, manifest: Manifest, source: SampleSource) -> Evaluated:
     evaluation = evaluate_images(recipe, manifest, source, independent_judge(recipe, source.choice))
     report = build_report(recipe, manifest, source, evaluation.scored)
-    curves, samples = (of_model(recipe, source.model_digest) for of_model in (training_curves, training_samples))
+    curves = training_curves(recipe, source.model_digest)
+    samples = training_samples(recipe, source.model_digest)
     return report, evaluation.pages(report, curves, samples, comparable_champion(recipe, report))
 
 
