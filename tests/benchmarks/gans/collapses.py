@@ -225,12 +225,12 @@ def notice(num_steps: int = 800) -> list[Figure]:
             print(f"  seed {seed}, {name}: {distance:.2f}; {said}", flush=True)
             return distance
 
-        for seed in range(NUM_HEALTHY):
-            distance = train("healthy", Provocation(HEALTHY[seed % 2], undisturbed), seed)
-            healthy += [distance] if not seed % 2 else []  # with the settings of the provoked ones
+        for seed in range(NUM_HEALTHY):  # the first with the settings of the provoked ones
+            settings = HEALTHY[0] if seed in SEEDS else HEALTHY[seed % 2]
+            healthy.append(train("healthy", Provocation(settings, undisturbed), seed))
         for name, provocation in NOTICED.items():
             ends[name] = [train(name, provocation, seed) for seed in SEEDS]
-    most = WITHIN * mean(healthy)
+    most = WITHIN * mean(healthy[: len(SEEDS)])
     noticed = [name for name in NOTICED if all(told[name]) and mean(ends[name]) <= most]
     details = {"num_steps": num_steps, "noticed": noticed, "told": told, "most_distance": digits(most)}
     details |= {"ends": {name: [digits(distance) for distance in distances] for name, distances in ends.items()}}
