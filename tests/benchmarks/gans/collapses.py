@@ -115,11 +115,11 @@ def nan_weight() -> Iterator[None]:
 
 @contextmanager
 def dropped_noise() -> Iterator[None]:
-    """The weights by which the generator reads its noise are zero, in the average that samples too."""
+    """The weights by which the generator reads its noise stay zero, in the average that samples too, until it is set back."""
     step = TextToImage.step
 
     def poisoned(task: TextToImage, batch: Any) -> Any:
-        if task.step_index == BAD_STEP and not task.backoff.times:
+        if task.step_index >= BAD_STEP and not task.backoff.times:
             for network in (task.generator, task.networks["generator_ema"]):
                 with torch.no_grad():
                     network.style[0].weight[:, : task.config.z_dim] = 0  # type: ignore[union-attr, index]
