@@ -115,7 +115,7 @@ def nan_weight() -> Iterator[None]:
 
 @contextmanager
 def dropped_noise() -> Iterator[None]:
-    """The weights by which the generator reads noise are zero, in the average that samples too, until it is set back."""
+    """The weights by which the generator reads noise are zero, in the average too, until it is set back."""
     step = TextToImage.step
 
     def poisoned(task: TextToImage, batch: Any) -> Any:
