@@ -36,7 +36,7 @@ _ALWAYS = 0.999  # share of the pairs of a window
 _LEARNT = 0.25  # share of the distance before training
 _VARIED, _ALIKE = 0.5, 0.2  # diversity given the condition: once reached, and then trouble
 _HARDLY = 0.25  # diversity given the condition below which a training ends with a warning
-_DROWNED = 0.98  # share of the generator's gradients that one loss has
+_DROWNED = 0.95  # share of the generator's gradients that one loss has
 _MOST_DROWNED_WINDOWS = 10
 _UNUSUAL = {
     "was_varied": False,
