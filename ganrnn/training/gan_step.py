@@ -163,7 +163,8 @@ class Gan:
         """Pictures for a batch of N rows and their noise, [k N, z_dim]: k samples of each row, [k N, 3, H, W]."""
         condition = self.generator_encoder(*(batch[name] for name in self.encoder_inputs))
         num_samples = len(z) // len(condition)
-        batch = {name: torch.cat([tensor] * num_samples) for name, tensor in batch.items()}
+        if num_samples > 1:
+            batch = {name: torch.cat([tensor] * num_samples) for name, tensor in batch.items()}
         return self.generated(
             z, condition.repeat(num_samples, 1), *self.generator_inputs(batch, self.generator_encoder)
         )

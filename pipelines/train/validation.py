@@ -39,7 +39,8 @@ class ImageQuality:
             if len(real) < _FEWEST_ROWS:
                 return None
             self.score = QuickScore(real)
-            groups = _groups(meanings)
+            # One source picture has one right answer, however different the pictures of its label are.
+            groups = [] if "source_image" in task.prompt_columns else _groups(meanings)
             of_conditions = [real[rows[:_NUM_OF_EACH]] for rows in groups]
             self.diversity_given = QuickSpread(of_conditions)
             self.spread_given = QuickSpread(of_conditions, self.score.scaled_features)

@@ -52,6 +52,20 @@ class TwoGreys:
         return torch.tensor(greys, dtype=torch.uint8)[:, None, None, None].expand(-1, 3, 16, 16)
 
 
+class Painted(TwoGreys):
+    """A task that paints over a source picture."""
+
+    prompt_columns = ("prompt", "source_image")  # type: ignore[assignment]
+
+
+def test_samples_of_one_source_are_not_compared_with_pictures_of_its_label(tmp_path: Path) -> None:
+    images = [{"bytes": encode_png(np.full((16, 16, 3), 10 * i, np.uint8))} for i in range(20)]
+    rows = [{"id": f"val-{i}", "text": "1", "image": image, "source_image": image} for i, image in enumerate(images)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "val.parquet")
+    measured = ImageQuality([str(tmp_path / "val.parquet")], num_samples=32, seed=0)(Painted(reads_noise=False))
+    assert measured is not None and measured[0].diversity_given_condition is None
+
+
 @pytest.mark.parametrize(("num_of_each", "reads_noise", "expected"), [(4, False, 0.0), (4, True, 0.9), (1, True, None)])
 def test_samples_of_a_condition_are_compared_with_real_images_of_it(
     num_of_each: int, reads_noise: bool, expected: float | None, tmp_path: Path
